@@ -1,0 +1,353 @@
+//! Batches of rows on their way to a destination, and what became of each row.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::value::{FieldValue, put_bytes, take_bytes};
+
+/// What a batch does; a batch holds one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Create the record or update the one that matches.
+    Upsert,
+    /// Update a record that must exist.
+    Update,
+    /// Create a record that must not exist.
+    Create,
+    /// Append a record; nothing matches.
+    Append,
+    /// Put a member into an audience.
+    AudienceAdd,
+    /// Take a member out of an audience.
+    AudienceRemove,
+    /// Change the record's address: it is found by the old one.
+    Move,
+    /// Archive a record (restorable).
+    Archive,
+    /// Delete a record.
+    Delete,
+    /// Empty the fields that backhaul wrote.
+    Clear,
+}
+
+impl Operation {
+    /// Whether the row left the model.
+    pub fn is_removal(self) -> bool {
+        matches!(self, Self::AudienceRemove | Self::Archive | Self::Delete | Self::Clear)
+    }
+
+    /// The word that output uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Update => "update",
+            Self::Create => "create",
+            Self::Append => "append",
+            Self::AudienceAdd => "audience_add",
+            Self::AudienceRemove => "audience_remove",
+            Self::Move => "move",
+            Self::Archive => "archive",
+            Self::Delete => "delete",
+            Self::Clear => "clear",
+        }
+    }
+}
+
+/// Why a row is in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// The key was not accepted before.
+    Add,
+    /// The key was accepted with another fingerprint, or is in doubt.
+    Change,
+    /// Its address at the destination changes.
+    Move,
+    /// The key left the model.
+    Remove,
+    /// Sent again though nothing changed.
+    Refresh,
+}
+
+impl ChangeKind {
+    /// The word that output and a `changes` file use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Change => "change",
+            Self::Move => "move",
+            Self::Remove => "remove",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// What finds a delivered record again at the destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The vendor's id of the record, once it told us.
+    pub remote_id: Option<String>,
+    /// The value of the match field, as text.
+    pub match_value: Option<String>,
+}
+
+impl Address {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.remote_id.is_none() && self.match_value.is_none()
+    }
+
+    /// Appends the encoding of sidecars and plan files: a flag byte, then the parts present.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.remote_id.is_some()) | u8::from(self.match_value.is_some()) << 1);
+        for part in [&self.remote_id, &self.match_value].into_iter().flatten() {
+            put_bytes(part.as_bytes(), out);
+        }
+    }
+
+    /// Reads one address off the front of `input`.
+    pub fn decode(input: &mut &[u8]) -> Option<Self> {
+        let (&flags, rest) = input.split_first()?;
+        *input = rest;
+        if flags > 3 {
+            return None;
+        }
+        let mut part = |present: bool| -> Option<Option<String>> {
+            if !present {
+                return Some(None);
+            }
+            Some(Some(String::from_utf8(take_bytes(input)?.to_vec()).ok()?))
+        };
+        let remote_id = part(flags & 1 != 0)?;
+        let match_value = part(flags & 2 != 0)?;
+        Some(Self { remote_id, match_value })
+    }
+}
+
+/// One row of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its op number in the plan; verdicts are given by it.
+    pub op: u64,
+    /// Why it is in the plan.
+    pub change: ChangeKind,
+    /// Canonical key bytes ([`crate::key`]).
+    pub key: Vec<u8>,
+    /// Fingerprint of the source row (0 for removals); with sync and key it makes an idempotency key.
+    pub fingerprint: u64,
+    /// What finds the record: for a move or a removal the *old* address, for the rest what is remembered
+    /// of it and the present match value.
+    pub address: Address,
+    /// Values in the order of the sync's fields; empty for removals.
+    pub fields: Vec<FieldValue>,
+}
+
+/// Rows that go out in one [`write`](crate::Destination::write).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// What to do with every row.
+    pub operation: Operation,
+    /// Its number within the run, from 0.
+    pub seq: u64,
+    /// Whether it is the last of the run (only known where the session is [`Ordered`](crate::Session::Ordered)).
+    pub last: bool,
+    /// The rows; no two share a key or an address.
+    pub rows: Vec<Row>,
+}
+
+/// Why a destination (or the mapper) refused a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The vendor's code, or ours (`INVALID_EMAIL`).
+    pub code: String,
+    /// The vendor's text. It may quote the value: it is kept encrypted and masked in output.
+    pub text: String,
+    /// The field it speaks of, where the answer says so.
+    pub field: Option<String>,
+}
+
+impl Reason {
+    /// A reason of `code` and `text`.
+    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { code: code.into(), text: text.into(), field: None }
+    }
+}
+
+/// What became of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is known; where every row starts.
+    Unknown,
+    /// Written.
+    Written {
+        /// The vendor's id of the record, where the answer gives it.
+        remote_id: Option<String>,
+    },
+    /// The destination says that it already was as asked.
+    Unchanged,
+    /// Refused.
+    Rejected(Reason),
+    /// Known not to be applied; to be sent again, not before that long.
+    Retry(Option<Duration>),
+}
+
+/// The verdicts of one batch. Every row starts [`Verdict::Unknown`].
+#[derive(Clone, Debug)]
+pub struct Outcomes {
+    verdicts: Vec<(u64, Verdict)>,
+}
+
+impl Outcomes {
+    /// All rows unknown.
+    pub fn of(batch: &Batch) -> Self {
+        Self { verdicts: batch.rows.iter().map(|row| (row.op, Verdict::Unknown)).collect() }
+    }
+
+    /// All rows with the same verdict: for answers that settle the whole call.
+    pub fn all(batch: &Batch, verdict: &Verdict) -> Self {
+        Self { verdicts: batch.rows.iter().map(|row| (row.op, verdict.clone())).collect() }
+    }
+
+    /// Gives the row of op number `op` its verdict.
+    ///
+    /// # Errors
+    /// A `Bug` for a number that is not in the batch or already has a verdict.
+    pub fn set(&mut self, op: u64, verdict: Verdict) -> Result<(), Fault> {
+        let slot = self
+            .verdicts
+            .iter_mut()
+            .find(|(number, _)| *number == op)
+            .ok_or_else(|| Fault::bug(format!("a verdict for op {op}, which is not in the batch")))?;
+        if slot.1 != Verdict::Unknown {
+            return Err(Fault::bug(format!("a second verdict for op {op}")));
+        }
+        slot.1 = verdict;
+        Ok(())
+    }
+
+    /// Gives the row at `place` of the batch its verdict (constant time; see [`Outcomes::set`]).
+    ///
+    /// # Errors
+    /// A `Bug` for a place beyond the batch or a second verdict.
+    pub fn set_at(&mut self, place: usize, verdict: Verdict) -> Result<(), Fault> {
+        let slot = self
+            .verdicts
+            .get_mut(place)
+            .ok_or_else(|| Fault::bug(format!("a verdict for row {place}, which is beyond the batch")))?;
+        if slot.1 != Verdict::Unknown {
+            return Err(Fault::bug(format!("a second verdict for op {}", slot.0)));
+        }
+        slot.1 = verdict;
+        Ok(())
+    }
+
+    /// The verdicts by op number, in batch order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Verdict)> {
+        self.verdicts.iter().map(|(op, verdict)| (*op, verdict))
+    }
+
+    /// The verdicts by op number, in batch order.
+    pub fn into_vec(self) -> Vec<(u64, Verdict)> {
+        self.verdicts
+    }
+
+    /// How many rows are still unknown.
+    pub fn unknown(&self) -> usize {
+        self.verdicts.iter().filter(|(_, v)| *v == Verdict::Unknown).count()
+    }
+}
+
+/// What a [`write`](crate::Destination::write) came to.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// Every row has its verdict (perhaps `Unknown`).
+    Settled(Outcomes),
+    /// Taken in, but it counts for nothing until `finish` returns `Committed`.
+    Staged,
+    /// An asynchronous job; poll its ticket.
+    Pending(Ticket),
+    /// From `finish`: everything staged in the session is now in force.
+    Committed,
+}
+
+/// What a poll of a ticket found.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// Not finished; ask again after that long.
+    Running {
+        /// How long to wait.
+        after: Duration,
+    },
+    /// Finished, with every row's verdict.
+    Done(Outcomes),
+    /// The vendor no longer knows the job: its rows are in doubt.
+    Lost,
+}
+
+/// An async job or session at a vendor, saved so that a restart goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Which kind of job, in the connector's words.
+    pub kind: String,
+    /// The version of `body`.
+    pub version: u32,
+    /// Whatever the connector needs to find the job again.
+    pub body: serde_json::Value,
+}
+
+/// Saves a ticket durably; a connector awaits it between the steps of a job.
+#[async_trait]
+pub trait SaveTicket: Send + Sync {
+    /// Returns when the ticket is on disk.
+    async fn save(&self, ticket: &Ticket) -> Result<(), Fault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(ops: &[u64]) -> Batch {
+        let rows = ops
+            .iter()
+            .map(|&op| Row {
+                op,
+                change: ChangeKind::Add,
+                key: vec![1, 1],
+                fingerprint: 7,
+                address: Address::default(),
+                fields: Vec::new(),
+            })
+            .collect();
+        Batch { operation: Operation::Upsert, seq: 0, last: true, rows }
+    }
+
+    #[test]
+    fn every_row_starts_unknown_and_gets_one_verdict() {
+        let mut outcomes = Outcomes::of(&batch(&[4, 9]));
+        assert_eq!(outcomes.unknown(), 2);
+        outcomes.set(9, Verdict::Unchanged).expect("op 9 is in the batch");
+        assert_eq!(outcomes.unknown(), 1);
+        let twice = outcomes.set(9, Verdict::Unchanged).expect_err("a second verdict");
+        assert_eq!(twice.class, crate::FaultClass::Bug);
+        let foreign = outcomes.set(5, Verdict::Unchanged).expect_err("a foreign op");
+        assert_eq!(foreign.class, crate::FaultClass::Bug);
+    }
+
+    #[test]
+    fn addresses_come_back() {
+        for address in [
+            Address::default(),
+            Address { remote_id: Some("51".into()), match_value: None },
+            Address { remote_id: Some("51".into()), match_value: Some("a@example.com".into()) },
+        ] {
+            let mut bytes = Vec::new();
+            address.encode(&mut bytes);
+            assert_eq!(Address::decode(&mut bytes.as_slice()), Some(address));
+        }
+        assert_eq!(Address::decode(&mut [9u8].as_slice()), None);
+    }
+}

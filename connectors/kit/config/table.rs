@@ -1,0 +1,534 @@
+//! A TOML table that is read key by key.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Problem, Problems, SecretRef, SourceFile, Span};
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A TOML value.
+#[derive(Clone, Debug)]
+pub enum ItemKind {
+    /// A string.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// A float.
+    Float(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A date, time or both, as written.
+    Datetime(String),
+    /// An array.
+    Array(Vec<Item>),
+    /// A table: its entries in the file's order.
+    Table(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    key: String,
+    key_span: Span,
+    item: Item,
+}
+
+impl ItemKind {
+    /// The word for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Bool(_) => "a boolean",
+            Self::Datetime(_) => "a date or time",
+            Self::Array(_) => "an array",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+/// Parses a file. Syntax problems go to `problems` (the first, and every duplicate key); the table holds
+/// what could be read.
+pub fn parse(file: &Arc<SourceFile>, problems: &Problems) -> ConfigTable {
+    let (table, errors) = DeTable::parse_recoverable(&file.text);
+    let mut syntax_reported = false;
+    for error in errors {
+        let duplicate = error.message().contains("duplicate key");
+        if !duplicate && std::mem::replace(&mut syntax_reported, true) {
+            continue;
+        }
+        let code = if duplicate { "duplicate-key" } else { "syntax" };
+        let mut problem = Problem::error(code, error.message().trim_end_matches('.').to_owned()).masked();
+        if let Some(range) = error.span() {
+            problem = problem.at(&span(file, range));
+        }
+        problems.push(problem);
+    }
+    let range = table.span();
+    let entries = convert_table(file, table.get_ref());
+    ConfigTable::new(String::new(), span(file, range), entries, problems.clone())
+}
+
+fn span(file: &Arc<SourceFile>, range: Range<usize>) -> Span {
+    Span { file: file.clone(), range }
+}
+
+fn convert_table(file: &Arc<SourceFile>, table: &DeTable<'_>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = table
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            key_span: span(file, key.span()),
+            item: convert(file, value.get_ref(), value.span()),
+        })
+        .collect();
+    entries.sort_by_key(|e| e.key_span.range.start);
+    entries
+}
+
+fn convert(file: &Arc<SourceFile>, value: &DeValue<'_>, range: Range<usize>) -> Item {
+    let kind = match value {
+        DeValue::String(s) => ItemKind::Text(s.to_string()),
+        DeValue::Integer(i) => i64::from_str_radix(&i.as_str().replace('_', ""), i.radix())
+            .map_or_else(|_| ItemKind::Float(f64::NAN), ItemKind::Integer),
+        DeValue::Float(f) => ItemKind::Float(f.as_str().replace('_', "").parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(b) => ItemKind::Bool(*b),
+        DeValue::Datetime(d) => ItemKind::Datetime(d.to_string()),
+        DeValue::Array(items) => ItemKind::Array(items.iter().map(|v| convert(file, v.get_ref(), v.span())).collect()),
+        DeValue::Table(table) => ItemKind::Table(convert_table(file, table)),
+    };
+    Item { kind, span: span(file, range) }
+}
+
+/// A table whose keys are asked for one by one.
+///
+/// Every getter records the key as known; [`ConfigTable::finish`] reports the rest. A getter that finds a
+/// wrong type reports it and returns `None`, so that reading goes on and all problems come at once.
+#[derive(Debug)]
+pub struct ConfigTable {
+    path: String,
+    span: Span,
+    entries: Vec<Entry>,
+    known: Vec<String>,
+    problems: Problems,
+}
+
+impl ConfigTable {
+    fn new(path: String, span: Span, entries: Vec<Entry>, problems: Problems) -> Self {
+        Self { path, span, entries, known: Vec::new(), problems }
+    }
+
+    /// Where the table stands.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Its path for messages (`destinations.crm`); empty for the whole file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The list that problems go to.
+    pub fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    /// The keys that nobody has asked for yet, in the file's order, with their places.
+    pub fn keys(&self) -> Vec<(String, Span)> {
+        self.entries.iter().map(|e| (e.key.clone(), e.key_span.clone())).collect()
+    }
+
+    /// Whether the key is there and unread. Asking makes it known.
+    pub fn has(&mut self, key: &str) -> bool {
+        self.note(key);
+        self.entries.iter().any(|e| e.key == key)
+    }
+
+    /// Declares keys as known without reading them, so that a hint for a misspelt key can name them.
+    pub fn know(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.note(key);
+        }
+    }
+
+    /// The keys known so far.
+    pub fn known(&self) -> &[String] {
+        &self.known
+    }
+
+    /// Takes any value.
+    pub fn take(&mut self, key: &str) -> Option<Item> {
+        self.note(key);
+        let at = self.entries.iter().position(|e| e.key == key)?;
+        Some(self.entries.remove(at).item)
+    }
+
+    /// Takes any value with the place of its key.
+    pub fn take_with_key(&mut self, key: &str) -> Option<(Span, Item)> {
+        self.note(key);
+        let at = self.entries.iter().position(|e| e.key == key)?;
+        let entry = self.entries.remove(at);
+        Some((entry.key_span, entry.item))
+    }
+
+    fn note(&mut self, key: &str) {
+        if !self.known.iter().any(|k| k == key) {
+            self.known.push(key.to_owned());
+        }
+    }
+
+    /// The key's full path for messages.
+    pub fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports a wrong type.
+    pub fn wrong_type(&self, key: &str, expected: &str, item: &Item) {
+        let found = item.kind.name();
+        let message = format!("`{}` must be {expected}, not {found}", self.path_of(key));
+        self.problems.push(Problem::error("wrong-type", message).at(&item.span).label(format!("expected {expected}")));
+    }
+
+    /// An optional string, with its place.
+    pub fn text_at(&mut self, key: &str) -> Option<(String, Span)> {
+        let item = self.take(key)?;
+        match item.kind {
+            ItemKind::Text(text) => Some((text, item.span)),
+            _ => {
+                self.wrong_type(key, "a string", &item);
+                None
+            }
+        }
+    }
+
+    /// An optional string.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.text_at(key).map(|(text, _)| text)
+    }
+
+    /// A required string, with its place.
+    pub fn required_text_at(&mut self, key: &str) -> Option<(String, Span)> {
+        if !self.has(key) {
+            self.missing(key);
+            return None;
+        }
+        self.text_at(key)
+    }
+
+    /// A required string.
+    pub fn required_text(&mut self, key: &str) -> Option<String> {
+        self.required_text_at(key).map(|(text, _)| text)
+    }
+
+    /// Reports a missing key.
+    pub fn missing(&self, key: &str) {
+        let place = if self.path.is_empty() { String::from("this file") } else { format!("`[{}]`", self.path) };
+        self.problems.push(
+            Problem::error("missing-key", format!("{place} needs `{key}`"))
+                .at(&self.span)
+                .remedy(format!("add `{key} = …`")),
+        );
+    }
+
+    /// An optional boolean.
+    pub fn bool(&mut self, key: &str) -> Option<bool> {
+        let item = self.take(key)?;
+        match item.kind {
+            ItemKind::Bool(b) => Some(b),
+            _ => {
+                self.wrong_type(key, "true or false", &item);
+                None
+            }
+        }
+    }
+
+    /// An optional whole number of at least `min`.
+    pub fn number(&mut self, key: &str, min: u64) -> Option<u64> {
+        let item = self.take(key)?;
+        let ItemKind::Integer(n) = item.kind else {
+            self.wrong_type(key, "a whole number", &item);
+            return None;
+        };
+        match u64::try_from(n) {
+            Ok(n) if n >= min => Some(n),
+            _ => {
+                let message = format!("`{}` must be at least {min}, not {n}", self.path_of(key));
+                self.problems.push(Problem::error("out-of-range", message).at(&item.span));
+                None
+            }
+        }
+    }
+
+    /// An optional list of strings, each with its place.
+    pub fn texts_at(&mut self, key: &str) -> Option<Vec<(String, Span)>> {
+        let item = self.take(key)?;
+        let ItemKind::Array(items) = &item.kind else {
+            self.wrong_type(key, "an array of strings", &item);
+            return None;
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for inner in items {
+            match &inner.kind {
+                ItemKind::Text(text) => texts.push((text.clone(), inner.span.clone())),
+                _ => {
+                    self.wrong_type(key, "an array of strings", inner);
+                    return None;
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// One of a closed list of words, with its place.
+    pub fn choice_at<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<(T, Span)> {
+        let (text, span) = self.text_at(key)?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return Some((*value, span));
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let mut problem = Problem::error("unknown-choice", format!("`{}` cannot be \"{text}\"", self.path_of(key)))
+            .at(&span)
+            .remedy(format!("one of: {}", names.join(", ")));
+        if let Some(near) = nearest(&text, names.iter().copied()) {
+            problem = problem.label(format!("did you mean \"{near}\"?"));
+        }
+        self.problems.push(problem);
+        None
+    }
+
+    /// One of a closed list of words.
+    pub fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        self.choice_at(key, choices).map(|(value, _)| value)
+    }
+
+    /// An optional duration: `"15m"`, `"6h"`, `"250ms"`, `"1h 30m"`.
+    pub fn duration(&mut self, key: &str) -> Option<Duration> {
+        let (text, span) = self.text_at(key)?;
+        let parsed = parse_duration(&text);
+        if parsed.is_none() {
+            self.problems.push(
+                Problem::error("bad-duration", format!("`{}` is not a duration: \"{text}\"", self.path_of(key)))
+                    .at(&span)
+                    .remedy("a number and a unit (ms, s, m, h, d), as \"15m\" or \"1h 30m\""),
+            );
+        }
+        parsed
+    }
+
+    /// An optional percentage as a fraction: `"50%"` is 0.5. Above 100 % is refused.
+    pub fn percent(&mut self, key: &str) -> Option<f64> {
+        let item = self.take(key)?;
+        let parsed = match &item.kind {
+            ItemKind::Text(text) => text
+                .strip_suffix('%')
+                .and_then(|n| n.trim().parse::<f64>().ok())
+                .filter(|n| (0.0..=100.0).contains(n))
+                .map(|n| n / 100.0),
+            _ => None,
+        };
+        if parsed.is_none() {
+            let message = format!("`{}` must be a percentage from 0% to 100%", self.path_of(key));
+            self.problems.push(
+                Problem::error("bad-percentage", message)
+                    .at(&item.span)
+                    .remedy("write it as a string with a percent sign, as \"5%\""),
+            );
+        }
+        parsed
+    }
+
+    /// An optional table.
+    pub fn table(&mut self, key: &str) -> Option<ConfigTable> {
+        let item = self.take(key)?;
+        self.item_table(key, item)
+    }
+
+    /// Makes a reader of a value that must be a table (`key` is for messages).
+    pub fn item_table(&self, key: &str, item: Item) -> Option<ConfigTable> {
+        match item.kind {
+            ItemKind::Table(entries) => {
+                Some(ConfigTable::new(self.path_of(key), item.span, entries, self.problems.clone()))
+            }
+            _ => {
+                self.wrong_type(key, "a table", &item);
+                None
+            }
+        }
+    }
+
+    /// A table of named tables (`[warehouses.X]`): name, place of the name, reader.
+    pub fn tables(&mut self, key: &str) -> Vec<(String, Span, ConfigTable)> {
+        let Some(mut outer) = self.table(key) else { return Vec::new() };
+        let mut tables = Vec::new();
+        for (name, _) in outer.keys() {
+            if let Some((key_span, item)) = outer.take_with_key(&name)
+                && let Some(table) = outer.item_table(&name, item)
+            {
+                tables.push((name, key_span, table));
+            }
+        }
+        tables
+    }
+
+    /// An optional secret reference: a table with exactly one of `secret`, `env`, `file`, `credential`.
+    /// Anything else is refused without being echoed.
+    pub fn secret(&mut self, key: &str) -> Option<SecretRef> {
+        let item = self.take(key)?;
+        let span = item.span.clone();
+        let refuse = |message: String| {
+            let code = if matches!(item.kind, ItemKind::Table(_)) { "bad-secret" } else { "inline-secret" };
+            self.problems.push(
+                Problem::error(code, message)
+                    .at(&span)
+                    .masked()
+                    .remedy("refer to it: { secret = \"name\" }, { env = \"VARIABLE\" }, { file = \"path\" } or { credential = \"name\" }"),
+            );
+        };
+        let path = self.path_of(key);
+        let ItemKind::Table(entries) = &item.kind else {
+            refuse(format!("`{path}` holds a secret and must not be written here"));
+            return None;
+        };
+        let reference = match entries.as_slice() {
+            [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] if !name.is_empty() => {
+                match key.as_str() {
+                    "secret" => Some(SecretRef::Named(name.clone())),
+                    "env" => Some(SecretRef::Env(name.clone())),
+                    "file" => Some(SecretRef::File(name.into())),
+                    "credential" => Some(SecretRef::Credential(name.clone())),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        if reference.is_none() {
+            refuse(format!("`{path}` must name one source of the secret"));
+        }
+        if let Some(SecretRef::Named(name) | SecretRef::Credential(name)) = &reference
+            && (name.contains('/') || name.starts_with('.'))
+        {
+            refuse(format!("`{path}` names a secret by a path"));
+            return None;
+        }
+        reference
+    }
+
+    /// A required secret reference.
+    pub fn required_secret(&mut self, key: &str) -> Option<SecretRef> {
+        if !self.has(key) {
+            self.missing(key);
+            return None;
+        }
+        self.secret(key)
+    }
+
+    /// Reports every key that nobody asked for, with the nearest known one.
+    pub fn finish(self) {
+        for entry in &self.entries {
+            let mut problem = Problem::error("unknown-key", format!("unknown key `{}`", self.path_of(&entry.key)))
+                .at(&entry.key_span);
+            let known = self.known.iter().map(String::as_str);
+            if let Some(near) = nearest(&entry.key, known.clone()) {
+                problem = problem.label(format!("did you mean `{near}`?"));
+            }
+            let mut names: Vec<&str> = known.collect();
+            names.sort_unstable();
+            if !names.is_empty() {
+                problem = problem.remedy(format!("known here: {}", names.join(", ")));
+            }
+            self.problems.push(problem);
+        }
+    }
+}
+
+/// The candidate nearest to `word`, where one is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|c| (strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()), c))
+        .filter(|(distance, c)| *distance <= (word.chars().count().max(c.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
+}
+
+/// `"1h 30m"` → 90 minutes; `None` when it is not a duration of more than zero.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    for part in text.split_whitespace() {
+        let digits = part.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = part.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+    }
+    (!total.is_zero()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (ConfigTable, Problems) {
+        let file = Arc::new(SourceFile { path: "t.toml".into(), text: text.into() });
+        let problems = Problems::default();
+        (parse(&file, &problems), problems)
+    }
+
+    #[test]
+    fn several_problems_come_at_once() {
+        let (mut table, problems) = read("naem = 1\nevery = \"soon\"\nquota = 50\n");
+        assert_eq!(table.text("name"), None);
+        assert_eq!(table.duration("every"), None);
+        assert_eq!(table.percent("quota"), None);
+        table.finish();
+        let found = problems.take();
+        let codes: Vec<_> = found.iter().map(|p| p.code).collect();
+        assert_eq!(codes, ["bad-duration", "bad-percentage", "unknown-key"]);
+        assert_eq!(found[2].label.as_deref(), Some("did you mean `name`?"));
+        assert_eq!(found[1].span.as_ref().map(Span::line_column), Some((3, 9)));
+    }
+
+    #[test]
+    fn an_inline_secret_is_not_echoed() {
+        let (mut table, problems) = read("token = \"canary-4711\"\n");
+        assert_eq!(table.secret("token"), None);
+        let found = problems.take();
+        assert_eq!(found[0].code, "inline-secret");
+        assert!(found[0].masked);
+        assert!(!found[0].message.contains("canary"));
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("15m"), Some(Duration::from_secs(900)));
+        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_secs(5400)));
+        for bad in ["", "15", "m", "-5m", "1.5h", "5 m", "0s", "99999999999999999999d"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_gives_one_syntax_problem() {
+        let (_, problems) = read("a = \nb = ]\nc = {\n");
+        let found = problems.take();
+        assert_eq!(found.iter().filter(|p| p.code == "syntax").count(), 1);
+    }
+}

@@ -1,0 +1,493 @@
+//! The contract of a destination: from a TOML table to verdicts.
+//!
+//! `parse` steps ([`DestinationKind::account`], [`Account::sync`]) are pure; [`Prepared::open`] may build
+//! clients but starts nothing; only the engine polls, retries, waits and spawns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
+use crate::config::{ConfigTable, Span};
+use crate::context::Kit;
+use crate::fault::Fault;
+use crate::source::TypeClass;
+use crate::value::Value;
+
+/// A kind of destination (`type = "hubspot"`); static, listed once in the registry.
+pub trait DestinationKind: Send + Sync {
+    /// The `type` in `backhaul.toml`.
+    fn name(&self) -> &'static str;
+
+    /// For `backhaul connectors`.
+    fn about(&self) -> About;
+
+    /// Reads `[destinations.X]` (without `type`). Problems go to the table; `None` when there were any. No I/O.
+    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>>;
+
+    /// JSON Schemas of the keys that this kind adds.
+    fn json_schema(&self) -> KindSchema;
+
+    /// Its stand-in, where it has one.
+    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
+        None
+    }
+}
+
+/// What `backhaul connectors` says of a kind.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The vendor's name.
+    pub title: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Objects it writes, or how they are named.
+    pub objects: &'static str,
+    /// The modes it knows.
+    pub modes: &'static [Mode],
+    /// What it can do with removed rows.
+    pub removed: &'static [Removed],
+    /// How it is proved: `spec` (the vendor's own API description), `docs only`, or `live` with a date.
+    pub proof: &'static str,
+}
+
+/// JSON Schemas of a destination kind: object schemas with `properties`.
+#[derive(Clone, Debug)]
+pub struct KindSchema {
+    /// Keys of `[destinations.X]` besides `type`.
+    pub account: serde_json::Value,
+    /// Keys of a sync's `[into]` besides the common ones.
+    pub into: serde_json::Value,
+}
+
+/// `[into] mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each says what it is; the words are explained in docs and `About`")]
+pub enum Mode {
+    Upsert,
+    Update,
+    Create,
+    Audience,
+    Append,
+}
+
+impl Mode {
+    /// All, with their names in TOML.
+    pub const CHOICES: &'static [(&'static str, Self)] = &[
+        ("upsert", Self::Upsert),
+        ("update", Self::Update),
+        ("create", Self::Create),
+        ("audience", Self::Audience),
+        ("append", Self::Append),
+    ];
+
+    /// Its name in TOML.
+    pub fn as_str(self) -> &'static str {
+        Self::CHOICES.iter().find(|(_, m)| *m == self).map_or("", |(name, _)| name)
+    }
+
+    /// The operation for rows that are in the model.
+    pub fn write_operation(self) -> Operation {
+        match self {
+            Self::Upsert => Operation::Upsert,
+            Self::Update => Operation::Update,
+            Self::Create => Operation::Create,
+            Self::Audience => Operation::AudienceAdd,
+            Self::Append => Operation::Append,
+        }
+    }
+}
+
+/// `[into] removed`: what happens to a row that left the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum Removed {
+    Ignore,
+    Archive,
+    Delete,
+    Clear,
+}
+
+impl Removed {
+    /// All, with their names in TOML.
+    pub const CHOICES: &'static [(&'static str, Self)] =
+        &[("ignore", Self::Ignore), ("archive", Self::Archive), ("delete", Self::Delete), ("clear", Self::Clear)];
+
+    /// Its name in TOML.
+    pub fn as_str(self) -> &'static str {
+        Self::CHOICES.iter().find(|(_, r)| *r == self).map_or("", |(name, _)| name)
+    }
+
+    /// The operation for removed rows, if any. An audience removes members whatever this says.
+    pub fn operation(self) -> Option<Operation> {
+        match self {
+            Self::Ignore => None,
+            Self::Archive => Some(Operation::Archive),
+            Self::Delete => Some(Operation::Delete),
+            Self::Clear => Some(Operation::Clear),
+        }
+    }
+}
+
+/// `null` of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum NullPolicy {
+    Send,
+    Skip,
+    Clear,
+}
+
+/// `write` of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum WritePolicy {
+    Always,
+    IfEmpty,
+    OnCreate,
+}
+
+/// One mapped field as a destination sees it.
+#[derive(Clone, Debug)]
+pub struct FieldShape {
+    /// Its target as written, perhaps a path: `email`, `address.city`, `items[].sku`.
+    pub target: String,
+    /// Where it stands in the sync's file.
+    pub span: Span,
+    /// What a NULL does.
+    pub null: NullPolicy,
+    /// When it is written.
+    pub write: WritePolicy,
+}
+
+/// What a destination may know of a sync when it parses `[into]`.
+#[derive(Clone, Debug)]
+pub struct SyncShape {
+    /// The sync's name.
+    pub name: String,
+    /// `[into] object` and where it stands.
+    pub object: Option<(String, Span)>,
+    /// `[into] mode` and where it stands.
+    pub mode: (Mode, Span),
+    /// `[into] removed` and where it stands (the table where it is the default).
+    pub removed: (Removed, Span),
+    /// Place in `fields` of the match field, and where `match` stands.
+    pub match_field: Option<(usize, Span)>,
+    /// The fields, in the order of [`Row::fields`](crate::Row::fields).
+    pub fields: Vec<FieldShape>,
+    /// The model's key columns.
+    pub key: Vec<String>,
+    /// `[into]` itself.
+    pub span: Span,
+}
+
+/// A checked `[destinations.X]`.
+pub trait Account: Send + Sync {
+    /// Reads the rest of a sync's `[into]`. Problems go to the table; `None` when there were any. No I/O.
+    fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>>;
+
+    /// Whether it points to a stand-in on this machine rather than to a live account.
+    fn is_stand_in(&self) -> bool;
+}
+
+/// A checked destination of one sync, not yet connected.
+pub trait Prepared: Send + Sync {
+    /// What is true of an operation here.
+    fn facts(&self, operation: Operation) -> Facts;
+
+    /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
+    fn object(&self) -> String;
+
+    /// Builds the destination; starts nothing.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a client that cannot be built.
+    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault>;
+}
+
+/// What can count as proof that a row was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The answer names rows.
+    Row,
+    /// A documented status settles the whole batch.
+    Call,
+    /// Accepted when received = sent and invalid = 0.
+    Count,
+    /// Accepted now, settled when the job says so.
+    Job,
+}
+
+/// Whether batches belong to a session that is committed at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// No session.
+    None,
+    /// A session whose batches may come in any order.
+    AnyOrder,
+    /// One batch at a time, in order; `last` is true on the last.
+    Ordered,
+}
+
+/// Which kinds of operation go first on one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Writes, then removals.
+    WritesFirst,
+    /// Moves, removals, then writes: where fields are unique.
+    RemovalsFirst,
+}
+
+/// What an operation needs to find an existing record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressKind {
+    /// Nothing: the key or the fields say it all.
+    None,
+    /// The vendor's id, remembered from the answer to the write.
+    RemoteId,
+    /// The value of the match field.
+    MatchValue,
+}
+
+/// Facts of one operation at one destination. They come from the vendor's documents, not from hope.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The most rows a call takes.
+    pub max_rows: usize,
+    /// The most bytes a call's body takes, where known.
+    pub max_bytes: Option<usize>,
+    /// What proves a row accepted.
+    pub evidence: Evidence,
+    /// Whether a call whose answer was lost may be made again without harm.
+    pub resend_safe: bool,
+    /// What finds the record.
+    pub address: AddressKind,
+    /// Order between kinds.
+    pub order: Order,
+    /// Session kind.
+    pub session: Session,
+    /// Every row of the model goes into the plan when anything changed (a full file).
+    pub whole_set: bool,
+    /// How many calls may be in flight.
+    pub concurrency: usize,
+    /// How long after an ambiguous call the same address is left alone.
+    pub settle_after: Duration,
+    /// Scopes or rights that the operation needs.
+    pub scopes: Vec<String>,
+}
+
+impl Default for Facts {
+    /// One row a call, evidence by row, not safe to resend, one call in flight: the careful start.
+    fn default() -> Self {
+        Self {
+            max_rows: 1,
+            max_bytes: None,
+            evidence: Evidence::Row,
+            resend_safe: false,
+            address: AddressKind::None,
+            order: Order::WritesFirst,
+            session: Session::None,
+            whole_set: false,
+            concurrency: 1,
+            settle_after: Duration::from_secs(30),
+            scopes: Vec::new(),
+        }
+    }
+}
+
+/// A run, as a destination sees it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The run's id.
+    pub id: String,
+    /// The sync's name.
+    pub sync: String,
+    /// How many rows the plan sends, removals included.
+    pub rows: u64,
+    /// When it started (UTC).
+    pub started: jiff::Timestamp,
+}
+
+/// What [`Destination::check`] found.
+#[derive(Clone, Debug, Default)]
+pub struct AccountReport {
+    /// The account's lasting identity (`hubspot:12345`): bound into the snapshot.
+    pub identity: String,
+    /// Its name for people.
+    pub label: String,
+    /// Scopes that the sync needs and the credential lacks.
+    pub missing: Vec<String>,
+    /// Scopes that the credential has beyond need.
+    pub excess: Vec<String>,
+    /// What cannot be known here.
+    pub unknowable: Vec<String>,
+}
+
+/// A field of an object at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectField {
+    /// Its API name.
+    pub name: String,
+    /// The vendor's type name.
+    pub native: String,
+    /// The classes of source types that fit.
+    pub accepts: Vec<TypeClass>,
+    /// Allowed values of a choice field.
+    pub choices: Vec<String>,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// Whether its values are unique, so that rows can be matched by it.
+    pub unique: bool,
+}
+
+/// An object at the destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectSchema {
+    /// Its fields.
+    pub fields: Vec<ObjectField>,
+}
+
+/// A question for existing records.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The object.
+    pub object: String,
+    /// The field to match.
+    pub by: String,
+    /// The values asked for.
+    pub values: Vec<Value>,
+}
+
+/// An answer to a [`Lookup`].
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// Place of the value asked for.
+    pub value: usize,
+    /// The record's id.
+    pub remote_id: String,
+}
+
+/// A record read back.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Place of the address asked for.
+    pub address: usize,
+    /// The record's id.
+    pub remote_id: Option<String>,
+    /// Its fields.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A request as it would be sent, without secrets, for `plan --request`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RequestPreview {
+    /// HTTP method, or the kind of write.
+    pub method: String,
+    /// URL or path.
+    pub target: String,
+    /// Headers, redacted.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// A destination: one object of one account.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// Who are we there, and with which rights? Writes nothing.
+    async fn check(&self) -> Result<AccountReport, Fault>;
+
+    /// The object's fields, where the vendor tells.
+    async fn describe(&self) -> Result<Option<ObjectSchema>, Fault> {
+        Ok(None)
+    }
+
+    /// Finds existing records.
+    async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
+        Err(Fault::config(format!("this destination cannot look up `{}`", query.object)))
+    }
+
+    /// Reads delivered records back; `None` where the vendor cannot.
+    async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
+        let _ = rows;
+        Ok(None)
+    }
+
+    /// Starts a session, where the facts say that there is one.
+    async fn begin(&self, run: &Run) -> Result<Option<Ticket>, Fault> {
+        let _ = run;
+        Ok(None)
+    }
+
+    /// Sends a batch. An empty batch makes no call.
+    ///
+    /// # Errors
+    /// A fault speaks of the whole call; `Split` has the batch cut in two.
+    async fn write(
+        &self,
+        run: &Run,
+        session: Option<&Ticket>,
+        batch: &Batch,
+        save: &dyn SaveTicket,
+    ) -> Result<Delivery, Fault>;
+
+    /// Commits a session: [`Delivery::Committed`] or a pending job.
+    async fn finish(&self, run: &Run, session: &Ticket) -> Result<Delivery, Fault> {
+        let _ = (run, session);
+        Err(Fault::bug("finish on a destination without sessions"))
+    }
+
+    /// Asks after a job.
+    async fn poll(&self, run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
+        let _ = (run, ticket, batch);
+        Ok(Progress::Lost)
+    }
+
+    /// The requests that [`write`](Destination::write) would make, redacted.
+    ///
+    /// # Errors
+    /// A batch that cannot be rendered.
+    fn preview(&self, run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault>;
+}
+
+/// A stand-in of a vendor's API.
+#[async_trait]
+pub trait SandboxKind: Send + Sync {
+    /// The vendor's name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it can be told (`--set key=value`), with one line each.
+    fn settings(&self) -> &'static [(&'static str, &'static str)];
+
+    /// Serves on `listener` until the returned handle is dropped.
+    ///
+    /// # Errors
+    /// A setting that is not known or has a wrong value.
+    async fn start(
+        &self,
+        listener: tokio::net::TcpListener,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn Sandbox>, Fault>;
+}
+
+/// A running stand-in; dropping it stops it.
+pub trait Sandbox: Send + Sync {
+    /// Its base URL.
+    fn url(&self) -> String;
+
+    /// A credential that it accepts.
+    fn token(&self) -> String;
+
+    /// How many API calls it has answered.
+    fn calls(&self) -> u64;
+
+    /// Its records: object → id → fields.
+    fn records(&self) -> serde_json::Value;
+
+    /// Changes a setting while it runs.
+    ///
+    /// # Errors
+    /// A setting that is not known or has a wrong value.
+    fn set(&self, key: &str, value: &str) -> Result<(), Fault>;
+}

@@ -1,0 +1,164 @@
+//! What went wrong with a whole call, and what its reader can do about it.
+//!
+//! A [`Fault`] speaks of a call (a query, a request, a job); what became of one *row* is a
+//! [`Verdict`](crate::Verdict). The class decides what the engine does next and which exit code the
+//! program ends with; the vendor's edge decides the class.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// What kind of fault a call ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultClass {
+    /// The other side asked for fewer calls. Nothing was applied.
+    Throttled,
+    /// The call failed and is *known* not to have been applied: it may be made again.
+    Transient,
+    /// The credential is missing, wrong, expired or lacks a right.
+    Auth,
+    /// What the operator wrote cannot work: an unknown object, a wrong query, a refused field.
+    Config,
+    /// The batch as a whole was refused for its size or for one of its rows: cut it in two.
+    Split,
+    /// The call may or may not have been applied.
+    Ambiguous,
+    /// The connector or the engine broke its own contract.
+    Bug,
+}
+
+impl FaultClass {
+    /// The exit code of language.md for a run that ends with this class.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Auth => 4,
+            Self::Config => 78,
+            Self::Throttled | Self::Transient | Self::Ambiguous => 75,
+            Self::Split | Self::Bug => 1,
+        }
+    }
+
+    /// What to do about it when the fault itself knows nothing better.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Throttled => "wait, or lower `quota` so that other users of the account keep their share",
+            Self::Transient => "check the network and the other side's status, then run again: nothing was applied",
+            Self::Auth => "check the credential and its rights",
+            Self::Config => "correct the configuration and run `backhaul validate`",
+            Self::Split => "one row may be too large for the destination: see `backhaul rejects`",
+            Self::Ambiguous => "run again: rows whose fate is unknown are compared afresh",
+            Self::Bug => "this is a defect of backhaul: please report it with the run's id",
+        }
+    }
+
+    /// The word that logs and JSON output use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::Auth => "auth",
+            Self::Config => "config",
+            Self::Split => "split",
+            Self::Ambiguous => "ambiguous",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+/// A failed call: its class, a sentence that says what happened, and a remedy.
+///
+/// The message never carries row values or secrets.
+#[derive(Debug)]
+pub struct Fault {
+    /// What the engine does about it.
+    pub class: FaultClass,
+    /// What happened, as a sentence fragment in lower case ("cannot reach 127.0.0.1:5432").
+    pub message: String,
+    /// What the reader can do; [`FaultClass::remedy`] where absent.
+    pub remedy: Option<String>,
+    /// How long the other side asked to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Byte offset into the model's SQL at which the warehouse saw the error.
+    pub sql_offset: Option<usize>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Fault {
+    /// A fault of `class` with a message.
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), remedy: None, retry_after: None, sql_offset: None, source: None }
+    }
+
+    /// The other side asked for fewer calls; `retry_after` is what it said, if anything.
+    pub fn throttled(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..Self::new(FaultClass::Throttled, message) }
+    }
+
+    /// Failed and known not to be applied.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Transient, message)
+    }
+
+    /// A credential problem.
+    pub fn auth(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Auth, message)
+    }
+
+    /// A configuration problem.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Config, message)
+    }
+
+    /// The batch must be cut.
+    pub fn split(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Split, message)
+    }
+
+    /// It may have been applied.
+    pub fn ambiguous(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Ambiguous, message)
+    }
+
+    /// A broken contract.
+    pub fn bug(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Bug, message)
+    }
+
+    /// Says what the reader can do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Keeps the error underneath.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Says where in the model's SQL the warehouse saw the error (byte offset).
+    #[must_use]
+    pub fn at_sql(mut self, offset: Option<usize>) -> Self {
+        self.sql_offset = offset;
+        self
+    }
+
+    /// The remedy to print.
+    pub fn remedy_text(&self) -> &str {
+        self.remedy.as_deref().unwrap_or_else(|| self.class.remedy())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Fault {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+    }
+}

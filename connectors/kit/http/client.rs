@@ -1,0 +1,270 @@
+//! Requests, answers, and the client between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::limit::Limiter;
+use crate::config::Secret;
+use crate::destination::RequestPreview;
+use crate::fault::Fault;
+
+/// Where a credential goes.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// None.
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer(Secret),
+    /// A header of its own (`X-Api-Key`).
+    Header(HeaderName, Secret),
+    /// HTTP basic.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Time to a connection.
+    pub connect_timeout: Duration,
+    /// Time for the whole call.
+    pub timeout: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(10), timeout: Duration::from_secs(60) }
+    }
+}
+
+/// A request before it is sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Absolute URL.
+    pub url: Url,
+    /// Headers besides the credential.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(mut self, body: impl Into<Bytes>) -> Self {
+        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.body = body.into();
+        self
+    }
+
+    /// What `plan --request` shows: credentials are added later and are not in it.
+    pub fn preview(&self, auth: &Auth) -> RequestPreview {
+        let mut headers: Vec<(String, String)> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        match auth {
+            Auth::None => {}
+            Auth::Bearer(secret) => headers.push(("authorization".into(), format!("Bearer <{}>", secret.reference()))),
+            Auth::Header(name, secret) => headers.push((name.to_string(), format!("<{}>", secret.reference()))),
+            Auth::Basic { user, password } => {
+                headers.push(("authorization".into(), format!("Basic {user}:<{}>", password.reference())));
+            }
+        }
+        RequestPreview {
+            method: self.method.to_string(),
+            target: self.url.to_string(),
+            headers,
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+        }
+    }
+}
+
+/// An answer, whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON, where it is JSON.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A client of one account: its credential and its limiter.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    auth: Auth,
+    limiter: Arc<Limiter>,
+}
+
+/// Answers beyond this are cut off and become a fault: no vendor's answer to a batch is as large.
+const MAX_ANSWER: usize = 64 << 20;
+
+impl Http {
+    /// A client with redirects off.
+    ///
+    /// # Errors
+    /// A TLS set-up that cannot be built.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where a client is built")]
+    pub fn new(options: &HttpOptions, auth: Auth, limiter: Arc<Limiter>) -> Result<Self, Fault> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))?;
+        Ok(Self { client, auth, limiter })
+    }
+
+    /// The account's limiter, to steer it by the vendor's headers.
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    /// The credential, for previews.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Waits for the limiter, sends, and reads the whole answer. A 429 or a `Retry-After` closes the
+    /// account's gate for as long as it says.
+    ///
+    /// # Errors
+    /// `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
+    /// answer did not come or broke off.
+    pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        let mut headers = request.headers;
+        self.authorize(&mut headers)?;
+        self.limiter.acquire().await;
+        let host = request.url.host_str().unwrap_or("").to_owned();
+        let method = request.method.clone();
+        let started = tokio::time::Instant::now();
+        let sent = self.client.request(request.method, request.url).headers(headers).body(request.body).send().await;
+        let mut response = sent.map_err(|e| no_answer(&host, e))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body =
+            Vec::with_capacity(usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(0).min(MAX_ANSWER));
+        while let Some(chunk) = response.chunk().await.map_err(|e| no_answer(&host, e))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Fault::ambiguous(format!("the answer of {host} is larger than 64 MiB")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let answer = Answer { status, headers, body: body.into() };
+        tracing::debug!(%method, host, status = status.as_u16(), bytes = answer.body.len(), ms = started.elapsed().as_millis() as u64, "http call");
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.limiter.close_for(retry_after(&answer).unwrap_or(DEFAULT_PAUSE));
+        } else if let (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) = (status, retry_after(&answer)) {
+            self.limiter.close_for(wait);
+        }
+        Ok(answer)
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Fault> {
+        let sensitive = |text: String| {
+            let mut value = HeaderValue::from_str(&text)
+                .map_err(|_| Fault::auth("the credential has characters that no HTTP header can carry"))?;
+            value.set_sensitive(true);
+            Ok::<_, Fault>(value)
+        };
+        match &self.auth {
+            Auth::None => {}
+            Auth::Bearer(secret) => {
+                headers.insert(AUTHORIZATION, sensitive(format!("Bearer {}", secret.reveal()?.expose_secret()))?);
+            }
+            Auth::Header(name, secret) => {
+                headers.insert(name, sensitive(secret.reveal()?.expose_secret().to_owned())?);
+            }
+            Auth::Basic { user, password } => {
+                headers.insert(AUTHORIZATION, sensitive(basic(user, &password.reveal()?))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A 429 without `Retry-After` closes the gate this long.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+
+fn basic(user: &str, password: &SecretString) -> String {
+    use base64::Engine as _;
+    let pair = format!("{user}:{}", password.expose_secret());
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+}
+
+fn no_answer(host: &str, error: reqwest::Error) -> Fault {
+    // The URL may carry a key in its query: it is not part of the message.
+    let error = error.without_url();
+    if error.is_connect() || error.is_builder() {
+        Fault::transient(format!("cannot reach {host}")).caused_by(error)
+    } else if error.is_timeout() {
+        Fault::ambiguous(format!("{host} did not answer in time")).caused_by(error)
+    } else {
+        Fault::ambiguous(format!("the connection to {host} broke before the answer was complete")).caused_by(error)
+    }
+}
+
+/// `Retry-After` in seconds or as a date.
+pub fn retry_after(answer: &Answer) -> Option<Duration> {
+    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let when = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(when.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
+}
+
+/// What a status means where the vendor says nothing special. `None` for 2xx.
+///
+/// 408, 5xx: the call may have been applied. 413: cut the batch. 400, 404, 409, 422 are left to the
+/// caller as `Config`, with the status in the message.
+pub fn fault_of_status(answer: &Answer) -> Option<Fault> {
+    let status = answer.status;
+    if status.is_success() {
+        return None;
+    }
+    let said = format!("the destination answered {status}");
+    Some(match status.as_u16() {
+        401 => Fault::auth(said).remedy("the credential was refused: renew it"),
+        403 => Fault::auth(said).remedy("the credential lacks a right for this operation"),
+        407 => Fault::auth(said).remedy("the proxy wants a credential"),
+        413 => Fault::split(said),
+        429 => Fault::throttled(said, retry_after(answer)),
+        503 if retry_after(answer).is_some() => Fault::throttled(said, retry_after(answer)),
+        408 | 425 | 500..=599 => Fault::ambiguous(said),
+        300..=399 => Fault::config(said).remedy("redirects are not followed: write the final URL"),
+        _ => Fault::config(said),
+    })
+}

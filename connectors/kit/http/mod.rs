@@ -1,0 +1,11 @@
+//! The one HTTP client of backhaul, with limits, retries and redaction.
+//!
+//! A connector builds a [`Request`], sends it through an [`Http`] and reads the [`Answer`]. Statuses are
+//! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
+//! call without an answer: `Transient` when nothing was sent, `Ambiguous` otherwise.
+
+mod client;
+pub mod limit;
+pub mod retry;
+
+pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};

@@ -1,0 +1,44 @@
+//! What every connector of backhaul stands on.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`source`] | the contract of a warehouse: scans, pages, proofs |
+//! | [`destination`] | the contract of a destination: facts, writes, stand-ins |
+//! | [`batch`] | rows on their way, verdicts, tickets |
+//! | [`value`], [`key`] | typed values; canonical keys |
+//! | [`fault`] | what went wrong with a call, and the remedy |
+//! | [`config`] | reading TOML key by key; problems; secrets |
+//! | [`http`] | the one HTTP client, limits and retries |
+//! | [`context`] | what the engine hands to connectors |
+//! | [`normalise`] | e-mail addresses, country codes … in one form |
+//! | [`contract`] | the suite that every destination passes (feature `contract`) |
+
+pub mod batch;
+pub mod config;
+pub mod context;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod destination;
+pub mod fault;
+pub mod http;
+pub mod key;
+pub mod normalise;
+pub mod source;
+pub mod value;
+
+pub use batch::{
+    Address, Batch, ChangeKind, Delivery, Operation, Outcomes, Progress, Reason, Row, SaveTicket, Ticket, Verdict,
+};
+pub use context::Kit;
+pub use destination::{
+    About, Account, AccountReport, AddressKind, Destination, DestinationKind, Evidence, Facts, FieldShape, Found,
+    KindSchema, Lookup, Match, Mode, NullPolicy, ObjectField, ObjectSchema, Order, Prepared, Removed, RequestPreview,
+    Run, Sandbox, SandboxKind, Session, SyncShape, WritePolicy,
+};
+pub use fault::{Fault, FaultClass};
+pub use key::{KeyError, KeyHash};
+pub use source::{
+    Column, Model, ModelQuery, Projection, Proof, Query, RowDigest, RowPage, Rows, Scan, Scanned, Schema, Source,
+    SourceKind, SourceReport, TypeClass, WarehouseConfig,
+};
+pub use value::{FieldValue, Value};

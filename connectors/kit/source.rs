@@ -1,0 +1,276 @@
+//! The contract of a warehouse: one read-only snapshot of the data, rows in its own encoding, and a
+//! proof that the scan was complete.
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use std::time::Duration;
+
+use crate::config::ConfigTable;
+use crate::context::Kit;
+use crate::fault::Fault;
+use crate::key::KeyHash;
+use crate::value::Value;
+use std::sync::Arc;
+
+/// A kind of warehouse (`type = "postgres"`); listed once in the registry.
+pub trait SourceKind: Send + Sync {
+    /// The `type` in `backhaul.toml`.
+    fn name(&self) -> &'static str;
+
+    /// One line for `backhaul connectors`.
+    fn about(&self) -> &'static str;
+
+    /// Reads `[warehouses.X]` (without `type`). Problems go to the table; `None` when there were any. No I/O.
+    fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>>;
+
+    /// JSON Schema of the table's keys (an object schema with `properties`, without `type`).
+    fn json_schema(&self) -> serde_json::Value;
+}
+
+/// A checked `[warehouses.X]`, not yet connected.
+pub trait WarehouseConfig: Send + Sync {
+    /// Makes the source; starts nothing.
+    ///
+    /// # Errors
+    /// A secret that cannot be read.
+    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault>;
+}
+
+/// A warehouse.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Is it reachable, are we read-only, which rights are missing or in excess? Writes nothing.
+    async fn check(&self) -> Result<SourceReport, Fault>;
+
+    /// Opens one connection and one read-only snapshot of the data, and prepares the model there.
+    ///
+    /// # Errors
+    /// `Config` where the model's SQL is refused (with [`Fault::sql_offset`] in the operator's text where
+    /// known), `Auth`, or `Transient`.
+    async fn open(&self, model: &Model) -> Result<Box<dyn Scan>, Fault>;
+}
+
+/// What [`Source::check`] found.
+#[derive(Clone, Debug, Default)]
+pub struct SourceReport {
+    /// Server and version, for people.
+    pub server: String,
+    /// Who we are there.
+    pub user: Option<String>,
+    /// Rights that are missing, in the warehouse's words.
+    pub missing: Vec<String>,
+    /// Rights beyond reading, in the warehouse's words.
+    pub excess: Vec<String>,
+}
+
+/// The query of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelQuery {
+    /// One SELECT, as the operator wrote it.
+    Sql(String),
+    /// A table or view, perhaps with its schema (`marts.users`); the source quotes its parts.
+    Table(String),
+}
+
+/// What to scan.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The model's name, for messages.
+    pub name: String,
+    /// Its query.
+    pub query: ModelQuery,
+    /// The sync's `where`, as SQL over the model's columns.
+    pub filter: Option<String>,
+    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    pub parallel: bool,
+    /// The longest the whole scan may take.
+    pub timeout: Option<Duration>,
+    /// How long no byte may come before the source looks whether the other side still works.
+    pub idle_timeout: Duration,
+}
+
+/// The class of a column's type: what stays the same between warehouses and engine versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeClass {
+    /// Booleans.
+    Bool,
+    /// Whole numbers of any width.
+    Integer,
+    /// Exact decimals.
+    Decimal,
+    /// Binary floating point.
+    Float,
+    /// Text, enums, network addresses: whatever travels as text.
+    Text,
+    /// Raw bytes.
+    Bytes,
+    /// Calendar dates.
+    Date,
+    /// Times of day.
+    Time,
+    /// Points in time.
+    Timestamp,
+    /// Date and time of no zone.
+    LocalTimestamp,
+    /// Spans.
+    Interval,
+    /// UUIDs.
+    Uuid,
+    /// JSON documents.
+    Json,
+    /// Lists.
+    Array(Box<TypeClass>),
+    /// The warehouse types values one by one (SQLite).
+    Any,
+    /// A type that backhaul cannot decode; using the column is an error that names it.
+    Unsupported,
+}
+
+impl std::fmt::Display for TypeClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self {
+            Self::Array(of) => return write!(f, "array of {of}"),
+            Self::Bool => "boolean",
+            Self::Integer => "integer",
+            Self::Decimal => "decimal",
+            Self::Float => "float",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::Timestamp => "timestamp",
+            Self::LocalTimestamp => "local timestamp",
+            Self::Interval => "interval",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
+            Self::Any => "any",
+            Self::Unsupported => "unsupported",
+        };
+        f.write_str(name)
+    }
+}
+
+/// One column of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as the warehouse gives it.
+    pub name: String,
+    /// The class of its type.
+    pub class: TypeClass,
+    /// The warehouse's own name of the type (`int8`, `numeric`), for messages.
+    pub native: String,
+}
+
+/// The columns of a model, in its own order; names are unique.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The columns.
+    pub columns: Vec<Column>,
+}
+
+impl Schema {
+    /// The column of that name and its place.
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns.iter().enumerate().find(|(_, c)| c.name == name)
+    }
+
+    /// All names, for suggestions.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|c| c.name.as_str())
+    }
+}
+
+/// The columns a scan hands over, and how it hashes them.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// Names of the columns to fetch, each once; records have their values in this order.
+    pub columns: Vec<String>,
+    /// Places in `columns` of the key's parts, in the key's order.
+    pub key: Vec<usize>,
+    /// The snapshot's secret hash seed.
+    pub seed: u64,
+}
+
+/// A question about the model, asked in the scan's own snapshot. `{model}` in the text stands for the
+/// wrapped model as a table expression.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// SQL with `{model}` in place of the model.
+    pub sql: String,
+    /// At most this many rows are read.
+    pub limit: usize,
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// One open scan: a connection with a read-only snapshot, and a prepared model.
+#[async_trait]
+pub trait Scan: Send {
+    /// The model's columns.
+    async fn columns(&mut self) -> Result<Schema, Fault>;
+
+    /// Asks a question in the same snapshot.
+    async fn check(&mut self, query: &Query) -> Result<Rows, Fault>;
+
+    /// All rows, projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
+    /// with an error, was not complete.
+    fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>>;
+}
+
+/// What a scan yields.
+pub enum Scanned {
+    /// Some rows.
+    Page(Box<dyn RowPage>),
+    /// The end of a complete scan.
+    End {
+        /// How many rows all pages had.
+        rows: u64,
+        /// What proves that none is missing.
+        proof: Proof,
+    },
+}
+
+/// What a source offers as proof that a scan was complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof(pub &'static str);
+
+/// The hashes of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowDigest {
+    /// Hash of the canonical key bytes; [`KeyHash::NULL`] where a key part is NULL.
+    pub key: KeyHash,
+    /// Hash of the row in the source's own encoding (xxh3-64 under the seed).
+    pub fingerprint: u64,
+}
+
+/// Some rows in the source's own encoding. A page owns its bytes.
+pub trait RowPage: Send {
+    /// How many rows.
+    fn rows(&self) -> usize;
+
+    /// Appends one digest a row, without decoding values.
+    ///
+    /// # Errors
+    /// Bytes that are not the source's encoding.
+    fn digest(&self, out: &mut Vec<RowDigest>) -> Result<(), Fault>;
+
+    /// Appends the canonical key bytes of a row (whose key is not NULL).
+    ///
+    /// # Errors
+    /// Bytes that are not the source's encoding.
+    fn key(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault>;
+
+    /// The typed values of a row, in projection order. A value that no destination can take is
+    /// [`Value::Invalid`].
+    ///
+    /// # Errors
+    /// Bytes that are not the source's encoding.
+    fn record(&self, row: usize) -> Result<Vec<Value>, Fault>;
+}

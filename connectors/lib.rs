@@ -1,0 +1,18 @@
+//! The warehouses and destinations of backhaul, on `backhaul-kit`.
+//!
+//! The registry is one explicit list. To add a destination, see `README.md` beside this file.
+
+pub mod destinations;
+pub mod warehouses;
+
+use backhaul_kit::{DestinationKind, SourceKind};
+
+/// Every kind of warehouse.
+pub fn warehouses() -> &'static [&'static dyn SourceKind] {
+    &[]
+}
+
+/// Every kind of destination.
+pub fn destinations() -> &'static [&'static dyn DestinationKind] {
+    &[]
+}

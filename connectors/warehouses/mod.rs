@@ -1,0 +1,1 @@
+//! The warehouses, one module each.

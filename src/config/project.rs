@@ -1,0 +1,232 @@
+//! A checked project: everything the operator wrote, resolved and typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
+use backhaul_kit::normalise::Normaliser;
+use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy};
+
+/// A checked project.
+pub struct Project {
+    /// The folder of `backhaul.toml`.
+    pub root: PathBuf,
+    /// `[state]`.
+    pub state: StateSettings,
+    /// `[warehouses.X]`.
+    pub warehouses: BTreeMap<String, Warehouse>,
+    /// `[destinations.X]`.
+    pub destinations: BTreeMap<String, Destination>,
+    /// `models/*.toml` and the `[model]` tables inside syncs (under the sync's name).
+    pub models: BTreeMap<String, Arc<ModelDef>>,
+    /// `syncs/*.toml` by name.
+    pub syncs: BTreeMap<String, Arc<SyncDef>>,
+    /// What works but deserves a look.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[state]`: where backhaul keeps what it knows.
+#[derive(Clone, Debug)]
+pub struct StateSettings {
+    /// The folder, absolute; default `.backhaul/state` beside `backhaul.toml`.
+    pub dir: PathBuf,
+    /// The encryption key: a secret reference; default a 0600 file `.backhaul/key` beside `dir`, made by `init`.
+    pub key: Option<SecretRef>,
+    /// Free disk that a plan must leave, in bytes; default 1 GiB.
+    pub min_free: u64,
+}
+
+/// `[warehouses.X]`.
+pub struct Warehouse {
+    /// Its name.
+    pub name: String,
+    /// Its `type`.
+    pub kind: &'static str,
+    /// Checked by its kind.
+    pub config: Box<dyn WarehouseConfig>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// `[destinations.X]`.
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// Its `type`.
+    pub kind: &'static str,
+    /// Checked by its kind.
+    pub account: Box<dyn Account>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A model.
+#[derive(Clone, Debug)]
+pub struct ModelDef {
+    /// Its name.
+    pub name: String,
+    /// The warehouse's name.
+    pub warehouse: String,
+    /// Its query (`sql_file` is already read).
+    pub query: ModelQuery,
+    /// Where the SQL text stands: an offset in the query plus its start is an offset in that file.
+    pub query_span: Option<Span>,
+    /// Key columns, in order, each with its place.
+    pub key: Vec<(String, Span)>,
+    /// The column that says whose row it is.
+    pub person: Option<String>,
+    /// `[columns]`: column → kind of personal data.
+    pub personal: BTreeMap<String, String>,
+    /// `parallel = true`.
+    pub parallel: bool,
+    /// Longest scan.
+    pub timeout: Option<Duration>,
+    /// Longest silence of the warehouse before it is asked whether it still works; default 60 s.
+    pub idle_timeout: Duration,
+    /// The file it stands in.
+    pub file: Arc<SourceFile>,
+}
+
+/// One mapped field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Target as written: `email`, `address.city`, `items[].sku`.
+    pub target: String,
+    /// Where the target stands.
+    pub span: Span,
+    /// Where its value comes from.
+    pub source: FieldSource,
+    /// `as`.
+    pub normalise: Option<Normaliser>,
+    /// `default`.
+    pub default: Option<Value>,
+    /// `null`.
+    pub null: NullPolicy,
+    /// `write`.
+    pub write: WritePolicy,
+}
+
+/// Where a field's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldSource {
+    /// A column of the model.
+    Column(String, Span),
+    /// A constant.
+    Value(Value),
+    /// A minijinja template over the model's columns: source text and the columns it uses.
+    Template {
+        /// Its text.
+        text: String,
+        /// Columns it reads.
+        columns: Vec<String>,
+        /// Where it stands.
+        span: Span,
+    },
+}
+
+/// `schedule`.
+#[derive(Clone, Debug)]
+pub enum Schedule {
+    /// Only by command.
+    Manual,
+    /// `{ every = "15m" }`.
+    Every(Duration),
+    /// `{ cron = "…", timezone = "…" }`.
+    Cron {
+        /// The parsed expression.
+        cron: Box<croner::Cron>,
+        /// The time zone.
+        zone: jiff::tz::TimeZone,
+    },
+    /// `{ after = ["other"] }`.
+    After(Vec<String>),
+}
+
+/// `{ percent = "5%", beyond = 100 }`, a bare percentage (`beyond = 20`), or a count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// A share of the accepted keys, applied only above `beyond` rows.
+    Percent {
+        /// As a fraction.
+        fraction: f64,
+        /// Rows below which it does not apply.
+        beyond: u64,
+    },
+    /// So many rows.
+    Count(u64),
+}
+
+/// `[guards]`.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    /// Fewest rows a model may have.
+    pub min_rows: Option<u64>,
+    /// Most rows.
+    pub max_rows: Option<u64>,
+    /// Most additions.
+    pub max_added: Option<Threshold>,
+    /// Most changes.
+    pub max_changed: Option<Threshold>,
+    /// Most removals; default 20 % beyond 100.
+    pub max_removed: Threshold,
+    /// Most rows of a first run to a live account; default 10,000.
+    pub first_run_max: u64,
+    /// `on_remap`.
+    pub on_remap: OnRemap,
+}
+
+/// What a mapping change does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRemap {
+    /// The plan is held.
+    Hold,
+    /// It goes out in full.
+    Full,
+}
+
+/// What happens to rows in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// Sent again.
+    Resend,
+    /// Read back first.
+    ReadBack,
+    /// Kept apart until a person decides.
+    Hold,
+}
+
+/// One sync.
+pub struct SyncDef {
+    /// Its name: the file's.
+    pub name: String,
+    /// Older names whose state it takes over.
+    pub previously: Vec<String>,
+    /// For people.
+    pub title: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// For selecting.
+    pub tags: Vec<String>,
+    /// Its model.
+    pub model: Arc<ModelDef>,
+    /// `where`.
+    pub filter: Option<String>,
+    /// The destination's name.
+    pub destination: String,
+    /// The destination's part, checked by its kind.
+    pub prepared: Arc<dyn Prepared>,
+    /// What the destination knows of the sync.
+    pub shape: SyncShape,
+    /// The fields, in the order of `shape.fields`.
+    pub fields: Vec<Field>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// What may stop it.
+    pub guards: Guards,
+    /// What happens to rows in doubt; `None` lets the destination's facts decide.
+    pub on_unknown: Option<OnUnknown>,
+    /// Its file.
+    pub file: Arc<SourceFile>,
+}

@@ -1,0 +1,1 @@
+//! A plan → verdicts: a pure state machine and its thin driver.

@@ -1,0 +1,19 @@
+//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
+
+mod op;
+
+pub use op::{Op, OpKind};
+
+use backhaul_kit::{FieldValue, Reason, Value};
+
+/// Maps a warehouse record to the destination's fields.
+pub trait RowMapper: Send + Sync {
+    /// Names of the target fields, in order.
+    fn fields(&self) -> &[String];
+
+    /// The fields of a record whose values are in projection order.
+    ///
+    /// # Errors
+    /// Why the row cannot be sent; it becomes a reject.
+    fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason>;
+}

@@ -1,0 +1,61 @@
+//! One operation of a plan.
+
+use backhaul_kit::{Address, FieldValue, KeyHash, Reason};
+
+/// What an op does to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpKind {
+    /// The key was not accepted before.
+    Add,
+    /// The key was accepted with another fingerprint, or is in doubt.
+    Change,
+    /// Like `Change`, and the address at the destination changes too.
+    Move,
+    /// The key left the model.
+    Remove,
+    /// The raw fingerprint changed but no mapped value did: stored, nothing sent.
+    Touch,
+    /// Unchanged, sent again on purpose.
+    Refresh,
+    /// Dropped from the snapshot without a call: another live row claims the address.
+    Forget,
+    /// The mapper refused the row: kept in `rejects`, nothing sent.
+    Reject,
+}
+
+impl OpKind {
+    /// Whether a destination hears of it.
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Add | Self::Change | Self::Move | Self::Remove | Self::Refresh)
+    }
+}
+
+/// One operation. Numbers start at 0 and have no gaps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Op {
+    /// Its number in the plan.
+    pub number: u64,
+    /// What it does.
+    pub kind: OpKind,
+    /// The key's record in the snapshot the plan was made from; `None` for keys it does not have.
+    pub ordinal: Option<u64>,
+    /// Canonical key bytes.
+    pub key: Vec<u8>,
+    /// Hash of the key under the snapshot's seed.
+    pub key_hash: KeyHash,
+    /// Fingerprint of the source row; 0 for `Remove` and `Forget`.
+    pub fingerprint: u64,
+    /// What was remembered of the record at the destination before this plan.
+    pub old_address: Address,
+    /// The match field's value now; `None` where the sync has no match field or the row is gone.
+    pub match_value: Option<String>,
+    /// Whether the record was in doubt before this plan.
+    pub was_in_doubt: bool,
+    /// For `Change`, `Move`, `Touch`: which mapped fields differ from what was accepted, by place; empty
+    /// where it is not known.
+    pub changed: Vec<bool>,
+    /// Mapped values in field order; empty for `Remove`, `Forget`, `Reject`.
+    pub fields: Vec<FieldValue>,
+    /// Why the mapper refused it (`Reject` only).
+    pub reason: Option<Reason>,
+}

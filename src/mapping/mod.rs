@@ -1,0 +1,1 @@
+//! A warehouse record → the destination's fields.

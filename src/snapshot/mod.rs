@@ -1,0 +1,3 @@
+//! What each destination has accepted, on disk.
+
+pub mod log;

@@ -1,0 +1,1 @@
+//! Runs, rejects and leases in SQLite.
