@@ -10,6 +10,7 @@
 //! | [`config`] | reading TOML key by key; problems; secrets |
 //! | [`http`] | the one HTTP client, limits and retries |
 //! | [`context`] | what the engine hands to connectors |
+//! | [`nested`] | nested JSON objects out of flat fields |
 //! | [`normalise`] | e-mail addresses, country codes … in one form |
 //! | [`contract`] | the suite that every destination passes (feature `contract`) |
 
@@ -22,6 +23,7 @@ pub mod destination;
 pub mod fault;
 pub mod http;
 pub mod key;
+pub mod nested;
 pub mod normalise;
 pub mod source;
 pub mod value;
@@ -37,6 +39,7 @@ pub use destination::{
 };
 pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};
+pub use nested::{Nest, PathError};
 pub use source::{
     Column, Model, ModelQuery, Projection, Proof, Query, RowDigest, RowPage, Rows, Scan, Scanned, Schema, Source,
     SourceKind, SourceReport, TypeClass, WarehouseConfig,

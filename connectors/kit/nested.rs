@@ -1,0 +1,392 @@
+//! Nested JSON objects out of flat fields: `address.city` becomes `{"address":{"city":…}}`, and
+//! `items[].sku` beside `items[].quantity` becomes `{"items":[{"sku":…,"quantity":…},…]}`.
+
+use serde_json::value::RawValue;
+
+use crate::batch::Reason;
+use crate::value::{FieldValue, Value, write_json_str};
+
+/// Where the fields of a sync stand in a JSON object.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    root: Vec<Member>,
+    lists: bool,
+    flat: bool,
+}
+
+/// A target that is no path, or that stands in the way of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathError {
+    /// Place of the target.
+    pub target: usize,
+    /// Place of the earlier target that it collides with.
+    pub other: Option<usize>,
+    /// What is wrong, as a sentence without a full stop.
+    pub message: String,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    name: String,
+    /// The name as JSON with its colon.
+    label: Vec<u8>,
+    node: Node,
+    /// The first target that made it.
+    target: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    /// The value of a field.
+    Field(usize),
+    /// An object.
+    Object(Vec<Member>),
+    /// A list whose items are the items of one field.
+    Items(usize),
+    /// A list of objects, made from the items of several fields side by side.
+    Objects(Vec<Member>),
+}
+
+/// One part of a path: a name, perhaps of a list (`items[]`).
+struct Part<'a> {
+    name: &'a str,
+    list: bool,
+}
+
+impl Nest {
+    /// Reads the targets: names joined by dots, at most one of them a list (`items[].sku`, `tags[]`).
+    ///
+    /// # Errors
+    /// Every target that is no path, is there twice, or is a value and an object at once.
+    pub fn compile<T: AsRef<str>>(targets: &[T]) -> Result<Self, Vec<PathError>> {
+        let mut nest = Self { root: Vec::new(), lists: false, flat: true };
+        let mut errors = Vec::new();
+        for (target, text) in targets.iter().enumerate() {
+            let added =
+                parts(text.as_ref()).map_err(|message| PathError { target, other: None, message }).and_then(|path| {
+                    nest.lists |= path.iter().any(|part| part.list);
+                    nest.flat &= matches!(path.as_slice(), [Part { list: false, .. }]);
+                    insert(&mut nest.root, &path, target, targets)
+                });
+            errors.extend(added.err());
+        }
+        if errors.is_empty() { Ok(nest) } else { Err(errors) }
+    }
+
+    /// Whether no target is nested: every field is a member of the one object.
+    pub fn is_flat(&self) -> bool {
+        self.flat
+    }
+
+    /// Refuses a row whose lists cannot be put side by side: `items[].sku` of three items with
+    /// `items[].quantity` of two.
+    ///
+    /// # Errors
+    /// `UNEQUAL_LISTS`, naming the list.
+    pub fn check(&self, values: &[FieldValue]) -> Result<(), Reason> {
+        if self.lists { check(&self.root, values) } else { Ok(()) }
+    }
+
+    /// Appends a row as one JSON object. `Skip` is left out, `Clear` is null; an object or list all of
+    /// whose fields are left out is left out too.
+    pub fn write_json(&self, values: &[FieldValue], out: &mut Vec<u8>) {
+        write_object(&self.root, out, &mut |field, out| write_field(values.get(field), out), values);
+    }
+}
+
+fn parts(target: &str) -> Result<Vec<Part<'_>>, String> {
+    let mut parts = Vec::new();
+    for text in target.split('.') {
+        let (name, list) = text.strip_suffix("[]").map_or((text, false), |name| (name, true));
+        if name.is_empty() {
+            return Err(format!("`{target}` has an empty part"));
+        }
+        if name.contains(['[', ']']) {
+            return Err(format!("`{target}` has brackets that are not `[]` at the end of a part"));
+        }
+        parts.push(Part { name, list });
+    }
+    if parts.iter().filter(|part| part.list).count() > 1 {
+        return Err(format!("`{target}` has a list inside a list, which fields cannot express"));
+    }
+    Ok(parts)
+}
+
+fn insert<T: AsRef<str>>(
+    members: &mut Vec<Member>,
+    path: &[Part<'_>],
+    target: usize,
+    targets: &[T],
+) -> Result<(), PathError> {
+    let Some((part, rest)) = path.split_first() else { return Ok(()) };
+    let at = members.iter().position(|member| member.name == part.name).unwrap_or_else(|| {
+        let mut label = Vec::with_capacity(part.name.len() + 3);
+        write_json_str(part.name, &mut label);
+        label.push(b':');
+        let node = match (rest.is_empty(), part.list) {
+            (true, false) => Node::Field(target),
+            (true, true) => Node::Items(target),
+            (false, false) => Node::Object(Vec::new()),
+            (false, true) => Node::Objects(Vec::new()),
+        };
+        members.push(Member { name: part.name.to_owned(), label, node, target });
+        members.len() - 1
+    });
+    let member = &mut members[at];
+    match &mut member.node {
+        Node::Field(own) | Node::Items(own) if *own == target => Ok(()),
+        Node::Object(inner) if !part.list && !rest.is_empty() => insert(inner, rest, target, targets),
+        Node::Objects(inner) if part.list && !rest.is_empty() => insert(inner, rest, target, targets),
+        _ => {
+            let (this, other) = (targets[target].as_ref(), targets[member.target].as_ref());
+            let message = if this == other {
+                format!("`{this}` is there twice")
+            } else {
+                format!("`{this}` and `{other}` make `{}` two things at once", part.name)
+            };
+            Err(PathError { target, other: Some(member.target), message })
+        }
+    }
+}
+
+/// Writes a field's value; `false` where it is left out.
+fn write_field(value: Option<&FieldValue>, out: &mut Vec<u8>) -> bool {
+    match value {
+        None | Some(FieldValue::Skip) => return false,
+        Some(FieldValue::Clear) => out.extend_from_slice(b"null"),
+        Some(FieldValue::Set(value)) => value.write_json(out),
+    }
+    true
+}
+
+/// Writes the members that have something to say; `false` where none had.
+fn write_object(
+    members: &[Member],
+    out: &mut Vec<u8>,
+    write: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool,
+    values: &[FieldValue],
+) -> bool {
+    let mut any = false;
+    out.push(b'{');
+    for member in members {
+        let start = out.len();
+        if any {
+            out.push(b',');
+        }
+        out.extend_from_slice(&member.label);
+        let written = match &member.node {
+            Node::Field(field) => write(*field, out),
+            Node::Object(inner) => write_object(inner, out, write, values),
+            Node::Items(field) => write_items(values.get(*field), out),
+            Node::Objects(inner) => write_objects(inner, values, out),
+        };
+        if written {
+            any = true;
+        } else {
+            out.truncate(start);
+        }
+    }
+    out.push(b'}');
+    any
+}
+
+fn write_items(value: Option<&FieldValue>, out: &mut Vec<u8>) -> bool {
+    match value.and_then(Items::of) {
+        None => return false,
+        Some(Items::Null) => out.extend_from_slice(b"null"),
+        Some(items) => {
+            out.push(b'[');
+            for item in 0..items.len() {
+                if item > 0 {
+                    out.push(b',');
+                }
+                items.write(item, out);
+            }
+            out.push(b']');
+        }
+    }
+    true
+}
+
+fn write_objects(members: &[Member], values: &[FieldValue], out: &mut Vec<u8>) -> bool {
+    let mut fields = Vec::new();
+    collect(members, &mut fields);
+    let lists: Vec<(usize, Items<'_>)> =
+        fields.iter().filter_map(|field| Some((*field, Items::of(values.get(*field)?)?))).collect();
+    if lists.is_empty() {
+        return false;
+    }
+    if lists.iter().all(|(_, items)| matches!(items, Items::Null)) {
+        out.extend_from_slice(b"null");
+        return true;
+    }
+    out.push(b'[');
+    for item in 0..lists.iter().map(|(_, items)| items.len()).max().unwrap_or(0) {
+        if item > 0 {
+            out.push(b',');
+        }
+        let mut write = |field: usize, out: &mut Vec<u8>| {
+            let Some((_, items)) = lists.iter().find(|(own, _)| *own == field) else { return false };
+            items.write(item, out)
+        };
+        write_object(members, out, &mut write, values);
+    }
+    out.push(b']');
+    true
+}
+
+fn collect(members: &[Member], fields: &mut Vec<usize>) {
+    for member in members {
+        match &member.node {
+            Node::Field(field) | Node::Items(field) => fields.push(*field),
+            Node::Object(inner) | Node::Objects(inner) => collect(inner, fields),
+        }
+    }
+}
+
+fn check(members: &[Member], values: &[FieldValue]) -> Result<(), Reason> {
+    for member in members {
+        match &member.node {
+            Node::Field(_) | Node::Items(_) => {}
+            Node::Object(inner) => check(inner, values)?,
+            Node::Objects(inner) => {
+                let mut fields = Vec::new();
+                collect(inner, &mut fields);
+                let mut lengths = fields
+                    .iter()
+                    .filter_map(|field| Items::of(values.get(*field)?))
+                    .filter(|items| !matches!(items, Items::Null))
+                    .map(|items| items.len());
+                let first = lengths.next();
+                if let Some(other) = lengths.find(|length| Some(*length) != first) {
+                    let text = format!(
+                        "the lists behind `{}[]` have {} and {other} items",
+                        member.name,
+                        first.unwrap_or_default()
+                    );
+                    return Err(Reason::new("UNEQUAL_LISTS", text));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The items of one field's value; a value that is no list is a list of one.
+enum Items<'a> {
+    Null,
+    One(&'a Value),
+    Values(&'a [Value]),
+    Raw(Vec<&'a RawValue>),
+}
+
+impl<'a> Items<'a> {
+    /// `None` where the field is left out.
+    fn of(value: &'a FieldValue) -> Option<Self> {
+        Some(match value {
+            FieldValue::Skip => return None,
+            FieldValue::Clear | FieldValue::Set(Value::Null) => Self::Null,
+            FieldValue::Set(Value::Array(items)) => Self::Values(items),
+            FieldValue::Set(json @ Value::Json(text)) => serde_json::from_str(text).map_or(Self::One(json), Self::Raw),
+            FieldValue::Set(value) => Self::One(value),
+        })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::One(_) => 1,
+            Self::Values(items) => items.len(),
+            Self::Raw(items) => items.len(),
+        }
+    }
+
+    /// Writes one item; an absent list gives nulls, a shorter one leaves the field out.
+    fn write(&self, item: usize, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::One(value) if item == 0 => value.write_json(out),
+            Self::Values(items) if item < items.len() => items[item].write_json(out),
+            Self::Raw(items) if item < items.len() => out.extend_from_slice(items[item].get().as_bytes()),
+            Self::One(_) | Self::Values(_) | Self::Raw(_) => return false,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> FieldValue {
+        FieldValue::Set(Value::Text(value.to_owned()))
+    }
+
+    fn ints(values: &[i64]) -> FieldValue {
+        FieldValue::Set(Value::Array(values.iter().map(|n| Value::Int(*n)).collect()))
+    }
+
+    fn json(targets: &[&str], values: &[FieldValue]) -> String {
+        let mut out = Vec::new();
+        Nest::compile(targets).unwrap().write_json(values, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn paths_become_objects_in_the_order_of_the_fields() {
+        let out = json(
+            &["email", "address.city", "plan", "address.geo.lat"],
+            &[text("a@b.c"), text("Köln"), FieldValue::Clear, FieldValue::Set(Value::Float(50.9))],
+        );
+        assert_eq!(out, r#"{"email":"a@b.c","address":{"city":"Köln","geo":{"lat":50.9}},"plan":null}"#);
+    }
+
+    #[test]
+    fn what_is_skipped_is_left_out_with_its_empty_parents() {
+        let out = json(&["a", "b.c", "b.d.e"], &[FieldValue::Set(Value::Null), FieldValue::Skip, FieldValue::Skip]);
+        assert_eq!(out, r#"{"a":null}"#);
+        assert_eq!(json(&["a"], &[FieldValue::Skip]), "{}");
+    }
+
+    #[test]
+    fn lists_stand_side_by_side() {
+        let skus = FieldValue::Set(Value::Json(r#"["x", {"y":1}]"#.into()));
+        let out = json(&["items[].sku", "items[].n.quantity", "tags[]"], &[skus, ints(&[3, 4]), text("one")]);
+        assert_eq!(
+            out,
+            r#"{"items":[{"sku":"x","n":{"quantity":3}},{"sku":{"y":1},"n":{"quantity":4}}],"tags":["one"]}"#
+        );
+        let cleared = json(&["items[].sku", "tags[]"], &[FieldValue::Clear, FieldValue::Set(Value::Null)]);
+        assert_eq!(cleared, r#"{"items":null,"tags":null}"#);
+        assert_eq!(json(&["items[].sku"], &[ints(&[])]), r#"{"items":[]}"#);
+    }
+
+    #[test]
+    fn lists_of_different_lengths_refuse_the_row() {
+        let nest = Nest::compile(&["items[].sku", "items[].quantity"]).unwrap();
+        let reason = nest.check(&[ints(&[1, 2, 3]), ints(&[1, 2])]).unwrap_err();
+        assert_eq!(
+            (reason.code.as_str(), reason.text.as_str()),
+            ("UNEQUAL_LISTS", "the lists behind `items[]` have 3 and 2 items")
+        );
+        assert_eq!(nest.check(&[ints(&[1, 2]), FieldValue::Clear]), Ok(()));
+    }
+
+    #[test]
+    fn collisions_and_broken_paths_are_all_found() {
+        let errors =
+            Nest::compile(&["address", "address.city", "a..b", "x[0]", "l[].m[].n", "t[]", "t", "email", "email"])
+                .unwrap_err();
+        let found: Vec<(usize, Option<usize>)> = errors.iter().map(|e| (e.target, e.other)).collect();
+        assert_eq!(found, [(1, Some(0)), (2, None), (3, None), (4, None), (6, Some(5)), (8, Some(7))]);
+        assert_eq!(errors[0].message, "`address.city` and `address` make `address` two things at once");
+        assert_eq!(errors[5].message, "`email` is there twice");
+        assert!(!Nest::compile(&["a", "b.c"]).unwrap().is_flat());
+        assert!(Nest::compile(&["a", "b"]).unwrap().is_flat());
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(json(&["a\"b"], &[text("x")]), r#"{"a\"b":"x"}"#);
+    }
+}

@@ -1,0 +1,169 @@
+//! One form for e-mail addresses, country codes and the like (`as` in a sync's fields).
+//!
+//! A normaliser works on clear text and never guesses: what it cannot bring into the form without losing
+//! or inventing something, it refuses, and the row is kept in `rejects`. Hashing is the vendors' business.
+
+mod contact;
+mod moment;
+mod place;
+mod scalar;
+
+use crate::batch::Reason;
+use crate::value::Value;
+
+/// What `as` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each says what it is; `Normaliser::apply` says what it does")]
+pub enum Normaliser {
+    Email,
+    Phone,
+    Name,
+    Country,
+    Postcode,
+    Date,
+    Timestamp,
+    Text,
+    Number,
+    Boolean,
+}
+
+impl Normaliser {
+    /// All, with their names in TOML.
+    pub const CHOICES: &'static [(&'static str, Self)] = &[
+        ("email", Self::Email),
+        ("phone", Self::Phone),
+        ("name", Self::Name),
+        ("country", Self::Country),
+        ("postcode", Self::Postcode),
+        ("date", Self::Date),
+        ("timestamp", Self::Timestamp),
+        ("text", Self::Text),
+        ("number", Self::Number),
+        ("boolean", Self::Boolean),
+    ];
+
+    /// Raised whenever a normaliser gives another result for some value: delivered rows then differ, which
+    /// is a mapping change.
+    pub const VERSION: u32 = 1;
+
+    /// Its name in TOML.
+    pub fn as_str(self) -> &'static str {
+        Self::CHOICES.iter().find(|(_, n)| *n == self).map_or("", |(name, _)| name)
+    }
+
+    /// Brings a value into its one form. NULL stays NULL, and so does blank text, except for `text`.
+    ///
+    /// | name | form |
+    /// |---|---|
+    /// | `email` | trimmed, in lower case, of valid syntax with a dotted domain |
+    /// | `phone` | E.164: `+` and 8 to 15 digits; separators are dropped; a number without its country is refused |
+    /// | `name` | trimmed, inner white space collapsed |
+    /// | `country` | an ISO 3166-1 alpha-2 code in capitals |
+    /// | `postcode` | trimmed, in capitals, inner white space collapsed |
+    /// | `date` | a date; of a point in time its date in UTC |
+    /// | `timestamp` | a point in time; one of no zone is read as UTC, a date as its midnight |
+    /// | `text` | text, as destinations that know only strings would get it |
+    /// | `number` | a JSON number with every digit kept |
+    /// | `boolean` | true or false; also from 0 and 1, yes and no, on and off |
+    ///
+    /// # Errors
+    /// `INVALID_EMAIL`, `INVALID_PHONE` … with what is wrong; the text does not quote the value.
+    pub fn apply(self, value: &Value) -> Result<Value, Reason> {
+        if value.is_null() {
+            return Ok(Value::Null);
+        }
+        if self != Self::Text && matches!(value, Value::Text(text) if text.trim().is_empty()) {
+            return Ok(Value::Null);
+        }
+        let result = match self {
+            Self::Email => text(value).and_then(contact::email),
+            Self::Phone => text(value).and_then(contact::phone),
+            Self::Name => text(value).map(|text| Value::Text(collapse(text))),
+            Self::Country => text(value).and_then(place::country),
+            Self::Postcode => scalar::text_or_int(value).map(|text| Value::Text(collapse(&text).to_uppercase())),
+            Self::Date => moment::date(value),
+            Self::Timestamp => moment::timestamp(value),
+            Self::Text => Ok(Value::Text(value.to_text())),
+            Self::Number => scalar::number(value),
+            Self::Boolean => scalar::boolean(value),
+        };
+        result.map_err(|why| Reason::new(self.code(), why))
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Email => "INVALID_EMAIL",
+            Self::Phone => "INVALID_PHONE",
+            Self::Name => "INVALID_NAME",
+            Self::Country => "INVALID_COUNTRY",
+            Self::Postcode => "INVALID_POSTCODE",
+            Self::Date => "INVALID_DATE",
+            Self::Timestamp => "INVALID_TIMESTAMP",
+            Self::Text => "INVALID_TEXT",
+            Self::Number => "INVALID_NUMBER",
+            Self::Boolean => "INVALID_BOOLEAN",
+        }
+    }
+}
+
+/// Why a value has no such form.
+type Refusal = std::borrow::Cow<'static, str>;
+
+fn text(value: &Value) -> Result<&str, Refusal> {
+    match value {
+        Value::Text(text) => Ok(text),
+        _ => Err("the column does not hold text".into()),
+    }
+}
+
+/// Trims, and makes every run of white space one space.
+fn collapse(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(normaliser: Normaliser, text: &str) -> Result<String, String> {
+        normaliser.apply(&Value::Text(text.into())).map(|v| v.to_text()).map_err(|r| r.code)
+    }
+
+    #[test]
+    fn names_and_postcodes_lose_only_white_space() {
+        assert_eq!(apply(Normaliser::Name, "  Mary \u{a0} Ann\tLee "), Ok("Mary Ann Lee".into()));
+        assert_eq!(apply(Normaliser::Postcode, " sw1a  1aa "), Ok("SW1A 1AA".into()));
+        assert_eq!(Normaliser::Postcode.apply(&Value::Int(10_115)), Ok(Value::Text("10115".into())));
+    }
+
+    #[test]
+    fn null_and_blank_are_no_value() {
+        for (_, normaliser) in Normaliser::CHOICES {
+            assert_eq!(normaliser.apply(&Value::Null), Ok(Value::Null));
+            let blank = normaliser.apply(&Value::Text(" ".into())).unwrap();
+            assert_eq!(blank.is_null(), *normaliser != Normaliser::Text, "{}", normaliser.as_str());
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_quote_the_value() {
+        for (_, normaliser) in Normaliser::CHOICES {
+            if let Err(reason) = normaliser.apply(&Value::Text("canary-4711".into())) {
+                assert!(!reason.text.contains("canary"), "{}: {}", reason.code, reason.text);
+            }
+        }
+    }
+
+    #[test]
+    fn anything_becomes_text_as_it_is() {
+        assert_eq!(Normaliser::Text.apply(&Value::Decimal("12.50".into())), Ok(Value::Text("12.50".into())));
+        assert_eq!(apply(Normaliser::Text, "  a "), Ok("  a ".into()));
+    }
+}
