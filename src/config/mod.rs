@@ -1,8 +1,40 @@
 //! The operator's files → a checked [`Project`], or every problem with its place.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`load`](load()) | the whole project: files, both phases of each table, checks between files |
+//! | `files` | reading files: regular, small, UTF-8 |
+//! | `root` | `backhaul.toml` |
+//! | `model`, `sync`, `into`, `fields`, `schedule`, `guards` | one table each |
+//! | `later` | keys of the language that this version refuses |
+//! | `across` | what no file can know alone: `after` cycles, two syncs on one object |
+//! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
+//! | [`render`](render()) | problems for people and for programs |
+//! | [`schema`] | JSON Schema of the three files |
 
+mod across;
+mod digest;
+mod fields;
+mod files;
+mod guards;
+mod into;
+mod later;
+mod load;
+mod model;
+mod names;
 mod project;
+mod render;
+mod root;
+mod schedule;
+pub mod schema;
+mod sync;
+#[cfg(test)]
+mod tests;
 
+pub use digest::digest;
+pub use load::{Registry, load, load_with};
 pub use project::{
     Destination, Field, FieldSource, Guards, ModelDef, OnRemap, OnUnknown, Project, Schedule, StateSettings, SyncDef,
     Threshold, Warehouse,
 };
+pub use render::{problems_json, render};

@@ -79,6 +79,8 @@ pub struct ModelDef {
     pub person: Option<String>,
     /// `[columns]`: column → kind of personal data.
     pub personal: BTreeMap<String, String>,
+    /// The columns that `person` and `[columns]` name, each with its place.
+    pub mentioned: Vec<(String, Span)>,
     /// `parallel = true`.
     pub parallel: bool,
     /// Longest scan.

@@ -1,1 +1,134 @@
 //! A warehouse record → the destination's fields.
+//!
+//! A field's value takes this way: source → `as` → `default`, where it is NULL → what `null` says of a NULL.
+//! Columns that are sent as they are take a short cut.
+
+mod compile;
+pub(crate) mod template;
+
+use backhaul_kit::normalise::Normaliser;
+use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
+
+pub use compile::columns;
+
+use crate::diff::RowMapper;
+use template::Template;
+
+/// The code of a row with a value that no destination can take.
+pub const NOT_SENDABLE: &str = "NOT_SENDABLE";
+const TEMPLATE_FAILED: &str = "TEMPLATE_FAILED";
+
+/// The mapping of one sync, bound to its model's columns.
+#[derive(Debug)]
+pub struct Mapper {
+    targets: Vec<String>,
+    columns: Vec<String>,
+    key: Vec<usize>,
+    steps: Vec<Step>,
+    nest: Nest,
+}
+
+/// How one field gets its value.
+#[derive(Debug)]
+struct Step {
+    source: Source,
+    normalise: Option<Normaliser>,
+    default: Option<Value>,
+    null: NullPolicy,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The column at this place of the record.
+    Column(usize),
+    /// The same for every row, modifiers applied.
+    Constant(FieldValue),
+    /// A template over the columns at these places.
+    Template(Template, Vec<usize>),
+}
+
+impl Mapper {
+    /// Names of the columns that a record must have, in order: the key's first, then the others, each once.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// What to ask a scan for.
+    pub fn projection(&self, seed: u64) -> Projection {
+        Projection { columns: self.columns.clone(), key: self.key.clone(), seed }
+    }
+
+    fn field(&self, step: &Step, record: &[Value]) -> Result<FieldValue, Reason> {
+        let value = match &step.source {
+            Source::Constant(constant) => return Ok(constant.clone()),
+            Source::Column(place) => {
+                let value = self.value(*place, record)?;
+                match step.normalise {
+                    Some(normaliser) => normaliser.apply(value)?,
+                    None => value.clone(),
+                }
+            }
+            Source::Template(template, places) => {
+                let mut row = Vec::with_capacity(places.len());
+                for place in places {
+                    row.push((self.columns[*place].as_str(), self.value(*place, record)?));
+                }
+                let text = template.render(row.into_iter()).map_err(|why| Reason::new(TEMPLATE_FAILED, why))?;
+                let text = Value::Text(text);
+                match step.normalise {
+                    Some(normaliser) => normaliser.apply(&text)?,
+                    None => text,
+                }
+            }
+        };
+        Ok(settle(value, step.default.as_ref(), step.null))
+    }
+
+    fn value<'a>(&self, place: usize, record: &'a [Value]) -> Result<&'a Value, Reason> {
+        let value = record
+            .get(place)
+            .ok_or_else(|| Reason::new(NOT_SENDABLE, "the scan handed over fewer columns than it was asked for"))?;
+        match invalid(value) {
+            None => Ok(value),
+            Some(why) => Err(Reason::new(NOT_SENDABLE, format!("column `{}`: {why}", self.columns[place]))),
+        }
+    }
+}
+
+/// `default`, then `null`.
+fn settle(value: Value, default: Option<&Value>, null: NullPolicy) -> FieldValue {
+    if !value.is_null() {
+        return FieldValue::Set(value);
+    }
+    match (default, null) {
+        (Some(default), _) => FieldValue::Set(default.clone()),
+        (None, NullPolicy::Send) => FieldValue::Set(Value::Null),
+        (None, NullPolicy::Skip) => FieldValue::Skip,
+        (None, NullPolicy::Clear) => FieldValue::Clear,
+    }
+}
+
+/// Why a value, or one inside it, cannot be sent.
+fn invalid(value: &Value) -> Option<&str> {
+    match value {
+        Value::Invalid(why) => Some(why),
+        Value::Array(items) => items.iter().find_map(invalid),
+        _ => None,
+    }
+}
+
+impl RowMapper for Mapper {
+    fn fields(&self) -> &[String] {
+        &self.targets
+    }
+
+    fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason> {
+        let mut fields = Vec::with_capacity(self.steps.len());
+        for (step, target) in self.steps.iter().zip(&self.targets) {
+            let field = self.field(step, record).map_err(|reason| Reason { field: Some(target.clone()), ..reason })?;
+            fields.push(field);
+        }
+        self.nest.check(&fields)?;
+        Ok(fields)
+    }
+}

@@ -183,6 +183,12 @@ impl ConfigTable {
         Some((entry.key_span, entry.item))
     }
 
+    /// Looks at a value without taking it, for keys that allow several types. Asking makes it known.
+    pub fn peek(&mut self, key: &str) -> Option<&ItemKind> {
+        self.note(key);
+        self.entries.iter().find(|e| e.key == key).map(|e| &e.item.kind)
+    }
+
     fn note(&mut self, key: &str) {
         if !self.known.iter().any(|k| k == key) {
             self.known.push(key.to_owned());
@@ -322,6 +328,24 @@ impl ConfigTable {
                 Problem::error("bad-duration", format!("`{}` is not a duration: \"{text}\"", self.path_of(key)))
                     .at(&span)
                     .remedy("a number and a unit (ms, s, m, h, d), as \"15m\" or \"1h 30m\""),
+            );
+        }
+        parsed
+    }
+
+    /// An optional size in bytes: a whole number, or `"500MB"`, `"1GiB"`.
+    pub fn bytes(&mut self, key: &str) -> Option<u64> {
+        let item = self.take(key)?;
+        let parsed = match &item.kind {
+            ItemKind::Integer(n) => u64::try_from(*n).ok(),
+            ItemKind::Text(text) => parse_bytes(text),
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.problems.push(
+                Problem::error("bad-size", format!("`{}` is not a size", self.path_of(key))).at(&item.span).remedy(
+                    "a number of bytes, or a number and a unit (KB, MB, GB, TB, KiB, MiB, GiB, TiB), as \"1GiB\"",
+                ),
             );
         }
         parsed
@@ -482,6 +506,25 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (!total.is_zero()).then_some(total)
 }
 
+/// `"1GiB"` → 1,073,741,824.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let factor = match unit.trim_start() {
+        "B" => 1,
+        "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -523,6 +566,14 @@ mod tests {
         for bad in ["", "15", "m", "-5m", "1.5h", "5 m", "0s", "99999999999999999999d"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes() {
+        let (mut table, problems) = read("a = \"1GiB\"\nb = 4096\nc = \"500 MB\"\nd = \"1G\"\ne = -1\n");
+        let sizes: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|key| table.bytes(key)).collect();
+        assert_eq!(sizes, [Some(1 << 30), Some(4096), Some(500_000_000), None, None]);
+        assert_eq!(problems.take().len(), 2);
     }
 
     #[test]

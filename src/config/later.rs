@@ -1,0 +1,69 @@
+//! Keys of the language that this version does not know yet. They are refused, never ignored: a guard that
+//! is silently left out is worse than none.
+
+use backhaul_kit::config::{ConfigTable, Problem};
+
+/// A key, and what it is about.
+pub(super) type Later = (&'static str, &'static str);
+
+/// In `backhaul.toml`.
+pub(super) const ROOT: &[Later] = &[
+    ("env", "environments"),
+    ("vars", "variables"),
+    ("alerts", "alerts"),
+    ("suppression", "suppression lists"),
+    ("holdouts", "holdouts"),
+    ("groups", "groups of syncs that share an object"),
+    ("server", "the HTTP server"),
+    ("serve", "the HTTP server"),
+];
+
+/// In a model.
+pub(super) const MODEL: &[Later] =
+    &[("dbt", "models out of a dbt project"), ("files", "models over files"), ("incremental", "incremental models")];
+
+/// In a sync.
+pub(super) const SYNC: &[Later] = &[
+    ("checks", "checks of the model's data"),
+    ("suppress", "suppression lists"),
+    ("holdout", "holdouts"),
+    ("consent", "consent"),
+    ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
+    ("on_hold", "another policy for held plans than to wait"),
+    ("on_ineligible", "eligibility"),
+    ("plan_max_age", "another age of plans than the default"),
+    ("refresh_after", "sending unchanged rows again"),
+    ("slo", "service levels"),
+    ("diff", "comparing in the warehouse"),
+];
+
+/// In `[guards]`.
+pub(super) const GUARDS: &[Later] = &[
+    ("fields", "guards of single fields"),
+    ("max_withdrawn", "eligibility"),
+    ("canary", "canary runs"),
+    ("canary_max_rejects", "canary runs"),
+];
+
+/// In `[into]`.
+pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];
+
+/// In a field.
+pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];
+
+/// Refuses those of `keys` that are there; returns whether any was.
+pub(super) fn refuse(table: &mut ConfigTable, keys: &[Later]) -> bool {
+    let mut any = false;
+    for (key, span) in table.keys() {
+        let Some((_, about)) = keys.iter().find(|(later, _)| *later == key) else { continue };
+        any = true;
+        table.take(&key);
+        let message = format!("`{}` is not in this version yet: it does not know {about}", table.path_of(&key));
+        table.problems().push(
+            Problem::error("not-yet", message)
+                .at(&span)
+                .remedy("take it out; left in, it would promise what is not done"),
+        );
+    }
+    any
+}

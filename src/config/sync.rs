@@ -1,0 +1,137 @@
+//! A sync: `syncs/NAME.toml`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
+
+use super::project::{ModelDef, OnUnknown, SyncDef};
+use super::root::Root;
+use super::{fields, guards, into, later, model, names, schedule};
+
+pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
+    &[("resend", OnUnknown::Resend), ("read_back", OnUnknown::ReadBack), ("hold", OnUnknown::Hold)];
+
+/// What a sync may refer to.
+pub(super) struct Around<'a> {
+    pub(super) path: &'a Path,
+    pub(super) root: &'a Root,
+    /// Models of `models/`; `None` for one with problems.
+    pub(super) models: &'a BTreeMap<String, Option<Arc<ModelDef>>>,
+}
+
+/// A sync as far as it could be read, with what only the whole project can check.
+pub(super) struct Read {
+    pub(super) sync: Option<SyncDef>,
+    /// Names in `schedule.after`.
+    pub(super) after: Vec<(String, Span)>,
+    /// Names in `previously`.
+    pub(super) previously: Vec<(String, Span)>,
+    /// The `[model]` table's model and place.
+    pub(super) inline_model: Option<(Arc<ModelDef>, Span)>,
+}
+
+/// Reads the keys of a sync.
+pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, around: &Around<'_>) -> Read {
+    let problems = table.problems().clone();
+    let before = problems.errors();
+    later::refuse(table, later::SYNC);
+    let title = table.text("title");
+    let owner = table.text("owner").or_else(|| around.root.defaults.owner.clone());
+    let tags = table.texts_at("tags").unwrap_or_default().into_iter().map(|(tag, _)| tag).collect();
+    let previously = table.texts_at("previously").unwrap_or_default();
+    let (model, inline_span) = model(table, name, file, around);
+    let filter = table.text_at("where");
+    if let Some((filter, span)) = &filter
+        && filter.trim().is_empty()
+    {
+        problems.push(Problem::error("bad-query", "`where` is empty").at(span).remedy("take it out to send all rows"));
+    }
+    let destination = destination(table, around.root);
+    let schedule = schedule::read(table);
+    let on_unknown = table.choice("on_unknown", ON_UNKNOWN).or(around.root.defaults.on_unknown);
+    let guards = guards::read_table(table);
+    if !table.has("into") {
+        table.missing("into");
+    }
+    let into = table.table("into");
+    let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();
+    let target =
+        into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
+
+    let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
+    let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
+    let sync = match (target, model, destination, schedule) {
+        (Some(target), Some(model), Some(destination), Some(schedule)) if problems.errors() == before => {
+            Some(SyncDef {
+                name: name.to_owned(),
+                previously: previously.iter().map(|(name, _)| name.clone()).collect(),
+                title,
+                owner,
+                tags,
+                model,
+                filter: filter.map(|(text, _)| text),
+                destination,
+                prepared: target.prepared,
+                shape: target.shape,
+                fields: target.fields,
+                schedule: schedule.schedule,
+                guards: guards.over(&around.root.defaults.guards),
+                on_unknown,
+                file: file.clone(),
+            })
+        }
+        _ => None,
+    };
+    Read { sync, after, previously, inline_model }
+}
+
+/// `model = "name"`, or a `[model]` table with its place.
+fn model(
+    table: &mut ConfigTable,
+    sync: &str,
+    file: &Arc<SourceFile>,
+    around: &Around<'_>,
+) -> (Option<Arc<ModelDef>>, Option<Span>) {
+    match table.peek("model") {
+        Some(ItemKind::Text(_)) => {
+            let Some((name, span)) = table.text_at("model") else { return (None, None) };
+            let found = around.models.get(&name);
+            if found.is_none() {
+                let known = around.models.keys().map(String::as_str);
+                table.problems().push(names::unknown("unknown-model", "model", &name, &span, known));
+            }
+            (found.cloned().flatten(), None)
+        }
+        Some(ItemKind::Table(_)) => {
+            let Some(mut inner) = table.table("model") else { return (None, None) };
+            let span = inner.span().clone();
+            let refers = model::Around { root: around.path, warehouses: &around.root.warehouse_names };
+            let model = model::read(&mut inner, sync, file, &refers);
+            inner.finish();
+            (model.map(Arc::new), Some(span))
+        }
+        Some(_) => {
+            if let Some(item) = table.take("model") {
+                table.wrong_type("model", "a model's name or a table", &item);
+            }
+            (None, None)
+        }
+        None => {
+            table.missing("model");
+            (None, None)
+        }
+    }
+}
+
+/// The name of a destination that is there, perhaps with problems of its own.
+fn destination(table: &mut ConfigTable, root: &Root) -> Option<String> {
+    let (name, span) = table.required_text_at("destination")?;
+    if root.destination_names.contains(&name) {
+        return Some(name);
+    }
+    let known = root.destination_names.iter().map(String::as_str);
+    table.problems().push(names::unknown("unknown-destination", "destination", &name, &span, known));
+    None
+}

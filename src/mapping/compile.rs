@@ -1,0 +1,186 @@
+//! Binding a sync's fields to its model's columns.
+
+use backhaul_kit::config::{Problem, Span, nearest};
+use backhaul_kit::normalise::Normaliser;
+use backhaul_kit::{Column, Nest, Schema, TypeClass};
+
+use super::template::Template;
+use super::{Mapper, Source, Step, settle};
+use crate::config::{Field, FieldSource, ModelDef, SyncDef};
+
+/// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
+/// the fields' order.
+pub fn columns(sync: &SyncDef) -> Vec<String> {
+    let mut columns: Vec<String> = sync.model.key.iter().map(|(column, _)| column.clone()).collect();
+    for field in &sync.fields {
+        let read = match &field.source {
+            FieldSource::Column(column, _) => std::slice::from_ref(column),
+            FieldSource::Template { columns, .. } => columns.as_slice(),
+            FieldSource::Value(_) => &[],
+        };
+        for column in read {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+    }
+    columns
+}
+
+impl Mapper {
+    /// Binds the fields of `sync` to the columns of its model.
+    ///
+    /// # Errors
+    /// Every column that is not there, or whose type cannot be read, cannot be a key or does not fit `as`,
+    /// with the place in the file that names it.
+    pub fn compile(sync: &SyncDef, schema: &Schema) -> Result<Self, Vec<Problem>> {
+        let checker = Checker { model: &sync.model, schema };
+        let mut problems = Vec::new();
+        for (column, span) in &sync.model.key {
+            problems.extend(checker.key(column, span));
+        }
+        for (column, span) in &sync.model.mentioned {
+            problems.extend(checker.column(column, span).err());
+        }
+        let columns = columns(sync);
+        let mut steps = Vec::with_capacity(sync.fields.len());
+        for field in &sync.fields {
+            problems.extend(checker.field(field));
+            match bind(field, &columns) {
+                Ok(step) => steps.push(step),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let targets: Vec<String> = sync.fields.iter().map(|field| field.target.clone()).collect();
+        let nest = Nest::compile(&targets).map_err(|errors| {
+            problems.extend(
+                errors
+                    .into_iter()
+                    .map(|error| Problem::error("bad-path", error.message).at(&sync.fields[error.target].span)),
+            );
+        });
+        match nest {
+            Ok(nest) if problems.is_empty() => {
+                Ok(Self { targets, key: (0..sync.model.key.len()).collect(), columns, steps, nest })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The step of a field whose columns are all among `columns`.
+fn bind(field: &Field, columns: &[String]) -> Result<Step, Problem> {
+    let places = |names: &[String]| -> Vec<usize> {
+        names.iter().filter_map(|name| columns.iter().position(|column| column == name)).collect()
+    };
+    let source = match &field.source {
+        FieldSource::Column(column, span) => {
+            let place = columns.iter().position(|known| known == column);
+            Source::Column(place.ok_or_else(|| Problem::error("unknown-column", column.clone()).at(span))?)
+        }
+        FieldSource::Value(value) => {
+            let value = match field.normalise {
+                Some(normaliser) => normaliser
+                    .apply(value)
+                    .map_err(|reason| Problem::error("bad-value", reason.text).at(&field.span))?,
+                None => value.clone(),
+            };
+            Source::Constant(settle(value, field.default.as_ref(), field.null))
+        }
+        FieldSource::Template { text, columns: read, span } => {
+            let template =
+                Template::compile(text).map_err(|error| Problem::error("bad-template", error.message).at(span))?;
+            Source::Template(template, places(read))
+        }
+    };
+    Ok(Step { source, normalise: field.normalise, default: field.default.clone(), null: field.null })
+}
+
+struct Checker<'a> {
+    model: &'a ModelDef,
+    schema: &'a Schema,
+}
+
+impl<'a> Checker<'a> {
+    /// The column, if it is there and can be read.
+    fn column(&self, name: &str, span: &Span) -> Result<&'a Column, Problem> {
+        let Some((_, column)) = self.schema.column(name) else {
+            let mut problem =
+                Problem::error("unknown-column", format!("the model \"{}\" has no column `{name}`", self.model.name))
+                    .at(span)
+                    .remedy(format!("its columns: {}", self.schema.names().collect::<Vec<_>>().join(", ")));
+            if let Some(near) = nearest(name, self.schema.names()) {
+                problem = problem.label(format!("did you mean `{near}`?"));
+            }
+            return Err(problem);
+        };
+        if column.class == TypeClass::Unsupported {
+            let message = format!("backhaul cannot read column `{name}`: its type is {}", column.native);
+            return Err(Problem::error("unsupported-type", message)
+                .at(span)
+                .remedy("cast it in the model, for instance to text"));
+        }
+        Ok(column)
+    }
+
+    fn key(&self, name: &str, span: &Span) -> Option<Problem> {
+        let column = match self.column(name, span) {
+            Ok(column) => column,
+            Err(problem) => return Some(problem),
+        };
+        let refused = matches!(
+            column.class,
+            TypeClass::Float | TypeClass::Json | TypeClass::Array(_) | TypeClass::Interval | TypeClass::Time
+        );
+        refused.then(|| {
+            let message = format!("column `{name}` cannot be a key: it is {} ({})", column.class, column.native);
+            Problem::error("bad-key-type", message)
+                .at(span)
+                .remedy("a key has one exact form: whole numbers, decimals, text, dates, timestamps, uuids; cast it in the model")
+        })
+    }
+
+    fn field(&self, field: &Field) -> Vec<Problem> {
+        match &field.source {
+            FieldSource::Value(_) => Vec::new(),
+            FieldSource::Template { columns, span, .. } => {
+                columns.iter().filter_map(|column| self.column(column, span).err()).collect()
+            }
+            FieldSource::Column(name, span) => match (self.column(name, span), field.normalise) {
+                (Err(problem), _) => vec![problem],
+                (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
+                    let message = format!(
+                        "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
+                        normaliser.as_str(),
+                        column.class,
+                        column.native
+                    );
+                    vec![
+                        Problem::error("wrong-column-type", message)
+                            .at(span)
+                            .remedy("take `as` out, or cast the column in the model"),
+                    ]
+                }
+                (Ok(_), _) => Vec::new(),
+            },
+        }
+    }
+}
+
+/// Whether a normaliser can take any value of a class.
+fn fits(normaliser: Normaliser, class: &TypeClass) -> bool {
+    use TypeClass as T;
+    if *class == T::Any {
+        return true;
+    }
+    match normaliser {
+        Normaliser::Email | Normaliser::Phone | Normaliser::Name | Normaliser::Country => *class == T::Text,
+        Normaliser::Postcode => matches!(class, T::Text | T::Integer),
+        Normaliser::Date | Normaliser::Timestamp => {
+            matches!(class, T::Text | T::Date | T::Timestamp | T::LocalTimestamp)
+        }
+        Normaliser::Text => true,
+        Normaliser::Number => matches!(class, T::Text | T::Integer | T::Decimal | T::Float | T::Json),
+        Normaliser::Boolean => matches!(class, T::Text | T::Integer | T::Bool),
+    }
+}
