@@ -1,1 +1,4 @@
 //! The destinations, one module a vendor.
+
+pub mod file;
+pub mod http;

@@ -36,18 +36,24 @@ pub enum Auth {
 pub struct HttpOptions {
     /// Time to a connection.
     pub connect_timeout: Duration,
+    /// Time from the start of the call to the head of the answer.
+    pub first_byte_timeout: Duration,
     /// Time for the whole call.
     pub timeout: Duration,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), timeout: Duration::from_secs(60) }
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
+        }
     }
 }
 
-/// A request before it is sent.
-#[derive(Clone, Debug)]
+/// A request before it is sent. `Debug` leaves out what may hold row values.
+#[derive(Clone)]
 pub struct Request {
     /// Method.
     pub method: Method,
@@ -57,6 +63,13 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = self.url.host_str().unwrap_or("");
+        write!(f, "Request({} to {host}, {} bytes)", self.method, self.body.len())
+    }
 }
 
 impl Request {
@@ -97,8 +110,8 @@ impl Request {
     }
 }
 
-/// An answer, whole.
-#[derive(Clone, Debug)]
+/// An answer, whole. `Debug` leaves out what may hold row values.
+#[derive(Clone)]
 pub struct Answer {
     /// Status.
     pub status: StatusCode,
@@ -106,6 +119,12 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 impl Answer {
@@ -126,13 +145,14 @@ pub struct Http {
     client: reqwest::Client,
     auth: Auth,
     limiter: Arc<Limiter>,
+    first_byte_timeout: Duration,
 }
 
 /// Answers beyond this are cut off and become a fault: no vendor's answer to a batch is as large.
 const MAX_ANSWER: usize = 64 << 20;
 
 impl Http {
-    /// A client with redirects off.
+    /// A client that follows no redirect (a credential must not travel to another host) and unpacks gzip.
     ///
     /// # Errors
     /// A TLS set-up that cannot be built.
@@ -141,11 +161,13 @@ impl Http {
         let client = reqwest::Client::builder()
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
+            .gzip(true)
+            .referer(false)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))?;
-        Ok(Self { client, auth, limiter })
+        Ok(Self { client, auth, limiter, first_byte_timeout: options.first_byte_timeout })
     }
 
     /// The account's limiter, to steer it by the vendor's headers.
@@ -165,13 +187,17 @@ impl Http {
     /// `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
     /// answer did not come or broke off.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        self.limiter.acquire().await;
+        // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
         self.authorize(&mut headers)?;
-        self.limiter.acquire().await;
         let host = request.url.host_str().unwrap_or("").to_owned();
         let method = request.method.clone();
         let started = tokio::time::Instant::now();
-        let sent = self.client.request(request.method, request.url).headers(headers).body(request.body).send().await;
+        let sending = self.client.request(request.method, request.url).headers(headers).body(request.body).send();
+        let sent = tokio::time::timeout(self.first_byte_timeout, sending)
+            .await
+            .map_err(|_| Fault::ambiguous(format!("{host} did not answer in time")))?;
         let mut response = sent.map_err(|e| no_answer(&host, e))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body =

@@ -1,0 +1,138 @@
+//! Any HTTP API that takes rows in calls and says what became of them.
+//!
+//! ```toml
+//! # backhaul.toml
+//! [destinations.loyalty]
+//! type    = "http"
+//! url     = "https://api.example.com/v2"
+//! token   = { secret = "loyalty-token" }      # or header = { name, value }, or basic = { user, password }
+//! headers = { Accept = "application/json" }
+//! limits  = [{ cap = 100, per = "10s" }]
+//! quota   = "50%"
+//!
+//! # a sync
+//! [into]
+//! mode    = "upsert"
+//! removed = "delete"
+//!
+//! [into.request]
+//! url        = "/customers/batch"
+//! batch_size = 100
+//! rows_field = "customers"                    # {"customers": [{…}, {…}]}
+//! success    = { evidence = "row", results = "results", key = "external_id", id = "id",
+//!                ok = { field = "status", value = ["created", "updated"] }, error = "error.message" }
+//!
+//! [into.remove]
+//! url     = "/customers/{{ key }}"
+//! success = { evidence = "call", statuses = [204] }
+//! unchanged_statuses = [404]                  # already gone
+//! ```
+//! (TOML 1.0 wants an inline table on one line; `[into.request.success]` is the other way.)
+//!
+//! # The account
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `url` | where the API is, perhaps with a path that all calls share | required |
+//! | `token` | a secret, sent as `Authorization: Bearer …` | none |
+//! | `header = { name, value }` | a secret in a header of its own | none |
+//! | `basic = { user, password }` | HTTP basic authentication | none |
+//! | `headers` | plain headers of every call; no secrets | none |
+//! | `limits = [{ cap, per }]` | at most `cap` calls in `per`, all together | none |
+//! | `quota` | our share of `limits` | `"100%"` |
+//! | `concurrency` | calls in flight | 4 |
+//! | `timeouts = { connect, first_byte, total }` | how long to wait | 10 s, as `total`, 60 s |
+//! | `identity` | whose account it is; a general API cannot be asked | host and port of `url` |
+//! | `check` | a path that must answer 2xx to a GET | no call |
+//!
+//! # The calls
+//!
+//! `[into.request]` is made for rows in the model, `[into.remove]` for rows that left it (required where
+//! something is removed). Both have the same keys:
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `url` | a path below the account's `url`; a template | required |
+//! | `method` | POST, PUT, PATCH, DELETE, GET | POST; DELETE for removals |
+//! | `headers` | plain headers | `Content-Type: application/json` where there is a body |
+//! | `batch_size` | rows in one call | 1 |
+//! | `max_bytes` | the largest body | no limit |
+//! | `concurrency` | calls in flight | the account's |
+//! | `body` | a template | the row as a JSON object, or the rows as an array |
+//! | `key_field` | the member of each row's object that gets its key, as text | not written |
+//! | `rows_field` | the member of an enclosing object that gets the array | the bare array |
+//! | `success` | what proves that a row was accepted, see below | required |
+//! | `unchanged_statuses` | of a call with one row: it already was as asked | none |
+//! | `reject_statuses` | refused for its rows, nothing applied | 400, 404, 409, 422 |
+//! | `retry_statuses` | nothing applied, come again later | 429 |
+//! | `idempotency = { header, per }` | a header that is the same when a call is made again | none |
+//! | `resend_safe` | whether a call whose answer was lost may be made again | PUT, DELETE, or `idempotency` |
+//!
+//! Of the other statuses, 401 and 403 speak of the credential, 413 has the batch cut in two, 503 with
+//! `Retry-After` says to wait, and 408 and 5xx leave open whether the call was applied.
+//!
+//! **Templates** are minijinja. With `batch_size = 1` they read `key`, `keys.COLUMN`, `fields.TARGET`
+//! (`fields["address.city"]`), `remote_id`, `match_value` and `change`; otherwise a list `rows` of these. All
+//! calls have `operation`, `run` and `sync`. Values are escaped for where they stand: in a URL
+//! percent-encoded; in a body by its `Content-Type`: as JSON *with quotes* (`{"id": {{ key }}}`), XML or form data.
+//! A row whose template fails, gives broken JSON, or has an empty value or `..` in its URL is rejected and
+//! not sent. Removed rows have no fields.
+//!
+//! **`success`** has no default, because a 200 alone proves nothing:
+//! - `evidence = "call"`: a status of `statuses` (default 200, 201, 204) settles every row of the call, if the
+//!   flag `ok = { field, value }` of the answer is set, where one is given. `id` is where a record's id stands
+//!   (`batch_size = 1`). A refused call of several rows is cut in two until the bad row is alone.
+//! - `evidence = "row"`: an answer with a status of `statuses` (default 200, 201, 207) has a list at `results`
+//!   (default: it is the list) whose members name their row by `key`, by `index` (from 0) or `in_order = true`.
+//!   A member is good where the flag `ok` is set or, without one, where nothing stands at `error`. `unchanged`
+//!   and `retry` are flags too. A row that is not named stays unknown.
+//!
+//! `error` and `error_code` are where a refusal's words stand. Paths are dotted members (`data.results`).
+//!
+//! **Idempotency keys** are SHA-256 over the sync, the operation and each row's key and fingerprint. With
+//! `per = "run"` the run's id is added: a row that goes from A to B and back to A must not get the answer
+//! that the API remembers of the first A. With `per = "value"` (the default of the modes `create` and
+//! `append`, where a second record would be the harm) the same value has the same key for ever.
+
+mod account;
+mod render;
+mod request;
+mod schema;
+mod send;
+mod success;
+mod sync;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use backhaul_kit::config::ConfigTable;
+use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed};
+
+/// `type = "http"`.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpKind;
+
+impl DestinationKind for HttpKind {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn about(&self) -> About {
+        About {
+            title: "HTTP",
+            summary: "any HTTP API: URL, method, body and what proves success are yours to say",
+            objects: "named as you like; `[into.request]` says where rows go",
+            modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience, Mode::Append],
+            removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
+            proof: "spec",
+        }
+    }
+
+    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
+        account::HttpAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
+    }
+
+    fn json_schema(&self) -> KindSchema {
+        schema::kind()
+    }
+}

@@ -1,0 +1,170 @@
+//! JSON Schemas for editors.
+
+use backhaul_kit::KindSchema;
+use serde_json::{Value, json};
+
+/// The keys of the account and of `[into]`.
+pub(super) fn kind() -> KindSchema {
+    KindSchema {
+        account: json!({
+            "type": "object",
+            "required": ["url"],
+            "properties": {
+                "url": { "type": "string", "format": "uri", "description": "Where the API is; paths of calls are appended" },
+                "token": secret("Sent as `Authorization: Bearer …`"),
+                "header": {
+                    "type": "object",
+                    "description": "A credential in a header of its own",
+                    "required": ["name", "value"],
+                    "properties": { "name": { "type": "string" }, "value": secret("The header's value") },
+                    "additionalProperties": false,
+                },
+                "basic": {
+                    "type": "object",
+                    "description": "HTTP basic authentication",
+                    "required": ["user", "password"],
+                    "properties": { "user": { "type": "string" }, "password": secret("The password") },
+                    "additionalProperties": false,
+                },
+                "headers": headers("Plain headers of every call; no secrets"),
+                "limits": {
+                    "type": "array",
+                    "description": "At most `cap` calls in `per`",
+                    "items": {
+                        "type": "object",
+                        "required": ["cap", "per"],
+                        "properties": { "cap": { "type": "integer", "minimum": 1 }, "per": duration("Length of the window") },
+                        "additionalProperties": false,
+                    },
+                },
+                "quota": { "type": "string", "pattern": "%$", "description": "Our share of `limits`, as \"50%\"" },
+                "concurrency": { "type": "integer", "minimum": 1, "default": 4, "description": "Calls in flight" },
+                "timeouts": {
+                    "type": "object",
+                    "description": "How long to wait",
+                    "properties": {
+                        "connect": duration("To a connection"),
+                        "first_byte": duration("To the head of the answer"),
+                        "total": duration("For the whole call"),
+                    },
+                    "additionalProperties": false,
+                },
+                "identity": { "type": "string", "description": "Whose account it is; default host and port of `url`" },
+                "check": { "type": "string", "pattern": "^/", "description": "A path that must answer 2xx to a GET" },
+            },
+        }),
+        into: json!({
+            "type": "object",
+            "required": ["request"],
+            "properties": {
+                "request": call("The call for rows that are in the model", "POST"),
+                "remove": call("The call for rows that left the model", "DELETE"),
+            },
+        }),
+    }
+}
+
+fn call(description: &str, method: &str) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "required": ["url", "success"],
+        "properties": {
+            "url": { "type": "string", "pattern": "^/", "description": "A path below the destination's `url`; a template" },
+            "method": { "enum": ["POST", "PUT", "PATCH", "DELETE", "GET"], "default": method },
+            "headers": headers("Plain headers"),
+            "batch_size": { "type": "integer", "minimum": 1, "default": 1, "description": "Rows in one call" },
+            "max_bytes": { "type": "integer", "minimum": 1, "description": "The largest body" },
+            "concurrency": { "type": "integer", "minimum": 1, "description": "Calls in flight; default the account's" },
+            "body": { "type": "string", "description": "A template; default the row as a JSON object, or the rows as an array" },
+            "key_field": { "type": "string", "description": "The member of each row's object that gets its key" },
+            "rows_field": { "type": "string", "description": "The member of an enclosing object that gets the array" },
+            "success": success(),
+            "unchanged_statuses": statuses("Of a call with one row: it already was as asked"),
+            "reject_statuses": statuses("Refused for its rows, nothing applied; default 400, 404, 409, 422"),
+            "retry_statuses": statuses("Nothing applied, come again later; default 429"),
+            "idempotency": {
+                "type": "object",
+                "description": "A header that is the same when a call is made again",
+                "required": ["header"],
+                "properties": { "header": { "type": "string" }, "per": { "enum": ["run", "value"] } },
+                "additionalProperties": false,
+            },
+            "resend_safe": { "type": "boolean", "description": "Whether a call whose answer was lost may be made again" },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn success() -> Value {
+    json!({
+        "type": "object",
+        "description": "What proves that a row was accepted",
+        "required": ["evidence"],
+        "properties": {
+            "evidence": { "enum": ["call", "row"], "description": "`call`: the status settles all rows; `row`: the answer names rows" },
+            "statuses": statuses("Statuses that can prove it; default 200, 201, 204 (call) or 200, 201, 207 (row)"),
+            "results": path("Where the list of results stands; default the answer itself"),
+            "key": path("The member of a result that has the row's key"),
+            "index": path("The member of a result that has the row's place in the call, from 0"),
+            "in_order": { "type": "boolean", "description": "Results stand in the order of the rows" },
+            "ok": flag("Set where the row (or the call) was accepted"),
+            "unchanged": flag("Set where the row already was as asked"),
+            "retry": flag("Set where the row was not applied and should come again"),
+            "id": path("Where the record's id stands"),
+            "error": path("Where the text of a refusal stands"),
+            "error_code": path("Where the code of a refusal stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn secret(description: &str) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": {
+            "secret": { "type": "string" },
+            "env": { "type": "string" },
+            "file": { "type": "string" },
+            "credential": { "type": "string" },
+        },
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+    })
+}
+
+fn headers(description: &str) -> Value {
+    json!({ "type": "object", "description": description, "additionalProperties": { "type": "string" } })
+}
+
+fn duration(description: &str) -> Value {
+    json!({ "type": "string", "description": format!("{description}, as \"30s\"") })
+}
+
+fn path(description: &str) -> Value {
+    json!({ "type": "string", "description": format!("{description} (dotted members)") })
+}
+
+fn statuses(description: &str) -> Value {
+    json!({
+        "type": "array",
+        "description": description,
+        "items": { "type": "integer", "minimum": 200, "maximum": 599 },
+    })
+}
+
+fn flag(description: &str) -> Value {
+    let scalar = json!({ "type": ["string", "integer", "boolean"] });
+    json!({
+        "type": "object",
+        "description": description,
+        "required": ["field"],
+        "properties": {
+            "field": path("The member that says it"),
+            "value": { "anyOf": [scalar, { "type": "array", "items": scalar }] },
+        },
+        "additionalProperties": false,
+    })
+}

@@ -1,0 +1,109 @@
+//! A sync's `[into]` at an HTTP API: which call does what.
+
+use std::sync::Arc;
+
+use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::http::Http;
+use backhaul_kit::nested::Nest;
+use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, Operation, Prepared, Removed, SyncShape};
+
+use super::account::HttpAccount;
+use super::request::{Call, Purpose};
+use super::send::HttpDestination;
+use super::template::Names;
+
+/// A checked sync.
+#[derive(Clone, Debug)]
+pub(super) struct HttpSync {
+    pub(super) account: HttpAccount,
+    pub(super) object: String,
+    pub(super) write: Arc<Call>,
+    pub(super) remove: Option<Arc<Call>>,
+    pub(super) nest: Nest,
+    pub(super) names: Names,
+}
+
+impl HttpSync {
+    /// Reads what is left of `[into]`; problems go to it.
+    pub(super) fn read(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
+        let before = into.problems().errors();
+        if !into.has("request") {
+            into.missing("request");
+        }
+        let write = into.table("request").and_then(|table| Call::read(account, table, shape, Purpose::Write));
+        let remove = read_remove(account, into, shape);
+        let targets: Vec<&str> = shape.fields.iter().map(|field| field.target.as_str()).collect();
+        let nest = match Nest::compile(&targets) {
+            Ok(nest) => Some(nest),
+            Err(errors) => {
+                for error in errors {
+                    let mut problem = Problem::error("bad-target", error.message);
+                    if let Some(field) = shape.fields.get(error.target) {
+                        problem = problem.at(&field.span);
+                    }
+                    into.problems().push(problem);
+                }
+                None
+            }
+        };
+        if into.problems().errors() > before {
+            return None;
+        }
+        let object = shape.object.as_ref().map_or_else(|| shape.name.clone(), |(object, _)| object.clone());
+        let names = Names { fields: targets.into_iter().map(str::to_owned).collect(), key: shape.key.clone() };
+        Some(Self { account: account.clone(), object, write: Arc::new(write?), remove, nest: nest?, names })
+    }
+
+    /// The call that does `operation`.
+    pub(super) fn call(&self, operation: Operation) -> Option<&Arc<Call>> {
+        if operation.is_removal() { self.remove.as_ref() } else { Some(&self.write) }
+    }
+}
+
+fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<Call>> {
+    let (removed, span) = &shape.removed;
+    if *removed == Removed::Clear {
+        into.problems().push(
+            Problem::error("removed-unsupported", "an HTTP API has no general way to clear fields")
+                .at(span)
+                .remedy("use `removed = \"delete\"` with an `[into.remove]` that sends what clears them"),
+        );
+    }
+    let needed = shape.mode.0 == Mode::Audience || *removed != Removed::Ignore;
+    match (into.table("remove"), needed) {
+        (Some(table), true) => Call::read(account, table, shape, Purpose::Remove).map(Arc::new),
+        (Some(table), false) => {
+            into.problems().push(
+                Problem::error("remove-unused", "`[into.remove]` is never called: removed rows are ignored")
+                    .at(table.span())
+                    .remedy("set `removed = \"delete\"` or \"archive\", or take the table out"),
+            );
+            None
+        }
+        (None, true) => {
+            into.problems().push(
+                Problem::error("missing-key", "`[into]` needs `[into.remove]`: the call that removes a row")
+                    .at(span)
+                    .remedy("add it, or set `removed = \"ignore\"`"),
+            );
+            None
+        }
+        (None, false) => None,
+    }
+}
+
+impl Prepared for HttpSync {
+    fn facts(&self, operation: Operation) -> Facts {
+        self.call(operation).map(|call| call.facts(&self.account)).unwrap_or_default()
+    }
+
+    fn object(&self) -> String {
+        self.object.clone()
+    }
+
+    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
+        let limiter = kit.limiter(&format!("http:{}", self.account.identity), &self.account.windows);
+        let http = Http::new(&self.account.options, self.account.credential.auth(&kit), limiter)?;
+        Ok(Arc::new(HttpDestination::new(self.clone(), http)))
+    }
+}
