@@ -1,5 +1,6 @@
 //! What the engine hands to connectors: secrets, HTTP clients and the process-wide limiters.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Secret, SecretRef, Secrets};
@@ -21,6 +22,11 @@ impl Kit {
     /// A handle to a secret.
     pub fn secret(&self, reference: &SecretRef) -> Secret {
         self.secrets.secret(reference.clone())
+    }
+
+    /// A path of the project's files: what is relative lies below the project.
+    pub fn project_path(&self, path: &Path) -> PathBuf {
+        self.secrets.project_path(path)
     }
 
     /// The limiter of a quota holder (an account, not a sync). The first caller sets its windows; for a

@@ -56,6 +56,11 @@ impl Secrets {
         }
     }
 
+    /// A path of the project's files: what is relative lies below the project.
+    pub fn project_path(&self, path: &Path) -> PathBuf {
+        self.project.join(path)
+    }
+
     /// A handle that reads the secret when asked.
     pub fn secret(&self, reference: SecretRef) -> Secret {
         Secret { secrets: self.clone(), reference, cache: Arc::default() }
@@ -67,7 +72,7 @@ impl Secrets {
         };
         match reference {
             SecretRef::Env(name) => Ok(Place::Env(name.clone())),
-            SecretRef::File(path) => Ok(Place::File(self.project.join(path))),
+            SecretRef::File(path) => Ok(Place::File(self.project_path(path))),
             SecretRef::Credential(name) => {
                 let folder = self.credentials.as_ref().ok_or_else(|| {
                     not_found("a systemd unit with LoadCredential= (CREDENTIALS_DIRECTORY is not set here)")
