@@ -8,7 +8,7 @@ use backhaul_kit::{Column, Fault, Model, Projection, Proof, Query, RowPage as _,
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use sqlx::{AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _, TypeInfo as _};
+use sqlx::{AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use super::super::wrap::Wrapped;
 use super::copy::{CopyReader, Tuples};
@@ -105,6 +105,7 @@ impl PgScan {
                 rows.push(page.record(row)?);
             }
         }
+        copy.rows()?;
         drop(copy);
         self.conn = Some(conn);
         Ok(Rows { columns, rows })
