@@ -1,0 +1,156 @@
+//! `[warehouses.X]` with `type = "postgres"`.
+
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backhaul_kit::config::{ConfigTable, Secret, SecretRef};
+use backhaul_kit::{Fault, Kit, Source, SourceKind, WarehouseConfig};
+use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+
+use super::super::keys;
+use super::source::PgSource;
+
+/// The kind `postgres`.
+#[derive(Clone, Copy, Debug)]
+pub struct PostgresKind;
+
+/// The keys of the table.
+#[derive(Clone, Debug, JsonSchema)]
+struct PgConfig {
+    /// `postgres://user:password@host:5432/database`; `sslmode`, `options` and the other parameters of
+    /// PostgreSQL's connection URLs work.
+    #[schemars(schema_with = "keys::secret")]
+    url: SecretRef,
+    /// A PEM file with the certificate authority of the server, where it is not a public one; relative to the project.
+    sslrootcert: Option<PathBuf>,
+    /// How this program calls itself in `pg_stat_activity`. Default `backhaul`.
+    application_name: Option<String>,
+    /// How long to wait for a connection. Default `10s`.
+    #[schemars(schema_with = "keys::duration")]
+    connect_timeout: Option<Duration>,
+}
+
+impl SourceKind for PostgresKind {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn about(&self) -> &'static str {
+        "PostgreSQL 12 and later: binary COPY in one read-only snapshot"
+    }
+
+    fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
+        let before = table.problems().errors();
+        let url = table.required_secret("url");
+        let sslrootcert = table.text("sslrootcert").map(PathBuf::from);
+        let application_name = table.text("application_name");
+        let connect_timeout = table.duration("connect_timeout");
+        if table.problems().errors() > before {
+            return None;
+        }
+        Some(Box::new(PgConfig { url: url?, sslrootcert, application_name, connect_timeout }))
+    }
+
+    fn json_schema(&self) -> serde_json::Value {
+        schemars::schema_for!(PgConfig).to_value()
+    }
+}
+
+impl WarehouseConfig for PgConfig {
+    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
+        let address = Address {
+            url: kit.secret(&self.url),
+            sslrootcert: self.sslrootcert.as_ref().map(|path| kit.project_path(path)),
+            application_name: self.application_name.clone().unwrap_or_else(|| String::from("backhaul")),
+            connect_timeout: self.connect_timeout.unwrap_or(keys::CONNECT_TIMEOUT),
+        };
+        address.options()?;
+        Ok(Arc::new(PgSource::new(address)))
+    }
+}
+
+/// Where the server is; the URL is read at every connection, so that a rotated password is found.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    url: Secret,
+    sslrootcert: Option<PathBuf>,
+    application_name: String,
+    /// How long to wait for a connection.
+    pub(super) connect_timeout: Duration,
+}
+
+impl Address {
+    /// The driver's options.
+    ///
+    /// # Errors
+    /// `Auth` where the secret cannot be read, `Config` where it is not a URL of PostgreSQL.
+    pub(super) fn options(&self) -> Result<PgConnectOptions, Fault> {
+        let url = self.url.reveal()?;
+        let url = url.expose_secret();
+        let malformed = || {
+            Fault::config(format!("the URL of the warehouse ({}) is not one of PostgreSQL", self.url.reference()))
+                .remedy("write postgres://user:password@host:5432/database, with %-codes for special characters")
+        };
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(malformed());
+        }
+        // The driver's text of the error may quote parts of the URL.
+        let options = PgConnectOptions::from_str(url).map_err(|_| malformed())?;
+        let mut options = options.application_name(&self.application_name).disable_statement_logging();
+        if let Some(path) = &self.sslrootcert {
+            if let Err(e) = std::fs::metadata(path) {
+                return Err(Fault::config(format!("cannot read `sslrootcert` {}: {e}", path.display())));
+            }
+            options = options.ssl_root_cert(path);
+        }
+        Ok(options)
+    }
+}
+
+/// Host and port, or the socket, for messages.
+pub(super) fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => format!("{}:{}", socket.display(), options.get_port()),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::keys::testing;
+    use super::*;
+    use backhaul_kit::FaultClass;
+    use backhaul_kit::config::Secrets;
+
+    #[test]
+    fn the_reader_and_the_schema_have_the_same_keys() {
+        testing::assert_keys_match_schema(&PostgresKind);
+    }
+
+    #[test]
+    fn a_table_is_read_or_its_problems_are_found() {
+        assert!(testing::problems(&PostgresKind, "url = { env = \"WAREHOUSE\" }\nconnect_timeout = \"5s\"").is_empty());
+        let codes = |text: &str| testing::problems(&PostgresKind, text).iter().map(|p| p.code).collect::<Vec<_>>();
+        assert_eq!(codes(""), ["missing-key"]);
+        assert_eq!(codes("url = \"postgres://u:canary@h/d\""), ["inline-secret"]);
+        assert_eq!(codes("url = { env = \"X\" }\nsslrotcert = \"ca.pem\""), ["unknown-key"]);
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_not_echoed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for url in ["mysql://u:canary@h/d", "canary", "postgres://u:canary@h:port/d", "postgres://u:canary@h/d?port=x"] {
+            std::fs::write(folder.path().join("url"), url).expect("written");
+            let (mut table, _) = testing::table("url = { file = \"url\" }");
+            let config = PostgresKind.parse(&mut table).expect("parsed");
+            let Err(fault) = config.open(Kit::new(Secrets::from_env(folder.path()))) else { panic!("{url} was taken") };
+            assert_eq!(fault.class, FaultClass::Config);
+            assert!(!format!("{fault:?}").contains("canary"), "{fault:?}");
+        }
+    }
+}

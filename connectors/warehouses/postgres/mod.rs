@@ -1,0 +1,49 @@
+//! PostgreSQL.
+//!
+//! ```toml
+//! [warehouses.analytics]
+//! type = "postgres"
+//! url  = { secret = "warehouse-url" }    # postgres://user:password@host:5432/database
+//! ```
+//!
+//! # A scan
+//!
+//! One connection of its own, never from a pool, in `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, with
+//! pinned settings (`session`). The model is prepared alone and then wrapped, both by the extended protocol,
+//! which takes one statement only; then exactly the wrapped text runs as `COPY (…) TO STDOUT (FORMAT binary)`.
+//! COPY is a simple query and would take several statements, so no text goes into it that was not prepared
+//! first. Rows stay in COPY's own encoding (`copy`, `page`); values are decoded only when asked for (`decode`).
+//!
+//! The proof of a complete scan: the trailer was the last thing in the stream, *and* the stream then ended
+//! without an error. When no byte comes for a while, a second connection looks whether the backend still works
+//! (`watch`).
+//!
+//! # Where the facts come from
+//!
+//! - The binary format of COPY: PostgreSQL documentation, "COPY", section "Binary Format".
+//! - What each type looks like on the wire: the type's send function (`src/backend/utils/adt`); checked by
+//!   tests against what the server itself prints.
+//! - `READ ONLY` refuses every command that would write and cannot be lifted after the first query: "SET
+//!   TRANSACTION". What is still allowed there (`set_config`, `pg_cancel_backend` on backends of one's own
+//!   role) is a matter of grants.
+//! - Error codes: appendix "PostgreSQL Error Codes".
+//! - `client_connection_check_interval` (14 and later) ends the query of a client that is gone: "Client
+//!   Connection Defaults".
+
+mod config;
+mod copy;
+mod decode;
+mod fault;
+mod network;
+mod numeric;
+mod page;
+mod scan;
+mod session;
+mod source;
+mod types;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::PostgresKind;

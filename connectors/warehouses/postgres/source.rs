@@ -1,0 +1,93 @@
+//! The source: what it reports of itself, and how a scan begins.
+
+use async_trait::async_trait;
+use backhaul_kit::{Fault, Model, Scan, Source, SourceReport};
+use sqlx::{PgConnection, Row as _};
+
+use super::config::Address;
+use super::fault::of_call;
+use super::scan::PgScan;
+use super::session::{Server, goodbye};
+
+/// A PostgreSQL server.
+pub(super) struct PgSource {
+    address: Address,
+}
+
+impl PgSource {
+    /// The source at an address.
+    pub(super) fn new(address: Address) -> Self {
+        Self { address }
+    }
+}
+
+/// The role's own attributes.
+const ROLE: &str = "\
+    SELECT current_setting('server_version'), current_user::text,
+           rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
+    FROM pg_catalog.pg_roles WHERE rolname = current_user";
+
+/// Tables and views outside of the server's own schemas: how many can be read, how many written.
+const TABLES: &str = "\
+    SELECT count(*) FILTER (WHERE readable), count(*) FILTER (WHERE writable),
+           min(name) FILTER (WHERE writable)
+    FROM (
+        SELECT c.oid::regclass::text AS name,
+               has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
+               has_schema_privilege(c.relnamespace, 'USAGE')
+                   AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS writable
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    ) AS tables";
+
+/// Schemas in which objects can be made.
+const SCHEMAS: &str = "\
+    SELECT nspname::text FROM pg_catalog.pg_namespace
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND has_schema_privilege(oid, 'CREATE')
+    ORDER BY 1";
+
+#[async_trait]
+impl Source for PgSource {
+    async fn check(&self) -> Result<SourceReport, Fault> {
+        let server = Server::at(&self.address)?;
+        let mut conn = server.connect().await?;
+        let report = report(&mut conn).await.map_err(|e| of_call(e, &server.place))?;
+        goodbye(conn).await;
+        Ok(report)
+    }
+
+    async fn open(&self, model: &Model) -> Result<Box<dyn Scan>, Fault> {
+        let server = Server::at(&self.address)?;
+        // Boxed: the driver's futures are large.
+        let scan = Box::pin(PgScan::open(server, model)).await?;
+        Ok(Box::new(scan))
+    }
+}
+
+async fn report(conn: &mut PgConnection) -> Result<SourceReport, sqlx::Error> {
+    let role = sqlx::query(ROLE).fetch_one(&mut *conn).await?;
+    let mut report = SourceReport {
+        server: format!("PostgreSQL {}", role.try_get::<String, _>(0)?),
+        user: Some(role.try_get(1)?),
+        ..SourceReport::default()
+    };
+    let attributes = ["SUPERUSER", "CREATEDB", "CREATEROLE", "REPLICATION", "BYPASSRLS"];
+    for (i, attribute) in attributes.iter().enumerate() {
+        if role.try_get(i + 2)? {
+            report.excess.push((*attribute).to_owned());
+        }
+    }
+    let tables = sqlx::query(TABLES).fetch_one(&mut *conn).await?;
+    if tables.try_get::<i64, _>(0)? == 0 {
+        report.missing.push(String::from("SELECT on any table or view"));
+    }
+    match (tables.try_get::<i64, _>(1)?, tables.try_get::<Option<String>, _>(2)?) {
+        (0, _) | (_, None) => {}
+        (1, Some(name)) => report.excess.push(format!("write rights on {name}")),
+        (n, Some(name)) => report.excess.push(format!("write rights on {n} tables ({name} …)")),
+    }
+    for schema in sqlx::query(SCHEMAS).fetch_all(&mut *conn).await? {
+        report.excess.push(format!("CREATE in schema {}", schema.try_get::<String, _>(0)?));
+    }
+    Ok(report)
+}

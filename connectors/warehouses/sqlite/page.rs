@@ -1,0 +1,150 @@
+//! Rows in the compact encoding of values.
+
+use std::sync::Arc;
+
+use backhaul_kit::{Fault, KeyError, KeyHash, RowDigest, RowPage, Value, key};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A page is handed over when it has so many rows …
+const PAGE_ROWS: usize = 4096;
+/// … or so many bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What the rows of a scan have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// The columns' names.
+    pub(super) columns: Vec<String>,
+    /// Places of the key's parts.
+    pub(super) key: Vec<usize>,
+    /// The snapshot's hash seed.
+    pub(super) seed: u64,
+}
+
+/// Some rows of a scan.
+pub(super) struct ValuePage {
+    layout: Arc<Layout>,
+    rows: Vec<u8>,
+    row_ends: Vec<usize>,
+    /// Canonical keys; an empty one has a NULL part.
+    keys: Vec<u8>,
+    key_ends: Vec<usize>,
+}
+
+impl ValuePage {
+    /// A page without rows.
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        Self { layout, rows: Vec::new(), row_ends: Vec::new(), keys: Vec::new(), key_ends: Vec::new() }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// `Config` where a part of the key has no canonical form.
+    pub(super) fn push(&mut self, values: &[Value]) -> Result<(), Fault> {
+        for value in values {
+            value.encode(&mut self.rows);
+        }
+        self.row_ends.push(self.rows.len());
+        let parts: Vec<&Value> = self.layout.key.iter().filter_map(|place| values.get(*place)).collect();
+        match key::encode(&parts) {
+            Ok(key) => self.keys.extend_from_slice(&key),
+            Err(KeyError::Null) => {}
+            Err(KeyError::Type) => {
+                let names: Vec<&str> = self.layout.key.iter().map(|place| self.layout.columns[*place].as_str()).collect();
+                return Err(Fault::config(format!("key `{}` has a floating-point value", names.join(", ")))
+                    .remedy("cast it in the model, to integer or text"));
+            }
+        }
+        self.key_ends.push(self.keys.len());
+        Ok(())
+    }
+
+    /// Whether there is enough for a page.
+    pub(super) fn is_full(&self) -> bool {
+        self.row_ends.len() >= PAGE_ROWS || self.rows.len() >= PAGE_BYTES
+    }
+}
+
+/// The bytes of item `at` of those that end at `ends`.
+fn slice<'b>(bytes: &'b [u8], ends: &[usize], at: usize) -> Result<&'b [u8], Fault> {
+    let start = at.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied());
+    let found = start.zip(ends.get(at).copied()).and_then(|(start, end)| bytes.get(start..end));
+    found.ok_or_else(|| Fault::bug(format!("row {at} was asked of a page that does not have it")))
+}
+
+impl RowPage for ValuePage {
+    fn rows(&self) -> usize {
+        self.row_ends.len()
+    }
+
+    fn digest(&self, out: &mut Vec<RowDigest>) -> Result<(), Fault> {
+        let seed = self.layout.seed;
+        for row in 0..self.rows() {
+            let key = slice(&self.keys, &self.key_ends, row)?;
+            let key = if key.is_empty() { KeyHash::NULL } else { KeyHash::of(key, seed) };
+            let fingerprint = xxh3_64_with_seed(slice(&self.rows, &self.row_ends, row)?, seed);
+            out.push(RowDigest { key, fingerprint });
+        }
+        Ok(())
+    }
+
+    fn key(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match slice(&self.keys, &self.key_ends, row)? {
+            [] => Err(Fault::bug("the key of a row was asked for, but a part of it is NULL")),
+            key => {
+                out.extend_from_slice(key);
+                Ok(())
+            }
+        }
+    }
+
+    fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
+        let mut bytes = slice(&self.rows, &self.row_ends, row)?;
+        let value = |_| Value::decode(&mut bytes).ok_or_else(|| Fault::bug(format!("row {row} cannot be decoded")));
+        (0..self.layout.columns.len()).map(value).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(key: &[usize], rows: &[Vec<Value>]) -> Result<ValuePage, Fault> {
+        let columns = vec!["a".to_owned(), "b".to_owned()];
+        let mut page = ValuePage::new(Arc::new(Layout { columns, key: key.to_vec(), seed: 3 }));
+        for row in rows {
+            page.push(row)?;
+        }
+        Ok(page)
+    }
+
+    #[test]
+    fn keys_and_digests_agree() {
+        let rows = [
+            vec![Value::Int(1), Value::Text("x".into())],
+            vec![Value::Null, Value::Text("x".into())],
+            vec![Value::Int(1), Value::Null],
+        ];
+        let page = page(&[0], &rows).expect("a page");
+        let mut found = Vec::new();
+        page.digest(&mut found).expect("digests");
+        assert_eq!(found[0].key, found[2].key);
+        assert_ne!(found[0].fingerprint, found[2].fingerprint);
+        assert_eq!(found[1].key, KeyHash::NULL);
+        let mut key = Vec::new();
+        page.key(2, &mut key).expect("a key");
+        assert_eq!(KeyHash::of(&key, 3), found[2].key);
+        assert!(page.key(1, &mut key).is_err());
+        for (i, row) in rows.iter().enumerate() {
+            assert_eq!(&page.record(i).expect("a record"), row);
+        }
+        assert!(page.record(3).is_err());
+    }
+
+    #[test]
+    fn a_float_is_no_key() {
+        let Err(fault) = page(&[1, 0], &[vec![Value::Float(1.5), Value::Int(1)]]) else { panic!("taken") };
+        assert_eq!(fault.to_string(), "key `b, a` has a floating-point value");
+    }
+}

@@ -1,0 +1,255 @@
+//! A model's query inside a SELECT of ours, and the checks that both warehouses share.
+//!
+//! The operator's text stands on its own lines between brackets, so that a trailing `--` comment ends
+//! before our closing bracket:
+//!
+//! ```sql
+//! SELECT "id", "email" FROM (
+//! select * from users -- everybody
+//! ) AS m WHERE (
+//! country = 'DE'
+//! )
+//! ```
+
+use backhaul_kit::config::nearest;
+use backhaul_kit::{Column, Fault, Model, ModelQuery, Projection, Query, Schema};
+
+/// A model, ready to be put into statements.
+#[derive(Clone, Debug)]
+pub(super) struct Wrapped {
+    name: String,
+    query: String,
+    filter: Option<String>,
+    /// Whether `query` is the operator's own text, so that offsets into it mean something to them.
+    own_text: bool,
+}
+
+impl Wrapped {
+    /// Takes the model's query, without the semicolons at its end.
+    ///
+    /// # Errors
+    /// `Config` where there is no query, or it has a NUL character.
+    pub(super) fn new(model: &Model) -> Result<Self, Fault> {
+        let (query, own_text) = match &model.query {
+            // A semicolon that ends the text stands outside of every literal, or in a comment, or in a literal that
+            // is not closed anyway: leaving it out changes no valid statement.
+            ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), true),
+            ModelQuery::Table(name) => (format!("SELECT * FROM {}", quote_table(&model.name, name)?), false),
+        };
+        if query.trim().is_empty() {
+            return Err(Fault::config(format!("the SQL of model `{}` is empty", model.name)));
+        }
+        if query.contains('\0') || model.filter.as_ref().is_some_and(|f| f.contains('\0')) {
+            return Err(Fault::config(format!("the SQL of model `{}` has a NUL character", model.name)));
+        }
+        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), own_text })
+    }
+
+    /// The model's name, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The query alone, as the operator wrote it (or ours, of a table).
+    pub(super) fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// The sync's `where`.
+    pub(super) fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
+    /// All columns of the filtered model.
+    pub(super) fn select_all(&self) -> String {
+        format!("SELECT * FROM {}", self.from())
+    }
+
+    /// Some columns of the filtered model.
+    pub(super) fn select(&self, columns: &[String]) -> String {
+        let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
+        format!("SELECT {} FROM {}", names.join(", "), self.from())
+    }
+
+    /// The filter without brackets of ours: SQL that only fits between brackets fails here.
+    pub(super) fn select_bare_filter(&self) -> Option<String> {
+        self.filter.as_ref().map(|filter| format!("SELECT 1 FROM (\n{}\n) AS m WHERE\n{filter}\n", self.query))
+    }
+
+    /// The question's SQL with the model in place, bounded by its limit.
+    pub(super) fn question(&self, query: &Query) -> String {
+        let model = format!("({})", self.select_all());
+        format!("SELECT * FROM (\n{}\n) AS q LIMIT {}", query.sql.replace("{model}", &model), query.limit)
+    }
+
+    /// Where byte `at` of `statement` (a text made by this model, or the query itself) lies in the operator's SQL.
+    pub(super) fn offset(&self, statement: &str, at: usize) -> Option<usize> {
+        let start = statement.find(&self.query)?;
+        let offset = at.checked_sub(start)?;
+        (self.own_text && offset <= self.query.len()).then_some(offset)
+    }
+
+    /// A fault about the model.
+    pub(super) fn refuse(&self, what: impl std::fmt::Display) -> Fault {
+        Fault::config(format!("model `{}` {what}", self.name))
+    }
+
+    /// Refuses columns that cannot be told apart; `same` says which names the warehouse takes for equal.
+    pub(super) fn unique_columns(&self, names: &[&str], same: fn(&str, &str) -> bool) -> Result<(), Fault> {
+        let mut twice: Vec<&str> = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].iter().any(|n| same(n, name)) && !twice.iter().any(|n| same(n, name)) {
+                twice.push(name);
+            }
+        }
+        if twice.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = twice.iter().map(|n| format!("`{n}`")).collect();
+        Err(self.refuse(format!("has more than one column named {}", list.join(" and ")))
+            .remedy("give each column its own name with `AS`"))
+    }
+
+    /// The places of the projected columns in the schema.
+    ///
+    /// # Errors
+    /// `Config` where the model has no such column, with the nearest it has.
+    pub(super) fn places(&self, schema: &Schema, projection: &Projection) -> Result<Vec<usize>, Fault> {
+        if projection.key.is_empty() || projection.key.iter().any(|k| *k >= projection.columns.len()) {
+            return Err(Fault::bug("a projection without a key, or with a key outside its columns"));
+        }
+        projection.columns.iter().map(|name| self.place(schema, name).map(|(at, _)| at)).collect()
+    }
+
+    fn place<'s>(&self, schema: &'s Schema, name: &str) -> Result<(usize, &'s Column), Fault> {
+        schema.column(name).ok_or_else(|| {
+            let fault = self.refuse(format!("has no column `{name}`"));
+            match nearest(name, schema.names()) {
+                Some(near) => fault.remedy(format!("did you mean `{near}`?")),
+                None => fault.remedy(format!("its columns: {}", schema.names().collect::<Vec<_>>().join(", "))),
+            }
+        })
+    }
+
+    fn from(&self) -> String {
+        match &self.filter {
+            Some(filter) => format!("(\n{}\n) AS m WHERE (\n{filter}\n)", self.query),
+            None => format!("(\n{}\n) AS m", self.query),
+        }
+    }
+}
+
+/// A name as a quoted identifier.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `marts.users` or `marts."Users 2"` with every part quoted. Names are taken literally: case matters.
+fn quote_table(model: &str, table: &str) -> Result<String, Fault> {
+    let malformed = || {
+        Fault::config(format!("model `{model}`: `{table}` is not the name of a table"))
+            .remedy("write it as `table`, `schema.table` or `schema.\"odd.name\"`")
+    };
+    let mut parts = Vec::new();
+    let mut rest = table;
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => take_quoted(quoted).ok_or_else(malformed)?,
+            None => {
+                let end = rest.find('.').unwrap_or(rest.len());
+                (rest[..end].to_owned(), &rest[end..])
+            }
+        };
+        if part.is_empty() {
+            return Err(malformed());
+        }
+        parts.push(quote(&part));
+        if after.is_empty() {
+            return Ok(parts.join("."));
+        }
+        rest = after.strip_prefix('.').ok_or_else(malformed)?;
+    }
+}
+
+/// What stands before the closing quote (doubled quotes are one), and what follows it.
+fn take_quoted(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text;
+    loop {
+        let end = rest.find('"')?;
+        name.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn model(query: ModelQuery, filter: Option<&str>) -> Model {
+        Model {
+            name: "people".into(),
+            query,
+            filter: filter.map(str::to_owned),
+            parallel: false,
+            timeout: None,
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn a_comment_at_the_end_does_not_swallow_the_bracket() {
+        let wrapped = Wrapped::new(&model(ModelQuery::Sql("select 1 as a -- one;\n;".into()), Some("a = 1 -- x")));
+        let wrapped = wrapped.expect("wrapped");
+        assert_eq!(
+            wrapped.select(&["a".into()]),
+            "SELECT \"a\" FROM (\nselect 1 as a -- one\n) AS m WHERE (\na = 1 -- x\n)"
+        );
+    }
+
+    #[test]
+    fn offsets_lead_back_into_the_text_of_the_operator() {
+        let wrapped = Wrapped::new(&model(ModelQuery::Sql("select nope".into()), None)).expect("wrapped");
+        let statement = wrapped.select_all();
+        assert_eq!(wrapped.offset(&statement, statement.find("nope").expect("there")), Some(7));
+        assert_eq!(wrapped.offset(wrapped.query(), 7), Some(7));
+        assert_eq!(wrapped.offset(&statement, 3), None);
+        let table = Wrapped::new(&model(ModelQuery::Table("t".into()), None)).expect("wrapped");
+        assert_eq!(table.offset(&table.select_all(), 20), None);
+    }
+
+    #[test]
+    fn the_parts_of_a_table_are_quoted() {
+        let quoted = |name: &str| quote_table("m", name).ok();
+        assert_eq!(quoted("marts.users").as_deref(), Some("\"marts\".\"users\""));
+        assert_eq!(quoted("Users; drop").as_deref(), Some("\"Users; drop\""));
+        assert_eq!(quoted("a.\"b.\"\"c\"").as_deref(), Some("\"a\".\"b.\"\"c\""));
+        for bad in ["", ".", "a.", ".a", "a..b", "\"a", "\"a\"b", "\"\""] {
+            assert_eq!(quoted(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn columns_of_one_name_are_named() {
+        let wrapped = Wrapped::new(&model(ModelQuery::Table("t".into()), None)).expect("wrapped");
+        let fault = wrapped.unique_columns(&["a", "b", "a", "a", "b"], str::eq).expect_err("twice");
+        assert_eq!(fault.to_string(), "model `people` has more than one column named `a` and `b`");
+        assert!(wrapped.unique_columns(&["a", "A"], str::eq).is_ok());
+        assert!(wrapped.unique_columns(&["a", "A"], str::eq_ignore_ascii_case).is_err());
+    }
+
+    #[test]
+    fn an_empty_query_is_refused() {
+        for sql in ["", " \n", ";;", "select '\0'"] {
+            assert!(Wrapped::new(&model(ModelQuery::Sql(sql.into()), None)).is_err(), "{sql}");
+        }
+    }
+}
