@@ -14,5 +14,5 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 
 /// Every kind of destination.
 pub fn destinations() -> &'static [&'static dyn DestinationKind] {
-    &[]
+    &[&destinations::hubspot::HubSpot]
 }

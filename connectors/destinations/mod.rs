@@ -1,1 +1,3 @@
 //! The destinations, one module a vendor.
+
+pub mod hubspot;
