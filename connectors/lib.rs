@@ -14,5 +14,5 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 
 /// Every kind of destination.
 pub fn destinations() -> &'static [&'static dyn DestinationKind] {
-    &[&destinations::file::FileKind, &destinations::http::HttpKind]
+    &[&destinations::file::FileKind, &destinations::http::HttpKind, &destinations::hubspot::HubSpot]
 }

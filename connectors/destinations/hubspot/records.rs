@@ -1,0 +1,142 @@
+//! Finding and reading records that are there already.
+
+use std::collections::HashMap;
+
+use backhaul_kit::{Address, Fault, Found};
+
+use super::draft::Target;
+use super::send::HubSpotDestination;
+use super::sync::MAX_INPUTS;
+use super::{answer, fault};
+
+/// What a look-up by match value found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Resolution {
+    /// The id of its record.
+    Found(String),
+    /// No record has it.
+    Absent,
+    /// The answer holds a record under another value: it may or may not be this one.
+    Unclear,
+}
+
+impl HubSpotDestination {
+    /// The records at these addresses, with the properties that the sync writes.
+    pub(super) async fn read_addresses(&self, rows: &[Address]) -> Result<Vec<Found>, Fault> {
+        let mut by_id = Vec::new();
+        let mut by_value = Vec::new();
+        for (place, address) in rows.iter().enumerate() {
+            match (&address.remote_id, &address.match_value) {
+                (Some(id), _) => by_id.push((place, id.as_str())),
+                (None, Some(value)) => by_value.push((place, value.as_str())),
+                (None, None) => {}
+            }
+        }
+        let mut found = Vec::with_capacity(rows.len());
+        self.read_records(None, &by_id, &mut found).await?;
+        if let Some(property) = &self.sync.match_property {
+            self.read_records(property.id_property(), &by_value, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// Replaces every match value by the id of its record, or by `Unknown` where there is none.
+    pub(super) async fn find(&self, targets: &mut [Target]) -> Result<(), Fault> {
+        let values = match_values(targets);
+        let found = self.resolve(&values).await?;
+        for target in targets {
+            if let Target::Value(value) = target {
+                *target = match found.get(value.as_str()) {
+                    Some(Resolution::Found(id)) => Target::Id(id.clone()),
+                    Some(Resolution::Absent | Resolution::Unclear) | None => Target::Unknown,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The records that have these values of the match property.
+    pub(super) async fn resolve(&self, values: &[String]) -> Result<HashMap<String, Resolution>, Fault> {
+        let mut found = HashMap::with_capacity(values.len());
+        let Some(property) = self.sync.match_property.as_ref().map(|property| property.name.as_str()) else {
+            return Ok(found);
+        };
+        for chunk in values.chunks(MAX_INPUTS) {
+            let wanted: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let got = self.read(self.read_call(Some(property), &wanted, &[property])?).await?;
+            let parsed = answer::parse(&got).map_err(fault::of_reading)?;
+            let mut by_value: HashMap<String, String> = HashMap::with_capacity(parsed.results.len());
+            for record in &parsed.results {
+                if let Some(serde_json::Value::String(value)) = record.fields().remove(property) {
+                    by_value.insert(self.comparable(&value), record.id.clone());
+                }
+            }
+            let absent: Vec<&str> = parsed
+                .errors
+                .iter()
+                .filter(|error| error.category == answer::NOT_FOUND)
+                .flat_map(|error| error.context_texts("ids"))
+                .collect();
+            let matched = chunk.iter().filter(|value| by_value.contains_key(&self.comparable(value))).count();
+            for value in chunk {
+                let resolution = match by_value.get(&self.comparable(value)) {
+                    Some(id) => Resolution::Found(id.clone()),
+                    None if absent.contains(&value.as_str()) || matched == parsed.results.len() => Resolution::Absent,
+                    None => Resolution::Unclear,
+                };
+                found.insert(value.clone(), resolution);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A match value as HubSpot compares it: it keeps e-mail addresses in lower case.
+    fn comparable(&self, value: &str) -> String {
+        let email = self.sync.match_property.as_ref().is_some_and(|property| property.name == "email");
+        if email { value.trim().to_lowercase() } else { value.to_owned() }
+    }
+
+    /// Reads records back in calls of [`MAX_INPUTS`]: `wanted` are places and ids (or values of `id_property`).
+    async fn read_records(
+        &self,
+        id_property: Option<&str>,
+        wanted: &[(usize, &str)],
+        found: &mut Vec<Found>,
+    ) -> Result<(), Fault> {
+        let properties: Vec<&str> = self.sync.properties.iter().map(String::as_str).collect();
+        for chunk in wanted.chunks(MAX_INPUTS) {
+            let ids: Vec<&str> = chunk.iter().map(|(_, id)| *id).collect();
+            let got = self.read(self.read_call(id_property, &ids, &properties)?).await?;
+            let parsed = answer::parse(&got).map_err(fault::of_reading)?;
+            let places: HashMap<String, usize> = chunk
+                .iter()
+                .map(|(place, id)| (if id_property.is_some() { self.comparable(id) } else { (*id).to_owned() }, *place))
+                .collect();
+            for record in parsed.results {
+                let fields = record.fields();
+                let key = match id_property {
+                    None => Some(record.id.clone()),
+                    Some(name) => fields.get(name).and_then(|value| value.as_str()).map(|value| self.comparable(value)),
+                };
+                if let Some(&place) = key.and_then(|key| places.get(&key)) {
+                    found.push(Found { address: place, remote_id: Some(record.id), fields });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The match values to look up, each once.
+pub(super) fn match_values(targets: &[Target]) -> Vec<String> {
+    let mut values: Vec<String> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Value(value) => Some(value.clone()),
+            Target::Id(_) | Target::Unknown => None,
+        })
+        .collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}

@@ -1,0 +1,81 @@
+//! A field's value as HubSpot takes it: always text.
+
+use std::borrow::Cow;
+
+use backhaul_kit::{FieldValue, Reason, Value};
+
+/// What joins the values of a multi-select property.
+const JOINT: &str = ";";
+
+/// The text of a field; `None` where the field is left out. NULL and `clear` are the empty text, which
+/// empties the property.
+///
+/// # Errors
+/// The reason to reject the row, for a value that no destination can take.
+pub(super) fn text(field: &FieldValue) -> Result<Option<Cow<'_, str>>, Reason> {
+    match field {
+        FieldValue::Skip => Ok(None),
+        FieldValue::Clear => Ok(Some(Cow::Borrowed(""))),
+        FieldValue::Set(value) => text_of(value).map(Some),
+    }
+}
+
+fn text_of(value: &Value) -> Result<Cow<'_, str>, Reason> {
+    Ok(match value {
+        Value::Text(text) | Value::Decimal(text) | Value::Number(text) | Value::Json(text) => Cow::Borrowed(text),
+        Value::Timestamp(micros) => Cow::Owned(timestamp(*micros)?),
+        Value::Array(items) => {
+            let texts = items.iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
+            Cow::Owned(texts.join(JOINT))
+        }
+        Value::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why.clone())),
+        _ => Cow::Owned(value.to_text()),
+    })
+}
+
+/// ISO 8601 in UTC, cut to the milliseconds that HubSpot keeps.
+fn timestamp(micros: i64) -> Result<String, Reason> {
+    jiff::Timestamp::from_millisecond(micros.div_euclid(1000))
+        .map(|time| time.to_string())
+        .map_err(|_| Reason::new("INVALID_VALUE", "a time outside the years -9999 to 9999"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(value: Value) -> Option<String> {
+        text(&FieldValue::Set(value)).expect("a value").map(Cow::into_owned)
+    }
+
+    #[test]
+    fn every_value_becomes_text() {
+        for (value, expected) in [
+            (Value::Null, ""),
+            (Value::Bool(true), "true"),
+            (Value::Int(-7), "-7"),
+            (Value::Int(i64::MAX), "9223372036854775807"),
+            (Value::Decimal("12.50".into()), "12.50"),
+            (Value::Float(0.5), "0.5"),
+            (Value::Date(0), "1970-01-01"),
+            (Value::Timestamp(1_700_000_000_123_456), "2023-11-14T22:13:20.123Z"),
+            (Value::Timestamp(-1), "1969-12-31T23:59:59.999Z"),
+            (Value::Array(vec![Value::Text("red".into()), Value::Int(2)]), "red;2"),
+            (Value::Array(Vec::new()), ""),
+        ] {
+            assert_eq!(set(value.clone()).as_deref(), Some(expected), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn clear_empties_and_skip_leaves_out() {
+        assert_eq!(text(&FieldValue::Clear).expect("a value").as_deref(), Some(""));
+        assert_eq!(text(&FieldValue::Skip).expect("a value"), None);
+    }
+
+    #[test]
+    fn an_invalid_value_rejects_instead_of_clearing() {
+        let invalid = FieldValue::Set(Value::Array(vec![Value::Invalid("NaN".into())]));
+        assert_eq!(text(&invalid).expect_err("refused").code, "INVALID_VALUE");
+    }
+}
