@@ -1,0 +1,310 @@
+//! Reading a log back.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use backhaul_kit::value::{put_bytes, take_bytes};
+
+use super::entry::Codec;
+use super::frame::{self, HEAD, Header, Kind};
+use super::ranges::Ranges;
+use super::{Entry, Fate, LogError, Sealed};
+
+/// How an op stands when its run is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The snapshot moves to what the plan says.
+    Accepted,
+    /// The destination has what it had before: rejected, deferred, or never sent.
+    Kept,
+    /// Sent, and nobody knows: the key is in doubt.
+    InDoubt,
+}
+
+/// An async job that was created and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTicket {
+    /// Names the job within the run.
+    pub id: u64,
+    /// Op numbers in it.
+    pub ops: Vec<u64>,
+    /// The ticket as JSON.
+    pub body: String,
+}
+
+/// What a log says of every op: one byte an op, and the remote ids in one arena.
+pub struct Replay {
+    /// Fate codes by op number; 0 is none.
+    fates: Vec<u8>,
+    /// Start in `arena` by op number, plus one; 0 is none.
+    places: Vec<u32>,
+    /// Remote ids, each with its length before it.
+    arena: Vec<u8>,
+    /// Ops that may have been sent and were not recalled by `Drained`.
+    marked: Ranges,
+    /// Ops that were marked when the session was committed.
+    staged: Ranges,
+    tickets: BTreeMap<u64, OpenTicket>,
+    committed: bool,
+    sealed: Option<Sealed>,
+    frames: u64,
+    len: u64,
+    lost_tail: u64,
+    digest: Context,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("len", &self.len)
+            .field("frames", &self.frames)
+            .field("sealed", &self.sealed.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ops beyond this number cannot be in a plan; a log that names one was not written by us.
+const MOST_OPS: u64 = u32::MAX as u64;
+
+impl Replay {
+    /// Reads the log of a run.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`] for a damaged header, for a bad frame with a valid one behind it, and for
+    /// bytes behind a seal; [`LogError::OtherRun`] and [`LogError::Version`] as they say.
+    pub fn read(path: &Path, run_id: &str) -> Result<Self, LogError> {
+        let mut input = BufReader::with_capacity(256 << 10, File::open(path)?);
+        let mut head = vec![0; frame::header_len(run_id)];
+        let got = read_up_to(&mut input, &mut head)?;
+        head.truncate(got);
+        match frame::judge_header(&head, run_id) {
+            Header::Ours => {}
+            Header::Version(version) => return Err(LogError::Version(version)),
+            Header::OtherRun => return Err(LogError::OtherRun),
+            Header::Bad => {
+                // Another run's id may be longer than ours: its header is judged whole.
+                input.by_ref().take(64 << 10).read_to_end(&mut head)?;
+                return Err(match frame::judge_header(&head, run_id) {
+                    Header::OtherRun => LogError::OtherRun,
+                    Header::Version(version) => LogError::Version(version),
+                    Header::Ours | Header::Bad => LogError::Corrupt { offset: 0 },
+                });
+            }
+        }
+        let mut replay = Self::empty();
+        replay.accept(&head);
+        replay.read_frames(&mut input, frame::seed(run_id))?;
+        replay.fates.shrink_to_fit();
+        replay.places.shrink_to_fit();
+        replay.arena.shrink_to_fit();
+        Ok(replay)
+    }
+
+    fn empty() -> Self {
+        Self {
+            fates: Vec::new(),
+            places: Vec::new(),
+            arena: Vec::new(),
+            marked: Ranges::default(),
+            staged: Ranges::default(),
+            tickets: BTreeMap::new(),
+            committed: false,
+            sealed: None,
+            frames: 0,
+            len: 0,
+            lost_tail: 0,
+            digest: Context::new(&SHA256),
+        }
+    }
+
+    fn accept(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        self.len += bytes.len() as u64;
+    }
+
+    fn read_frames(&mut self, input: &mut impl Read, seed: u64) -> Result<(), LogError> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.resize(HEAD, 0);
+            let got = read_up_to(input, &mut bytes)?;
+            bytes.truncate(got);
+            if got == 0 {
+                return Ok(());
+            }
+            let corrupt = LogError::Corrupt { offset: self.len };
+            if self.sealed.is_some() {
+                return Err(corrupt);
+            }
+            let head = bytes.first_chunk::<HEAD>().and_then(frame::head);
+            if let Some(head) = head {
+                bytes.resize(HEAD + head.length, 0);
+                let got = read_up_to(input, &mut bytes[HEAD..])?;
+                bytes.truncate(HEAD + got);
+            }
+            match head {
+                Some(head) if head.matches(seed, &bytes[HEAD..]) => {
+                    // A valid frame in the wrong place, or one whose entries cannot be read, is no torn tail.
+                    if head.sequence != self.frames || self.apply_all(&bytes[HEAD..]).is_none() {
+                        return Err(corrupt);
+                    }
+                    self.accept(&bytes);
+                    self.frames += 1;
+                    if head.kind == Kind::Seal {
+                        let mut digest = [0; 32];
+                        digest.copy_from_slice(self.digest.clone().finish().as_ref());
+                        self.sealed = Some(Sealed { digest, len: self.len });
+                    }
+                }
+                _ => {
+                    input.read_to_end(&mut bytes)?;
+                    if frame::holds_valid_frame(seed, bytes.get(1..).unwrap_or_default()) {
+                        return Err(corrupt);
+                    }
+                    self.lost_tail = bytes.len() as u64;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn apply_all(&mut self, mut payload: &[u8]) -> Option<()> {
+        let mut codec = Codec::default();
+        while !payload.is_empty() {
+            self.apply(codec.decode(&mut payload)?)?;
+        }
+        Some(())
+    }
+
+    fn apply(&mut self, entry: Entry) -> Option<()> {
+        match entry {
+            Entry::Dispatched { first, last } => self.marked.insert(first, last),
+            Entry::Intent { ops } => self.marked.insert_all(&ops),
+            Entry::Ack { op, fate, remote_id } => {
+                let at = usize::try_from(op).ok().filter(|_| op < MOST_OPS)?;
+                *slot(&mut self.fates, at) = fate.code();
+                if let Some(id) = remote_id {
+                    let place = u32::try_from(self.arena.len()).ok()?.checked_add(1)?;
+                    put_bytes(id.as_bytes(), &mut self.arena);
+                    *slot(&mut self.places, at) = place;
+                }
+            }
+            Entry::Ticket { id, ops, body } => {
+                self.tickets.insert(id, OpenTicket { id, ops, body });
+            }
+            Entry::Closed { id } => {
+                self.tickets.remove(&id);
+            }
+            Entry::Committed => {
+                self.committed = true;
+                let marked = std::mem::take(&mut self.marked);
+                self.staged.merge(&marked);
+            }
+            Entry::Drained => self.marked.clear(),
+        }
+        Some(())
+    }
+
+    /// The final verdict of an op, if the log has one.
+    pub fn fate(&self, op: u64) -> Option<Fate> {
+        let code = usize::try_from(op).ok().and_then(|at| self.fates.get(at)).copied().unwrap_or(0);
+        Fate::of_code(code).or_else(|| self.staged.contains(op).then_some(Fate::Accepted))
+    }
+
+    /// Whether the op may have been sent: a mark or an intent covers it, or it is in an open ticket.
+    pub fn dispatched(&self, op: u64) -> bool {
+        self.marked.contains(op) || self.staged.contains(op) || self.ticketed(op)
+    }
+
+    /// Whether the op is in a job that has not ended.
+    pub fn ticketed(&self, op: u64) -> bool {
+        self.tickets.values().any(|ticket| ticket.ops.contains(&op))
+    }
+
+    /// How the op stands when the run is settled.
+    pub fn standing(&self, op: u64) -> Standing {
+        match self.fate(op) {
+            Some(Fate::Accepted) => Standing::Accepted,
+            Some(Fate::Rejected | Fate::Deferred) => Standing::Kept,
+            Some(Fate::Unknown) => Standing::InDoubt,
+            None if self.dispatched(op) => Standing::InDoubt,
+            None => Standing::Kept,
+        }
+    }
+
+    /// The vendor's id of the record, where an answer gave it.
+    pub fn remote_id(&self, op: u64) -> Option<&str> {
+        let place = usize::try_from(op).ok().and_then(|at| self.places.get(at)).copied()?.checked_sub(1)?;
+        let mut rest = self.arena.get(usize::try_from(place).ok()?..)?;
+        std::str::from_utf8(take_bytes(&mut rest)?).ok()
+    }
+
+    /// Jobs that were created and have not ended.
+    pub fn open_tickets(&self) -> impl Iterator<Item = &OpenTicket> {
+        self.tickets.values()
+    }
+
+    /// Whether a session was committed.
+    pub fn committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Length and digest of a sealed log; `None` for one that is still open.
+    pub fn sealed(&self) -> Option<Sealed> {
+        self.sealed
+    }
+
+    /// SHA-256 of the sound part.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(self.digest.clone().finish().as_ref());
+        digest
+    }
+
+    /// Bytes of the sound part.
+    #[expect(clippy::len_without_is_empty, reason = "a log is never empty: it has a header")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes behind the sound part that a crash left torn.
+    pub fn lost_tail(&self) -> u64 {
+        self.lost_tail
+    }
+
+    /// Bytes held for verdicts and remote ids.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        self.fates.capacity() + 4 * self.places.capacity() + self.arena.capacity()
+    }
+
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    pub(super) fn context(&self) -> Context {
+        self.digest.clone()
+    }
+}
+
+fn slot<T: Default + Clone>(all: &mut Vec<T>, at: usize) -> &mut T {
+    if at >= all.len() {
+        all.resize(at + 1, T::default());
+    }
+    &mut all[at]
+}
+
+fn read_up_to(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < out.len() {
+        match input.read(&mut out[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
