@@ -26,6 +26,7 @@
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 
 pub mod config;
+pub mod daemon;
 pub mod deliver;
 pub mod diff;
 pub mod mapping;

@@ -12,7 +12,10 @@ impl State {
     pub async fn approve(&self, run: &str, plan_hash: &str, now: Timestamp) -> Result<(), StateError> {
         let mut tx = self.begin().await?;
         let stored: Option<(String, Option<String>)> =
-            sqlx::query_as("select status, plan_hash from runs where id = ?1").bind(run).fetch_optional(&mut *tx).await?;
+            sqlx::query_as("select status, plan_hash from runs where id = ?1")
+                .bind(run)
+                .fetch_optional(&mut *tx)
+                .await?;
         let (status, hash) = stored.ok_or_else(|| StateError::NoSuchRun(run.to_owned()))?;
         let status: RunStatus = status.parse()?;
         if status != RunStatus::Held {
@@ -40,13 +43,12 @@ impl State {
     /// # Errors
     /// As any write.
     pub async fn take_approval(&self, run: &str, plan_hash: &str, now: Timestamp) -> Result<bool, StateError> {
-        let done =
-            sqlx::query("update approvals set used = ?3 where run = ?1 and plan_hash = ?2 and used is null")
-                .bind(run)
-                .bind(plan_hash)
-                .bind(now.as_microsecond())
-                .execute(&self.pool)
-                .await?;
+        let done = sqlx::query("update approvals set used = ?3 where run = ?1 and plan_hash = ?2 and used is null")
+            .bind(run)
+            .bind(plan_hash)
+            .bind(now.as_microsecond())
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -55,11 +57,10 @@ impl State {
     /// # Errors
     /// As any read.
     pub async fn is_approved(&self, run: &str) -> Result<bool, StateError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("select 1 from approvals where run = ?1 and used is null")
-                .bind(run)
-                .fetch_optional(&self.pool)
-                .await?;
+        let found: Option<i64> = sqlx::query_scalar("select 1 from approvals where run = ?1 and used is null")
+            .bind(run)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(found.is_some())
     }
 

@@ -103,7 +103,9 @@ impl StateError {
             Self::Sealed => "use the key that the state was made with (`[state] key`)",
             Self::NoSuchRun(_) => "see `backhaul runs`",
             Self::Transition { .. } | Self::NotHeld { .. } => "see `backhaul runs show RUN`",
-            Self::OtherPlan { .. } => "look at the plan again with `backhaul runs show RUN` and approve its present hash",
+            Self::OtherPlan { .. } => {
+                "look at the plan again with `backhaul runs show RUN` and approve its present hash"
+            }
             Self::AlreadyApproved { .. } => "nothing to do: it goes on with the next `backhaul run` or under `serve`",
             Self::Locked { .. } => "wait for it (leave out `--no-wait`), or stop the other process",
             Self::LeaseLost => "run again: another process may have taken the account over, or this one stood still",

@@ -171,7 +171,10 @@ impl State {
         let now = Timestamp::now();
         let expires = now.saturating_add(ttl).unwrap_or(Timestamp::MAX).as_microsecond();
         let mut tx = self.begin().await?;
-        sqlx::query("delete from lease_waiters where expires <= ?1").bind(now.as_microsecond()).execute(&mut *tx).await?;
+        sqlx::query("delete from lease_waiters where expires <= ?1")
+            .bind(now.as_microsecond())
+            .execute(&mut *tx)
+            .await?;
         if wait {
             // A waiter that stood still for longer than `ttl` lost its place and gets a new one.
             let kept = sqlx::query("update lease_waiters set expires = ?2 where ticket = ?1")

@@ -179,9 +179,7 @@ impl State {
                     .fetch_optional(&mut *tx)
                     .await?;
             let attempts = match before {
-                Some((same, attempts, earlier)) if same == fingerprint => {
-                    count(attempts)? + u64::from(earlier != run)
-                }
+                Some((same, attempts, earlier)) if same == fingerprint => count(attempts)? + u64::from(earlier != run),
                 _ => 1,
             };
             sqlx::query(

@@ -323,11 +323,12 @@ impl State {
     /// # Errors
     /// As any read.
     pub async fn runs(&self, sync: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StateError> {
-        let rows = sqlx::query("select * from runs where ?1 is null or sync = ?1 order by started desc, id desc limit ?2")
-            .bind(sync)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("select * from runs where ?1 is null or sync = ?1 order by started desc, id desc limit ?2")
+                .bind(sync)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(record).collect()
     }
 
@@ -392,10 +393,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StateError> {
         sync: row.try_get("sync")?,
         status: row.try_get::<String, _>("status")?.parse()?,
         stage: row.try_get("stage")?,
-        trigger: Trigger::ALL
-            .into_iter()
-            .find(|t| t.as_str() == trigger)
-            .ok_or_else(|| unknown_word("run trigger"))?,
+        trigger: Trigger::ALL.into_iter().find(|t| t.as_str() == trigger).ok_or_else(|| unknown_word("run trigger"))?,
         started: time(row.try_get("started")?)?,
         updated: time(row.try_get("updated")?)?,
         finished: row.try_get::<Option<i64>, _>("finished")?.map(time).transpose()?,

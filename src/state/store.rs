@@ -154,8 +154,7 @@ pub(super) mod tests {
 
         fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
             let (mark, body) = sealed.split_at_checked(8)?;
-            (mark == xxhash_rust::xxh3::xxh3_64(context).to_be_bytes())
-                .then(|| body.iter().map(|b| b ^ 0xa5).collect())
+            (mark == xxhash_rust::xxh3::xxh3_64(context).to_be_bytes()).then(|| body.iter().map(|b| b ^ 0xa5).collect())
         }
     }
 
