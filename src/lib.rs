@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`config`] | `backhaul.toml`, `models/`, `syncs/` → a checked [`config::Project`], or every problem with its place |
 //! | [`mapping`] | a warehouse record → the destination's fields |
+//! | [`mask`] | people's data in output |
 //! | [`diff`] | pages against a snapshot → a plan file; pure and synchronous |
 //! | [`snapshot`] | what each destination has accepted, on disk: base, overlay, log, settling |
 //! | [`guard`] | what may stop a plan before its first request |
@@ -25,8 +26,10 @@
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 
 pub mod config;
+pub mod daemon;
 pub mod deliver;
 pub mod diff;
 pub mod mapping;
+pub mod mask;
 pub mod snapshot;
 pub mod state;

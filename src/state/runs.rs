@@ -1,0 +1,528 @@
+//! Runs: what was done for a sync, when, and how it ended.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{State, StateError, count, time};
+
+/// Where a run stands; a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Made, not begun.
+    Queued,
+    /// Scanning and comparing.
+    Planning,
+    /// A guard stopped the plan; nothing was sent.
+    Held,
+    /// Sending.
+    Delivering,
+    /// Writing down what was accepted, or waiting for jobs at the vendor.
+    Settling,
+    /// Everything that was to be sent was accepted.
+    Succeeded,
+    /// Some rows were rejected or deferred.
+    Partial,
+    /// It stopped with an error.
+    Failed,
+    /// Held, then given up or superseded.
+    Discarded,
+    /// Stopped by its operator.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// All, in the order of a run's life.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Planning,
+        Self::Held,
+        Self::Delivering,
+        Self::Settling,
+        Self::Succeeded,
+        Self::Partial,
+        Self::Failed,
+        Self::Discarded,
+        Self::Cancelled,
+    ];
+
+    /// Whether the run is over.
+    pub fn terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Discarded | Self::Cancelled)
+    }
+
+    /// Whether a run of this status may get that one. Staying is always allowed: stages repeat themselves after
+    /// a crash.
+    pub fn may_become(self, next: Self) -> bool {
+        if self == next {
+            return true;
+        }
+        match self {
+            Self::Queued => matches!(next, Self::Planning | Self::Failed | Self::Cancelled),
+            Self::Planning => {
+                matches!(next, Self::Held | Self::Delivering | Self::Settling | Self::Failed | Self::Cancelled)
+            }
+            Self::Held => matches!(next, Self::Delivering | Self::Discarded | Self::Failed | Self::Cancelled),
+            Self::Delivering => matches!(next, Self::Settling | Self::Failed | Self::Cancelled),
+            Self::Settling => matches!(next, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled),
+            Self::Succeeded | Self::Partial | Self::Failed | Self::Discarded | Self::Cancelled => false,
+        }
+    }
+
+    /// Its word in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Planning => "planning",
+            Self::Held => "held",
+            Self::Delivering => "delivering",
+            Self::Settling => "settling",
+            Self::Succeeded => "succeeded",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Discarded => "discarded",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for RunStatus {
+    type Err = StateError;
+
+    fn from_str(text: &str) -> Result<Self, StateError> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| unknown_word("run status"))
+    }
+}
+
+fn unknown_word(what: &str) -> StateError {
+    StateError::Corrupt(format!("a {what} is not known"))
+}
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// A person or a script, by command.
+    Manual,
+    /// Its `every` or `cron` schedule.
+    Schedule,
+    /// The syncs it comes `after`.
+    After,
+}
+
+impl Trigger {
+    const ALL: [Self; 3] = [Self::Manual, Self::Schedule, Self::After];
+
+    /// Its word in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Schedule => "schedule",
+            Self::After => "after",
+        }
+    }
+}
+
+/// Numbers of rows in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunCounts {
+    /// Rows that the model had.
+    pub rows: u64,
+    /// Of these, equal to what was accepted.
+    pub unchanged: u64,
+    /// Planned as new.
+    pub added: u64,
+    /// Planned as changed, changes of address included.
+    pub changed: u64,
+    /// Planned as removed.
+    pub removed: u64,
+    /// Planned to be sent again though unchanged.
+    pub refreshed: u64,
+    /// Changed in the source without a mapped value changing: nothing was sent.
+    pub touched: u64,
+    /// Not sent: rejected before, with the same values, and not due yet.
+    pub withheld: u64,
+    /// Accepted by the destination.
+    pub accepted: u64,
+    /// Refused by the mapping or the destination.
+    pub rejected: u64,
+    /// Not sent in the end, to be sent by the next run.
+    pub deferred: u64,
+    /// Sent, fate unknown.
+    pub in_doubt: u64,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunError {
+    /// A word for scripts: a fault class, `guard`, `state` …
+    pub class: String,
+    /// What happened; never row values.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+/// What is known of a run when it is made.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// The sync's name.
+    pub sync: String,
+    /// What started it.
+    pub trigger: Trigger,
+    /// The first stage.
+    pub stage: String,
+    /// Digest of the configuration it runs by.
+    pub config_digest: Option<String>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// `20261120T123456-7f3a`: sorts by start.
+    pub id: String,
+    /// The sync's name.
+    pub sync: String,
+    /// Where it stands, for people.
+    pub status: RunStatus,
+    /// The durable stage it goes on from after a crash, in the run's own words.
+    pub stage: String,
+    /// What started it.
+    pub trigger: Trigger,
+    /// When it was made.
+    pub started: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// Numbers of rows.
+    pub counts: RunCounts,
+    /// Hash of its plan.
+    pub plan_hash: Option<String>,
+    /// The plan's file.
+    pub plan_path: Option<PathBuf>,
+    /// Digest of the configuration it runs by.
+    pub config_digest: Option<String>,
+    /// The destination account's identity.
+    pub identity: Option<String>,
+    /// Why it failed.
+    pub error: Option<RunError>,
+    /// Why it is (or was) held; sentences without row values.
+    pub held_reasons: Vec<String>,
+    /// Calls made to the destination.
+    pub calls: u64,
+    /// The exit code of its command.
+    pub exit_code: Option<u8>,
+}
+
+/// How many ids are tried within one second before giving up.
+const ID_TRIES: usize = 64;
+
+impl State {
+    /// Makes a run, `queued`, with an id of its own.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn create_run(&self, new: &NewRun, now: Timestamp) -> Result<RunRecord, StateError> {
+        let mut tries = ID_TRIES;
+        loop {
+            let id = run_id(now)?;
+            let done = sqlx::query(
+                "insert into runs (id, sync, status, stage, trigger, started, updated, counts, config_digest,
+                    held_reasons, calls)
+                 values (?1, ?2, 'queued', ?3, ?4, ?5, ?5, '{}', ?6, '[]', 0) on conflict (id) do nothing",
+            )
+            .bind(&id)
+            .bind(&new.sync)
+            .bind(&new.stage)
+            .bind(new.trigger.as_str())
+            .bind(now.as_microsecond())
+            .bind(&new.config_digest)
+            .execute(&self.pool)
+            .await?;
+            if done.rows_affected() == 1 {
+                return self.run(&id).await;
+            }
+            tries -= 1;
+            if tries == 0 {
+                return Err(StateError::Database(String::from("no free run id in this second")));
+            }
+        }
+    }
+
+    /// Writes `run` and sets its `updated`, and its `finished` where the status is terminal.
+    ///
+    /// # Errors
+    /// [`StateError::Transition`] where the status on record may not become the new one (another process ended
+    /// the run, say): nothing is written.
+    pub async fn update_run(&self, run: &mut RunRecord, now: Timestamp) -> Result<(), StateError> {
+        let mut tx = self.begin().await?;
+        let stored: Option<String> =
+            sqlx::query_scalar("select status from runs where id = ?1").bind(&run.id).fetch_optional(&mut *tx).await?;
+        let from: RunStatus = stored.ok_or_else(|| StateError::NoSuchRun(run.id.clone()))?.parse()?;
+        if !from.may_become(run.status) {
+            return Err(StateError::Transition { run: run.id.clone(), from, to: run.status });
+        }
+        let finished = run.status.terminal().then(|| run.finished.unwrap_or(now));
+        let error = run.error.as_ref();
+        sqlx::query(
+            "update runs set status = ?2, stage = ?3, updated = ?4, finished = ?5, counts = ?6, plan_hash = ?7,
+                plan_path = ?8, config_digest = ?9, identity = ?10, error_class = ?11, error_message = ?12,
+                error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16
+             where id = ?1",
+        )
+        .bind(&run.id)
+        .bind(run.status.as_str())
+        .bind(&run.stage)
+        .bind(now.as_microsecond())
+        .bind(finished.map(Timestamp::as_microsecond))
+        .bind(json(&run.counts)?)
+        .bind(&run.plan_hash)
+        .bind(run.plan_path.as_ref().map(|p| p.to_string_lossy().into_owned()))
+        .bind(&run.config_digest)
+        .bind(&run.identity)
+        .bind(error.map(|e| e.class.as_str()))
+        .bind(error.map(|e| e.message.as_str()))
+        .bind(error.and_then(|e| e.remedy.as_deref()))
+        .bind(json(&run.held_reasons)?)
+        .bind(i64::try_from(run.calls).unwrap_or(i64::MAX))
+        .bind(run.exit_code.map(i64::from))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        run.updated = now;
+        run.finished = finished;
+        Ok(())
+    }
+
+    /// The run of that id.
+    ///
+    /// # Errors
+    /// [`StateError::NoSuchRun`].
+    pub async fn run(&self, id: &str) -> Result<RunRecord, StateError> {
+        let row = sqlx::query("select * from runs where id = ?1").bind(id).fetch_optional(&self.pool).await?;
+        record(&row.ok_or_else(|| StateError::NoSuchRun(id.to_owned()))?)
+    }
+
+    /// The latest runs, newest first, of one sync or of all.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn runs(&self, sync: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StateError> {
+        let rows =
+            sqlx::query("select * from runs where ?1 is null or sync = ?1 order by started desc, id desc limit ?2")
+                .bind(sync)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The sync's latest run.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn latest_run(&self, sync: &str) -> Result<Option<RunRecord>, StateError> {
+        Ok(self.runs(Some(sync), 1).await?.pop())
+    }
+
+    /// The runs that are not over, oldest first: interrupted, held, or at work in some process.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn unfinished_runs(&self) -> Result<Vec<RunRecord>, StateError> {
+        let rows = sqlx::query("select * from runs where finished is null order by started, id").fetch_all(&self.pool);
+        rows.await?.iter().map(record).collect()
+    }
+
+    /// When the sync last ended with everything or nearly everything sent.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn last_success(&self, sync: &str) -> Result<Option<Timestamp>, StateError> {
+        let micros: Option<i64> =
+            sqlx::query_scalar("select max(finished) from runs where sync = ?1 and status in ('succeeded', 'partial')")
+                .bind(sync)
+                .fetch_one(&self.pool)
+                .await?;
+        micros.map(time).transpose()
+    }
+}
+
+fn run_id(now: Timestamp) -> Result<String, StateError> {
+    let mut random = [0; 2];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| StateError::Database(String::from("no randomness")))?;
+    Ok(format!("{}-{:04x}", now.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%S"), u16::from_be_bytes(random)))
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
+    serde_json::to_string(value).map_err(|e| StateError::Database(e.to_string()))
+}
+
+fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StateError> {
+    serde_json::from_str(text).map_err(|e| StateError::Corrupt(e.to_string()))
+}
+
+fn record(row: &SqliteRow) -> Result<RunRecord, StateError> {
+    let trigger: String = row.try_get("trigger")?;
+    let error_class: Option<String> = row.try_get("error_class")?;
+    let error = match error_class {
+        None => None,
+        Some(class) => Some(RunError {
+            class,
+            message: row.try_get::<Option<String>, _>("error_message")?.unwrap_or_default(),
+            remedy: row.try_get("error_remedy")?,
+        }),
+    };
+    Ok(RunRecord {
+        id: row.try_get("id")?,
+        sync: row.try_get("sync")?,
+        status: row.try_get::<String, _>("status")?.parse()?,
+        stage: row.try_get("stage")?,
+        trigger: Trigger::ALL.into_iter().find(|t| t.as_str() == trigger).ok_or_else(|| unknown_word("run trigger"))?,
+        started: time(row.try_get("started")?)?,
+        updated: time(row.try_get("updated")?)?,
+        finished: row.try_get::<Option<i64>, _>("finished")?.map(time).transpose()?,
+        counts: from_json(&row.try_get::<String, _>("counts")?)?,
+        plan_hash: row.try_get("plan_hash")?,
+        plan_path: row.try_get::<Option<String>, _>("plan_path")?.map(PathBuf::from),
+        config_digest: row.try_get("config_digest")?,
+        identity: row.try_get("identity")?,
+        error,
+        held_reasons: from_json(&row.try_get::<String, _>("held_reasons")?)?,
+        calls: count(row.try_get("calls")?)?,
+        exit_code: row
+            .try_get::<Option<i64>, _>("exit_code")?
+            .map(|code| u8::try_from(code).map_err(|_| unknown_word("exit code")))
+            .transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::tests::open;
+    use super::*;
+    use std::collections::HashSet;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a timestamp")
+    }
+
+    fn new(sync: &str) -> NewRun {
+        NewRun { sync: sync.into(), trigger: Trigger::Manual, stage: "scan".into(), config_digest: Some("d1".into()) }
+    }
+
+    #[tokio::test]
+    async fn a_run_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = open(dir.path()).await;
+        let start = at("2026-11-20T12:34:56Z");
+        let mut run = state.create_run(&new("vip"), start).await.expect("made");
+        assert!(run.id.starts_with("20261120T123456-") && run.id.len() == 20, "{}", run.id);
+        assert_eq!(run.status, RunStatus::Queued);
+        run.status = RunStatus::Planning;
+        state.update_run(&mut run, start).await.expect("written");
+        run.status = RunStatus::Failed;
+        run.counts = RunCounts { rows: 10, added: 4, ..RunCounts::default() };
+        run.plan_hash = Some("ab".into());
+        run.plan_path = Some("plans/x".into());
+        run.identity = Some("hubspot:1".into());
+        run.error = Some(RunError { class: "auth".into(), message: "no".into(), remedy: Some("do".into()) });
+        run.held_reasons = vec!["too many".into()];
+        run.calls = 7;
+        run.exit_code = Some(4);
+        let end = at("2026-11-20T12:40:00Z");
+        state.update_run(&mut run, end).await.expect("written");
+        assert_eq!(run.finished, Some(end));
+        assert_eq!(state.run(&run.id).await.expect("found"), run);
+        assert_eq!(state.latest_run("vip").await.expect("read"), Some(run));
+        assert_eq!(state.latest_run("other").await.expect("read"), None);
+        assert!(matches!(state.run("nope").await, Err(StateError::NoSuchRun(_))));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_over_stays_over() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = open(dir.path()).await;
+        let now = at("2026-11-20T12:00:00Z");
+        let mut mine = state.create_run(&new("vip"), now).await.expect("made");
+        let mut theirs = mine.clone();
+        theirs.status = RunStatus::Cancelled;
+        state.update_run(&mut theirs, now).await.expect("cancelled elsewhere");
+        mine.status = RunStatus::Planning;
+        let error = state.update_run(&mut mine, now).await.expect_err("refused");
+        assert!(matches!(error, StateError::Transition { from: RunStatus::Cancelled, .. }), "{error:?}");
+        assert_eq!(state.run(&mine.id).await.expect("found").status, RunStatus::Cancelled);
+    }
+
+    #[test]
+    fn statuses_change_only_along_the_life_of_a_run() {
+        let mut table = String::new();
+        for from in RunStatus::ALL {
+            let next: Vec<&str> = RunStatus::ALL
+                .into_iter()
+                .filter(|to| *to != from && from.may_become(*to))
+                .map(RunStatus::as_str)
+                .collect();
+            assert_eq!(from.terminal(), next.is_empty());
+            assert_eq!(from.as_str().parse::<RunStatus>().expect("its own word"), from);
+            table.push_str(&format!("{from} -> {}\n", next.join(" ")));
+        }
+        insta::assert_snapshot!(table, @r"
+        queued -> planning failed cancelled
+        planning -> held delivering settling failed cancelled
+        held -> delivering failed discarded cancelled
+        delivering -> settling failed cancelled
+        settling -> succeeded partial failed cancelled
+        succeeded -> 
+        partial -> 
+        failed -> 
+        discarded -> 
+        cancelled -> 
+        ");
+    }
+
+    #[tokio::test]
+    async fn runs_of_one_second_have_ids_of_their_own() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = open(dir.path()).await;
+        let now = at("2026-11-20T12:00:00Z");
+        let mut ids = HashSet::new();
+        for _ in 0..300 {
+            ids.insert(state.create_run(&new("vip"), now).await.expect("made").id);
+        }
+        assert_eq!(ids.len(), 300);
+        assert_eq!(state.runs(Some("vip"), 250).await.expect("read").len(), 250);
+        assert_eq!(state.unfinished_runs().await.expect("read").len(), 300);
+    }
+
+    #[tokio::test]
+    async fn a_success_is_a_run_that_ended_well() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = open(dir.path()).await;
+        let now = at("2026-11-20T12:00:00Z");
+        let mut good = state.create_run(&new("vip"), now).await.expect("made");
+        for status in [RunStatus::Planning, RunStatus::Settling, RunStatus::Partial] {
+            good.status = status;
+            state.update_run(&mut good, now).await.expect("written");
+        }
+        let mut bad = state.create_run(&new("vip"), now).await.expect("made");
+        bad.status = RunStatus::Failed;
+        state.update_run(&mut bad, at("2026-11-20T13:00:00Z")).await.expect("written");
+        assert_eq!(state.last_success("vip").await.expect("read"), Some(now));
+    }
+}
