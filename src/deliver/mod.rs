@@ -1,1 +1,31 @@
-//! A plan → verdicts: a pure state machine and its thin driver.
+//! A plan → verdicts: a pure state machine ([`Machine`]) and its thin driver ([`deliver`]).
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `job` | what the caller hands over and gets back |
+//! | `reader` | ops of a plan → rows, lazily; what an earlier process already settled is left out |
+//! | `machine` | what happens next: `step(event, now) → effects`, without I/O and clocks |
+//! | `queue` | which rows may go out together |
+//! | `verdict` | what an answer means for every row |
+//! | `breaker` | when a destination counts as down |
+//! | `journal` | verdicts onto the disk, many workers a sync |
+//! | `driver` | tasks and timers: does what the machine says |
+//!
+//! The reasons are in `DESIGN.md` beside this file.
+
+mod breaker;
+mod driver;
+mod event;
+mod job;
+mod journal;
+mod machine;
+mod queue;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use driver::deliver;
+pub use event::{Effect, Event, Meta, RejectedRow, Work};
+pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
+pub use machine::{Machine, PhaseFacts, Policy};

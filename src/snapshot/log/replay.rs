@@ -274,6 +274,16 @@ impl Replay {
         self.lost_tail
     }
 
+    /// What a log with these entries would say.
+    #[cfg(test)]
+    pub(crate) fn of_entries(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut replay = Self::empty();
+        for entry in entries {
+            replay.apply(entry).expect("an op number that a plan can have");
+        }
+        replay
+    }
+
     /// Bytes held for verdicts and remote ids.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {

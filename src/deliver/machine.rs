@@ -1,0 +1,504 @@
+//! What happens next: `step(event, now) → effects`. No I/O, no clock, no randomness beyond the policy's seed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use backhaul_kit::http::retry::Retry;
+use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Session, Ticket};
+
+use super::breaker::Breaker;
+use super::event::{Effect, Event, Meta, Work};
+use super::job::Counts;
+use super::queue::Queue;
+use crate::snapshot::log::{Entry, Fate};
+
+/// Attempts, waits and limits of a delivery.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Calls a row gets before it is deferred or in doubt; default 5.
+    pub attempts: u32,
+    /// Throttled calls a row gets before it is deferred; default 20.
+    pub throttles: u32,
+    /// Failed calls in a row after which the destination counts as down; default 10.
+    pub failures: u32,
+    /// Throttled calls in a row after which the destination counts as down; default 30.
+    pub throttled: u32,
+    /// Verdicts that may wait for a sync; default 10,000.
+    pub ack_rows: usize,
+    /// How long a verdict may wait for a sync; default 200 ms.
+    pub ack_delay: Duration,
+    /// Ops that one dispatch mark covers; default 10,000.
+    pub mark_ops: u64,
+    /// Waits between attempts.
+    pub retry: Retry,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            throttles: 20,
+            failures: 10,
+            throttled: 30,
+            ack_rows: 10_000,
+            ack_delay: Duration::from_millis(200),
+            mark_ops: 10_000,
+            retry: Retry::default(),
+        }
+    }
+}
+
+/// A phase as the machine sees it.
+#[derive(Clone, Debug)]
+pub struct PhaseFacts {
+    /// What the destination does with its rows.
+    pub operation: Operation,
+    /// What is true of that there.
+    pub facts: Facts,
+}
+
+/// A batch between being cut and being answered.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) metas: Vec<Meta>,
+    /// The batch until it is sent: its mark or intent must be durable first.
+    batch: Option<Batch>,
+    needs: u64,
+    pub(super) sent: Duration,
+}
+
+/// A batch that became an asynchronous job.
+#[derive(Debug)]
+pub(super) struct Async {
+    pub(super) metas: Vec<Meta>,
+    pub(super) ticket: Ticket,
+    /// The batch, unless a poll has it.
+    pub(super) batch: Option<Batch>,
+    needs: u64,
+    pub(super) due: Duration,
+    pub(super) failures: u32,
+}
+
+/// Where the session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No phase has a session.
+    None,
+    /// Not begun.
+    Before,
+    /// `begin` or `finish` is on its way.
+    Asking,
+    /// Batches may be sent.
+    Open,
+    /// Finished, or given up.
+    Over,
+}
+
+/// The state of one delivery.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) policy: Policy,
+    pub(super) phases: Vec<PhaseFacts>,
+    pub(super) queue: Queue,
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) jobs: BTreeMap<u64, Async>,
+    pub(super) breaker: Breaker,
+    pub(super) counts: Counts,
+    pub(super) fault: Option<Fault>,
+    pub(super) stage: Stage,
+    pub(super) has_session: bool,
+    /// Staged ops, as runs of consecutive numbers.
+    pub(super) staged: Vec<(u64, u64)>,
+    ordered: bool,
+    resumed: bool,
+    interrupted: bool,
+    /// The phase that is being read; past the last one everything is read.
+    reading: usize,
+    read_asked: bool,
+    next_seq: u64,
+    /// Durable or soon durable marks: first op → last op and the sync that makes it durable.
+    marks: BTreeMap<u64, (u64, u64)>,
+    asked: u64,
+    durable: u64,
+    pub(super) now: Duration,
+    /// Verdicts logged since the last sync was asked for, and since when.
+    unsynced: usize,
+    unsynced_since: Option<Duration>,
+    /// Verdicts behind each sync that was asked for and not yet answered.
+    syncing: VecDeque<(u64, usize)>,
+    closing: Option<u64>,
+    done: bool,
+}
+
+impl Machine {
+    /// A delivery of these phases. `resumed` when an earlier process wrote into the log.
+    pub fn new(phases: Vec<PhaseFacts>, policy: Policy, resumed: bool) -> Self {
+        let session = |kind: Session| phases.iter().any(|phase| phase.facts.session == kind);
+        let ordered = session(Session::Ordered);
+        let stage = if ordered || session(Session::AnyOrder) { Stage::Before } else { Stage::None };
+        Self {
+            breaker: Breaker::new(policy.retry.clone(), policy.failures, policy.throttled),
+            policy,
+            phases,
+            queue: Queue::default(),
+            flights: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            counts: Counts::default(),
+            fault: None,
+            stage,
+            has_session: false,
+            staged: Vec::new(),
+            ordered,
+            resumed,
+            interrupted: false,
+            reading: 0,
+            read_asked: false,
+            next_seq: 0,
+            marks: BTreeMap::new(),
+            asked: 0,
+            durable: 0,
+            now: Duration::ZERO,
+            unsynced: 0,
+            unsynced_since: None,
+            syncing: VecDeque::new(),
+            closing: None,
+            done: false,
+        }
+    }
+
+    /// What became of rows so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether the operator ended it.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// What ended it early, once.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+
+    /// When the next [`Event::Tick`] is wanted, if nothing else happens before.
+    pub fn wake_at(&self) -> Option<Duration> {
+        let acks = self.unsynced_since.map(|since| since + self.policy.ack_delay);
+        let jobs = self.jobs.values().filter(|job| job.batch.is_some()).map(|job| job.due);
+        let breaker = Some(self.breaker.closed_until());
+        let queue = [self.queue.next_due(), self.queue.next_release()];
+        queue.into_iter().chain([acks, breaker]).flatten().chain(jobs).filter(|at| *at > self.now).min()
+    }
+
+    /// Takes in what happened and says what to do. `now` is the time since some fixed moment and never goes back.
+    pub fn step(&mut self, event: Event, now: Duration) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.now = now;
+        self.queue.release_quiet(now);
+        match event {
+            Event::Start | Event::Tick => {}
+            Event::Cancel => self.interrupted = true,
+            Event::Read { rows, doubtful, end } => self.on_read(rows, doubtful, end, &mut out),
+            Event::ReadFailed(fault) => {
+                self.read_asked = false;
+                self.stop(fault);
+            }
+            Event::Synced(number) => {
+                self.durable = self.durable.max(number);
+                while self.syncing.front().is_some_and(|(sync, _)| *sync <= number) {
+                    self.syncing.pop_front();
+                }
+            }
+            Event::Began(answer) => self.on_began(answer),
+            Event::Answered { batch, answer, saved } => self.on_answer(batch, answer, saved, &mut out),
+            Event::Broken(seq) => self.on_broken(seq, &mut out),
+            Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),
+            Event::Finished(answer) => self.on_finished(answer, &mut out),
+        }
+        if self.stopping() {
+            self.give_up(&mut out);
+        } else {
+            self.launch(&mut out);
+            self.read_on(&mut out);
+            self.finish(&mut out);
+        }
+        self.release_sends(&mut out);
+        self.poll_jobs(&mut out);
+        self.sync_acks(&mut out);
+        self.close(&mut out);
+        out
+    }
+
+    /// Ends the delivery early; the first reason is kept.
+    pub(super) fn stop(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn stopping(&self) -> bool {
+        self.interrupted || self.fault.is_some()
+    }
+
+    pub(super) fn facts(&self, phase: usize) -> &Facts {
+        &self.phases[phase].facts
+    }
+
+    fn on_read(&mut self, rows: Vec<Work>, doubtful: Vec<u64>, end: bool, out: &mut Vec<Effect>) {
+        self.read_asked = false;
+        self.reading += usize::from(end);
+        let acks = doubtful.into_iter().map(|op| Entry::Ack { op, fate: Fate::Unknown, remote_id: None }).collect();
+        self.log_acks(acks, out);
+        if !self.stopping() {
+            self.queue.add(rows);
+        }
+    }
+
+    fn on_began(&mut self, answer: Result<bool, Fault>) {
+        self.stage = Stage::Before;
+        match answer {
+            Ok(has_session) => {
+                self.has_session = has_session;
+                self.stage = Stage::Open;
+                self.breaker.succeeded();
+            }
+            Err(fault) => self.call_failed(fault, self.now),
+        }
+    }
+
+    /// A call came to nothing: the destination is left alone for a while, or given up.
+    pub(super) fn call_failed(&mut self, fault: Fault, sent: Duration) {
+        let waits = matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
+        if !waits || self.breaker.failed(&fault, sent, self.now) {
+            self.stop(fault);
+        }
+    }
+
+    /// Cuts batches for as long as there is room for them.
+    fn launch(&mut self, out: &mut Vec<Effect>) {
+        while self.now >= self.breaker.closed_until() && self.acks_keep_up() {
+            let Some(phase) = self.active_phase() else { return };
+            let most = if self.ordered { 1 } else { self.facts(phase).concurrency };
+            if self.flights.len() + self.jobs.len() >= self.breaker.allowed(most) {
+                return;
+            }
+            match self.stage {
+                Stage::Before => {
+                    self.stage = Stage::Asking;
+                    out.push(Effect::Begin);
+                    return;
+                }
+                Stage::Asking => return,
+                Stage::None | Stage::Open | Stage::Over => {}
+            }
+            // An ordered batch waits until it is known whether it is the last.
+            if self.ordered && !self.all_read() && self.queue.fresh() <= self.facts(phase).max_rows {
+                return;
+            }
+            let rows = match self.queue.take_due(self.now) {
+                Some(rows) => rows,
+                None if self.may_cut(phase, most) => self.queue.cut(phase, &self.phases[phase].facts),
+                None => return,
+            };
+            if rows.is_empty() {
+                return;
+            }
+            self.send(phase, rows, out);
+        }
+    }
+
+    /// The phase whose rows may go out: the next one begins when the one before it is done with.
+    fn active_phase(&self) -> Option<usize> {
+        let flying = self.flights.values().map(|flight| &flight.metas);
+        let in_hand = flying.chain(self.jobs.values().map(|job| &job.metas)).flatten().next().map(|meta| meta.phase);
+        in_hand.or_else(|| self.queue.waiting_phase()).or_else(|| self.queue.fresh_phase())
+    }
+
+    /// Whether fresh rows may be cut: memory is bounded, and in an ordered session nothing overtakes.
+    fn may_cut(&self, phase: usize, most: usize) -> bool {
+        let facts = self.facts(phase);
+        let in_hand = self.rows_in_hand() + self.queue.waiting();
+        let room = in_hand < most.max(1).saturating_mul(facts.max_rows.max(1));
+        room && !(self.ordered && self.queue.waiting() > 0)
+    }
+
+    fn rows_in_hand(&self) -> usize {
+        self.flights.values().map(|flight| flight.metas.len()).sum::<usize>()
+            + self.jobs.values().map(|job| job.metas.len()).sum::<usize>()
+    }
+
+    fn all_read(&self) -> bool {
+        self.reading >= self.phases.len()
+    }
+
+    fn send(&mut self, phase: usize, rows: Vec<Work>, out: &mut Vec<Effect>) {
+        let (rows, metas): (Vec<_>, Vec<_>) = rows.into_iter().map(|work| (work.row, work.meta)).unzip();
+        let needs = self.record_dispatch(phase, &metas, out);
+        let last = self.ordered && self.all_read() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let batch = Batch { operation: self.phases[phase].operation, seq, last, rows };
+        self.flights.insert(seq, Flight { metas, batch: Some(batch), needs, sent: Duration::ZERO });
+    }
+
+    /// Logs that the rows may be sent, and says which sync must be durable before they are.
+    ///
+    /// Where sending again is safe one mark covers the next ops by number, sent or not: after a crash they
+    /// are simply sent again. Where it is not, an intent names exactly the rows of this batch.
+    fn record_dispatch(&mut self, phase: usize, metas: &[Meta], out: &mut Vec<Effect>) -> u64 {
+        if !self.facts(phase).resend_safe {
+            out.push(Effect::Log(vec![Entry::Intent { ops: metas.iter().map(|meta| meta.op).collect() }]));
+            return self.sync(out);
+        }
+        let (mut needs, mut fresh) = (0, Vec::new());
+        for meta in metas {
+            let covering = self.marks.range(..=meta.op).next_back().filter(|(_, (last, _))| *last >= meta.op);
+            if let Some((_, (_, sync))) = covering {
+                needs = needs.max(*sync);
+                continue;
+            }
+            let last = meta.op.saturating_add(self.policy.mark_ops.max(1) - 1);
+            needs = self.asked + 1;
+            self.marks.insert(meta.op, (last, needs));
+            fresh.push(Entry::Dispatched { first: meta.op, last });
+        }
+        if !fresh.is_empty() {
+            out.push(Effect::Log(fresh));
+            self.sync(out);
+        }
+        needs
+    }
+
+    fn release_sends(&mut self, out: &mut Vec<Effect>) {
+        let (durable, now) = (self.durable, self.now);
+        for flight in self.flights.values_mut().filter(|flight| flight.needs <= durable) {
+            if let Some(batch) = flight.batch.take() {
+                flight.sent = now;
+                out.push(Effect::Send(batch));
+            }
+        }
+    }
+
+    fn read_on(&mut self, out: &mut Vec<Effect>) {
+        /// Rows read at once where batches are smaller.
+        const AT_LEAST: usize = 64;
+        if self.read_asked || self.all_read() {
+            return;
+        }
+        let rows = self.facts(self.reading).max_rows.max(AT_LEAST);
+        // In an ordered session one row more than a batch must be known, to tell the last batch.
+        if self.queue.fresh() < rows + usize::from(self.ordered) {
+            self.read_asked = true;
+            out.push(Effect::Read { phase: self.reading, rows });
+        }
+    }
+
+    /// Commits the session once every row is staged or has its verdict.
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        let sent_all = self.all_read() && self.idle() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
+        if self.stage == Stage::Open && sent_all && self.now >= self.breaker.closed_until() {
+            self.stage = if self.has_session { Stage::Asking } else { Stage::Over };
+            if self.has_session {
+                out.push(Effect::Finish);
+            }
+        }
+    }
+
+    /// Adds a job to be polled once its ticket is durable.
+    pub(super) fn follow(&mut self, id: u64, metas: Vec<Meta>, ticket: Ticket, batch: Batch, out: &mut Vec<Effect>) {
+        let ops = metas.iter().map(|meta| meta.op).collect();
+        // A ticket is plain data: writing it as JSON cannot fail.
+        let body = serde_json::to_string(&ticket).unwrap_or_default();
+        out.push(Effect::Log(vec![Entry::Ticket { id, ops, body }]));
+        let needs = self.sync(out);
+        self.jobs.insert(id, Async { metas, ticket, batch: Some(batch), needs, due: self.now, failures: 0 });
+    }
+
+    fn poll_jobs(&mut self, out: &mut Vec<Effect>) {
+        let (durable, now) = (self.durable, self.now);
+        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.needs <= durable && job.due <= now) {
+            if let Some(batch) = job.batch.take() {
+                out.push(Effect::Poll { id: *id, ticket: job.ticket.clone(), batch });
+            }
+        }
+    }
+
+    /// Logs verdicts; they are synced a little later, many at once.
+    pub(super) fn log_acks(&mut self, acks: Vec<Entry>, out: &mut Vec<Effect>) {
+        if acks.is_empty() {
+            return;
+        }
+        self.unsynced += acks.len();
+        self.unsynced_since.get_or_insert(self.now);
+        out.push(Effect::Log(acks));
+    }
+
+    fn sync_acks(&mut self, out: &mut Vec<Effect>) {
+        let old = self.unsynced_since.is_some_and(|since| self.now >= since + self.policy.ack_delay);
+        if old || self.unsynced >= self.policy.ack_rows {
+            self.sync(out);
+        }
+    }
+
+    fn sync(&mut self, out: &mut Vec<Effect>) -> u64 {
+        self.asked += 1;
+        self.syncing.push_back((self.asked, std::mem::take(&mut self.unsynced)));
+        self.unsynced_since = None;
+        out.push(Effect::Sync(self.asked));
+        self.asked
+    }
+
+    /// Whether the log is not too far behind the answers.
+    fn acks_keep_up(&self) -> bool {
+        let behind = self.unsynced + self.syncing.iter().map(|(_, acks)| acks).sum::<usize>();
+        behind < self.policy.ack_rows.saturating_mul(2)
+    }
+
+    /// Nothing is with the destination.
+    fn idle(&self) -> bool {
+        self.flights.is_empty() && self.jobs.is_empty() && self.stage != Stage::Asking
+    }
+
+    /// Takes back what has not left: nothing new is sent once the delivery is stopping.
+    fn give_up(&mut self, out: &mut Vec<Effect>) {
+        let mut left: Vec<Meta> = self.queue.clear().into_iter().map(|work| work.meta).collect();
+        let unsent: Vec<u64> =
+            self.flights.iter().filter(|(_, flight)| flight.batch.is_some()).map(|(seq, _)| *seq).collect();
+        left.extend(unsent.into_iter().filter_map(|seq| self.flights.remove(&seq)).flat_map(|flight| flight.metas));
+        self.resolve_unsent(&left, self.interrupted, out);
+        // A job that nobody is asking after stays open in the log; its rows are in doubt until it closes.
+        let idle: Vec<u64> = self.jobs.iter().filter(|(_, job)| job.batch.is_some()).map(|(id, _)| *id).collect();
+        for id in idle {
+            self.abandon(id);
+        }
+    }
+
+    fn close(&mut self, out: &mut Vec<Effect>) {
+        let rows_left = self.queue.fresh() + self.queue.waiting() > 0 || !self.all_read();
+        let session_open = matches!(self.stage, Stage::Open);
+        if self.done || !self.idle() || self.read_asked || (!self.stopping() && (rows_left || session_open)) {
+            return;
+        }
+        match self.closing {
+            None => {
+                self.log_end(out);
+                self.closing = Some(self.sync(out));
+            }
+            Some(sync) if sync <= self.durable => {
+                self.done = true;
+                out.push(Effect::Done);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The last entries: marks no longer stand for ops that were not sent, except those that stay in doubt.
+    fn log_end(&mut self, out: &mut Vec<Effect>) {
+        let staged = std::mem::take(&mut self.staged);
+        self.counts.unknown += staged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
+        // Ops that an earlier process sent and that were not read again must stay in doubt.
+        if self.asked == 0 || (self.resumed && self.stopping()) {
+            return;
+        }
+        let staged = staged.into_iter().map(|(first, last)| Entry::Dispatched { first, last });
+        out.push(Effect::Log([Entry::Drained].into_iter().chain(staged).collect()));
+    }
+}

@@ -1,0 +1,156 @@
+//! Ops of a plan → rows, lazily.
+
+use std::sync::Arc;
+
+use backhaul_kit::{Address, ChangeKind, Fault, FieldValue, Row, Value};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::event::{Claims, Meta, Work};
+use super::job::Phase;
+use crate::diff::{Op, OpKind};
+use crate::snapshot::log::{Fate, Replay};
+
+/// Reads phases as far as the machine asks, and leaves out what an earlier process settled.
+pub(super) struct Reader {
+    phases: Vec<Phase>,
+    already: Option<Arc<Replay>>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) rows: Vec<Work>,
+    pub(super) doubtful: Vec<u64>,
+    pub(super) end: bool,
+}
+
+/// What is to be done with an op that an earlier process may have had in hand.
+enum Earlier {
+    Nothing,
+    Settled,
+    /// It was sent: it may go again, but it can no longer be said that it was not applied.
+    SendAgain,
+    Doubtful,
+}
+
+impl Reader {
+    pub(super) fn new(phases: Vec<Phase>, already: Option<Arc<Replay>>) -> Self {
+        Self { phases, already }
+    }
+
+    /// The next rows of a phase, at most `most`.
+    pub(super) fn read(&mut self, phase: usize, most: usize) -> Result<Chunk, Fault> {
+        let mut chunk = Chunk::default();
+        let Some(source) = self.phases.get_mut(phase) else {
+            return Err(Fault::bug(format!("phase {phase} is not in the plan")));
+        };
+        let removal = source.operation.is_removal();
+        while chunk.rows.len() + chunk.doubtful.len() < most {
+            let Some(op) = source.ops.next().transpose()? else {
+                chunk.end = true;
+                break;
+            };
+            let Some(change) = change(op.kind) else { continue };
+            let doubt = match earlier(self.already.as_deref(), op.number, source.facts.resend_safe) {
+                Earlier::Nothing => false,
+                Earlier::SendAgain => true,
+                Earlier::Settled => continue,
+                Earlier::Doubtful => {
+                    chunk.doubtful.push(op.number);
+                    continue;
+                }
+            };
+            let mut work = work(op, change, phase, removal);
+            work.meta.doubt = doubt;
+            if source.facts.max_bytes.is_some() {
+                work.meta.bytes = row_bytes(&work.row);
+            }
+            chunk.rows.push(work);
+        }
+        Ok(chunk)
+    }
+}
+
+fn earlier(already: Option<&Replay>, op: u64, resend_safe: bool) -> Earlier {
+    let Some(replay) = already else { return Earlier::Nothing };
+    match replay.fate(op) {
+        Some(Fate::Accepted | Fate::Rejected | Fate::Deferred | Fate::Unknown) => Earlier::Settled,
+        None if replay.ticketed(op) => Earlier::Doubtful,
+        None if !replay.dispatched(op) => Earlier::Nothing,
+        None if resend_safe => Earlier::SendAgain,
+        None => Earlier::Doubtful,
+    }
+}
+
+/// Why a row is in the plan; `None` for ops that no destination hears of.
+fn change(kind: OpKind) -> Option<ChangeKind> {
+    Some(match kind {
+        OpKind::Add => ChangeKind::Add,
+        OpKind::Change => ChangeKind::Change,
+        OpKind::Move => ChangeKind::Move,
+        OpKind::Remove => ChangeKind::Remove,
+        OpKind::Refresh => ChangeKind::Refresh,
+        OpKind::Touch | OpKind::Forget | OpKind::Reject => return None,
+    })
+}
+
+fn work(op: Op, change: ChangeKind, phase: usize, removal: bool) -> Work {
+    let claims = claims(&op);
+    let mut address = op.old_address;
+    if !removal && change != ChangeKind::Move && op.match_value.is_some() {
+        address.match_value = op.match_value;
+    }
+    let meta =
+        Meta { op: op.number, key_hash: op.key_hash, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
+    let row = Row { op: op.number, change, key: op.key, fingerprint: op.fingerprint, address, fields: op.fields };
+    Work { row, meta }
+}
+
+/// The key, the remote id, and the match values of before and now.
+fn claims(op: &Op) -> Claims {
+    let Address { remote_id, match_value: old } = &op.old_address;
+    let new = op.match_value.as_ref().filter(|new| Some(*new) != old.as_ref());
+    // Each kind has a seed of its own: a key is no address. A match value is one whether it is old or new.
+    let claim = |seed: u64, bytes: &[u8]| xxh3_128_with_seed(bytes, seed).max(1);
+    let text = |seed: u64, text: Option<&String>| text.map_or(0, |text| claim(seed, text.as_bytes()));
+    [claim(1, &op.key), text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
+}
+
+/// About what a row takes in a request: its values as JSON, and a name and punctuation for every field.
+/// Names are the destination's; a batch that turns out too large is cut in two.
+fn row_bytes(row: &Row) -> usize {
+    const PER_ROW: usize = 64;
+    const PER_FIELD: usize = 24;
+    let address = [&row.address.remote_id, &row.address.match_value];
+    PER_ROW
+        + row.key.len()
+        + address.into_iter().flatten().map(String::len).sum::<usize>()
+        + row.fields.iter().filter_map(FieldValue::value).map(|value| PER_FIELD + value_bytes(value)).sum::<usize>()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() + 2 + text.bytes().map(escape_bytes).sum::<usize>(),
+        Value::Json(text) | Value::Number(text) | Value::Decimal(text) => text.len() + 2,
+        Value::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
+        Value::Array(items) => 2 + items.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Invalid(_) => 5,
+        Value::Int(_)
+        | Value::Float(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::LocalTimestamp(_)
+        | Value::Interval { .. }
+        | Value::Uuid(_) => 38,
+    }
+}
+
+/// What escaping a byte adds in JSON.
+fn escape_bytes(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    }
+}

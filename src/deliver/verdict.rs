@@ -1,0 +1,346 @@
+//! What an answer means for every row.
+
+use std::time::Duration;
+
+use backhaul_kit::http::retry::Retry;
+use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Progress, Reason, Row, Verdict};
+
+use super::event::{Effect, Meta, RejectedRow, Work};
+use super::machine::{Machine, Stage};
+use crate::snapshot::log::{Entry, Fate};
+
+/// The code of a row that the destination refuses even alone, where it gives no reason of its own.
+const REFUSED_ALONE: &str = "refused_alone";
+/// How soon a job is asked after again at the earliest.
+const POLL_AT_LEAST: Duration = Duration::from_millis(100);
+
+/// What is said of the rows of one answer, collected so that it is logged together.
+#[derive(Default)]
+struct Said {
+    acks: Vec<Entry>,
+    rejects: Vec<RejectedRow>,
+    /// Known not to be applied; with the longest wait that was asked for.
+    retry: Vec<Work>,
+    retry_after: Option<Duration>,
+    /// Nobody knows; safe to send again.
+    resend: Vec<Work>,
+}
+
+impl Machine {
+    pub(super) fn on_answer(
+        &mut self,
+        batch: Batch,
+        answer: Result<Delivery, Fault>,
+        saved: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let seq = batch.seq;
+        let Some(flight) = self.flights.remove(&seq) else {
+            return self.stop(Fault::bug(format!("an answer to batch {seq}, which is not in flight")));
+        };
+        self.counts.calls += 1;
+        let sent = flight.sent;
+        match answer {
+            Ok(Delivery::Pending(ticket)) => {
+                self.breaker.succeeded();
+                return self.follow(seq, flight.metas, ticket, batch, out);
+            }
+            Ok(Delivery::Settled(outcomes)) => {
+                self.settle(join(batch.rows, flight.metas), outcomes, sent, out);
+            }
+            Ok(Delivery::Staged) if self.has_session => {
+                self.breaker.succeeded();
+                self.stage_rows(&flight.metas);
+            }
+            Ok(Delivery::Staged | Delivery::Committed) => {
+                self.all_unknown(flight.metas, out);
+                self.stop(Fault::bug("the destination answered a write as if there were a session"));
+            }
+            Err(fault) => self.on_fault(join(batch.rows, flight.metas), fault, sent, out),
+        }
+        if saved {
+            out.push(Effect::Log(vec![Entry::Closed { id: seq }]));
+        }
+    }
+
+    /// A fault of the whole call.
+    fn on_fault(&mut self, works: Vec<Work>, fault: Fault, sent: Duration, out: &mut Vec<Effect>) {
+        let mut said = Said { retry_after: fault.retry_after, ..Said::default() };
+        match fault.class {
+            FaultClass::Throttled => {
+                for mut work in works {
+                    work.meta.throttles += 1;
+                    if work.meta.throttles >= self.policy.throttles {
+                        self.not_applied(&work.meta, &mut said);
+                    } else {
+                        said.retry.push(work);
+                    }
+                }
+                self.call_failed(fault, sent);
+            }
+            FaultClass::Transient => {
+                works.into_iter().for_each(|work| self.try_again(work, &mut said));
+                self.call_failed(fault, sent);
+            }
+            FaultClass::Ambiguous => {
+                works.into_iter().for_each(|work| self.unknown(work, &mut said));
+                self.call_failed(fault, sent);
+            }
+            FaultClass::Split => {
+                self.breaker.succeeded();
+                self.bisect(works, &fault, &mut said);
+            }
+            // The call was refused as a whole: nothing of it was applied.
+            FaultClass::Auth | FaultClass::Config => {
+                works.iter().for_each(|work| self.not_applied(&work.meta, &mut said));
+                self.stop(fault);
+            }
+            FaultClass::Bug => {
+                works.iter().for_each(|work| self.doubt(&work.meta, &mut said));
+                self.stop(fault);
+            }
+        }
+        self.say(said, out);
+    }
+
+    /// Cuts a batch in two; a row that is refused alone is rejected.
+    fn bisect(&mut self, mut works: Vec<Work>, fault: &Fault, said: &mut Said) {
+        if works.len() > 1 {
+            let second = works.split_off(works.len() / 2);
+            self.queue.again(works, self.now);
+            self.queue.again(second, self.now);
+        } else {
+            for work in works {
+                self.reject(work, Reason::new(REFUSED_ALONE, fault.message.clone()), said);
+            }
+        }
+    }
+
+    /// Verdicts row by row.
+    fn settle(&mut self, works: Vec<Work>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
+        let verdicts = outcomes.into_vec();
+        if works.len() != verdicts.len() || works.iter().zip(&verdicts).any(|(work, (op, _))| work.meta.op != *op) {
+            self.all_unknown(works.into_iter().map(|work| work.meta).collect(), out);
+            return self.stop(Fault::bug("the destination gave verdicts on rows of another batch"));
+        }
+        let mut said = Said::default();
+        // Rows that go out again and fail again say nothing new of the destination.
+        let first_try = works.iter().any(|work| work.meta.attempts + work.meta.throttles == 0);
+        let (mut progress, mut unknown) = (false, false);
+        for (work, (op, verdict)) in works.into_iter().zip(verdicts) {
+            progress |= matches!(verdict, Verdict::Written { .. } | Verdict::Unchanged | Verdict::Rejected(_));
+            match verdict {
+                Verdict::Written { remote_id } => self.last_word(&work.meta, Fate::Accepted, remote_id, &mut said),
+                Verdict::Unchanged => self.last_word(&work.meta, Fate::Accepted, None, &mut said),
+                Verdict::Rejected(reason) => self.reject(work, reason, &mut said),
+                Verdict::Retry(after) if !Retry::is_patient(after) => self.not_applied(&work.meta, &mut said),
+                Verdict::Retry(after) => {
+                    said.retry_after = said.retry_after.max(after);
+                    self.try_again(work, &mut said);
+                }
+                Verdict::Unknown => {
+                    tracing::debug!(op, "the answer says nothing of this row");
+                    unknown = true;
+                    self.unknown(work, &mut said);
+                }
+            }
+        }
+        self.say(said, out);
+        if progress {
+            self.breaker.succeeded();
+        } else if first_try && unknown {
+            self.call_failed(Fault::ambiguous("the destination's answers say nothing of any row"), sent);
+        } else if first_try {
+            self.call_failed(Fault::transient("the destination takes no row"), sent);
+        }
+    }
+
+    /// Logs what was said, and puts aside what goes out again.
+    fn say(&mut self, said: Said, out: &mut Vec<Effect>) {
+        if !said.rejects.is_empty() {
+            out.push(Effect::Reject(said.rejects));
+        }
+        self.log_acks(said.acks, out);
+        let wait = |works: &[Work], asked: Option<Duration>, retry: &Retry| {
+            let tries = works.iter().map(|work| work.meta.attempts + work.meta.throttles).max().unwrap_or(1);
+            retry.next(tries, works.first().map_or(0, |work| work.meta.op), asked)
+        };
+        let due = self.now + wait(&said.retry, said.retry_after, &self.policy.retry);
+        self.queue.again(said.retry, due);
+        if let Some(first) = said.resend.first() {
+            let quiet = self.facts(first.meta.phase).settle_after;
+            let due = self.now + wait(&said.resend, said.retry_after, &self.policy.retry).max(quiet);
+            self.queue.again(said.resend, due);
+        }
+    }
+
+    /// Known not to be applied: once more, within the row's attempts.
+    fn try_again(&mut self, mut work: Work, said: &mut Said) {
+        work.meta.attempts += 1;
+        if work.meta.attempts >= self.policy.attempts {
+            self.not_applied(&work.meta, said);
+        } else {
+            said.retry.push(work);
+        }
+    }
+
+    /// Nobody knows: once more where that is safe, within the row's attempts.
+    fn unknown(&mut self, mut work: Work, said: &mut Said) {
+        work.meta.attempts += 1;
+        work.meta.doubt = true;
+        if self.facts(work.meta.phase).resend_safe && work.meta.attempts < self.policy.attempts {
+            said.resend.push(work);
+        } else {
+            self.doubt(&work.meta, said);
+        }
+    }
+
+    fn reject(&mut self, work: Work, reason: Reason, said: &mut Said) {
+        let Work { row, meta } = work;
+        let fate = if meta.doubt { Fate::Unknown } else { Fate::Rejected };
+        self.last_word(&meta, fate, None, said);
+        said.rejects.push(RejectedRow {
+            op: meta.op,
+            key: row.key,
+            key_hash: meta.key_hash,
+            fingerprint: row.fingerprint,
+            reason,
+            attempts: meta.attempts + meta.throttles + 1,
+        });
+    }
+
+    /// This call was not applied and there will be no other in this run.
+    fn not_applied(&mut self, meta: &Meta, said: &mut Said) {
+        // An earlier call may have been.
+        let fate = if meta.doubt { Fate::Unknown } else { Fate::Deferred };
+        self.last_word(meta, fate, None, said);
+    }
+
+    fn doubt(&mut self, meta: &Meta, said: &mut Said) {
+        self.last_word(meta, Fate::Unknown, None, said);
+    }
+
+    fn last_word(&mut self, meta: &Meta, fate: Fate, remote_id: Option<String>, said: &mut Said) {
+        let count = match fate {
+            Fate::Accepted => &mut self.counts.accepted,
+            Fate::Rejected => &mut self.counts.rejected,
+            Fate::Deferred => &mut self.counts.deferred,
+            Fate::Unknown => &mut self.counts.unknown,
+        };
+        *count += 1;
+        match fate {
+            // A late application must not meet a new write to the same address.
+            Fate::Unknown => {
+                let quiet = self.facts(meta.phase).settle_after;
+                self.queue.release_at(meta.claims, self.now + quiet);
+            }
+            Fate::Accepted | Fate::Rejected | Fate::Deferred => self.queue.release(&meta.claims),
+        }
+        said.acks.push(Entry::Ack { op: meta.op, fate, remote_id });
+    }
+
+    fn all_unknown(&mut self, metas: Vec<Meta>, out: &mut Vec<Effect>) {
+        let mut said = Said::default();
+        metas.iter().for_each(|meta| self.doubt(meta, &mut said));
+        self.say(said, out);
+    }
+
+    /// Rows that were taken back before they were sent (again). After a cancellation those that are known not
+    /// to be applied keep their chance: they get no verdict, so that the resumed run sends them.
+    pub(super) fn resolve_unsent(&mut self, metas: &[Meta], resumable: bool, out: &mut Vec<Effect>) {
+        let mut said = Said::default();
+        for meta in metas {
+            if meta.doubt {
+                self.doubt(meta, &mut said);
+            } else if !resumable && meta.attempts + meta.throttles > 0 {
+                self.not_applied(meta, &mut said);
+            } else {
+                self.queue.release(&meta.claims);
+            }
+        }
+        self.say(said, out);
+    }
+
+    pub(super) fn on_broken(&mut self, seq: u64, out: &mut Vec<Effect>) {
+        if let Some(flight) = self.flights.remove(&seq) {
+            self.counts.calls += 1;
+            self.all_unknown(flight.metas, out);
+        } else {
+            self.abandon(seq);
+        }
+        self.stop(Fault::bug("the connector broke down during a call"));
+    }
+
+    pub(super) fn on_poll(&mut self, id: u64, batch: Batch, progress: Result<Progress, Fault>, out: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match progress {
+            Ok(Progress::Running { after }) => {
+                job.failures = 0;
+                job.due = self.now + after.max(POLL_AT_LEAST);
+                job.batch = Some(batch);
+            }
+            Ok(Progress::Done(outcomes)) => {
+                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
+                self.settle(join(batch.rows, metas), outcomes, self.now, out);
+                out.push(Effect::Log(vec![Entry::Closed { id }]));
+            }
+            Ok(Progress::Lost) => {
+                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
+                self.all_unknown(metas, out);
+                out.push(Effect::Log(vec![Entry::Closed { id }]));
+            }
+            Err(fault) => {
+                job.failures += 1;
+                job.batch = Some(batch);
+                job.due = self.now + self.policy.retry.next(job.failures, id, fault.retry_after);
+                let waits =
+                    matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
+                if !waits || job.failures >= self.policy.failures {
+                    self.abandon(id);
+                    self.stop(fault);
+                }
+            }
+        }
+    }
+
+    /// Stops asking after a job. Its ticket stays open in the log, which keeps its rows in doubt.
+    pub(super) fn abandon(&mut self, id: u64) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.counts.unknown += job.metas.len() as u64;
+        job.metas.iter().for_each(|meta| self.queue.release(&meta.claims));
+    }
+
+    fn stage_rows(&mut self, metas: &[Meta]) {
+        for meta in metas {
+            self.queue.release(&meta.claims);
+            match self.staged.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(meta.op) => *last = meta.op,
+                _ => self.staged.push((meta.op, meta.op)),
+            }
+        }
+    }
+
+    pub(super) fn on_finished(&mut self, answer: Result<Delivery, Fault>, out: &mut Vec<Effect>) {
+        self.stage = Stage::Over;
+        match answer {
+            Ok(Delivery::Committed) => {
+                let staged = std::mem::take(&mut self.staged);
+                self.counts.accepted += staged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
+                out.push(Effect::Log(vec![Entry::Committed]));
+            }
+            Ok(Delivery::Settled(_) | Delivery::Staged | Delivery::Pending(_)) => {
+                self.stop(Fault::bug("the destination did not commit its session"));
+            }
+            Err(fault) if matches!(fault.class, FaultClass::Throttled | FaultClass::Transient) => {
+                // Not applied: the session is still there to be finished.
+                self.stage = Stage::Open;
+                self.call_failed(fault, self.now);
+            }
+            Err(fault) => self.stop(fault),
+        }
+    }
+}
+
+fn join(rows: Vec<Row>, metas: Vec<Meta>) -> Vec<Work> {
+    rows.into_iter().zip(metas).map(|(row, meta)| Work { row, meta }).collect()
+}
