@@ -208,12 +208,12 @@ fn batch(results: &[RecordJson<'_>], errors: &[Value], started: i64, success: u1
 }
 
 /// A record with the properties `wanted` (all without a list), and those that every answer has.
-pub(super) fn record_of<'a>(
+pub(super) fn record_of(
     object: &Object,
     number: u32,
     record: &Record,
     wanted: Option<&[String]>,
-) -> RecordJson<'a> {
+) -> RecordJson<'static> {
     let mut properties = object.values(record);
     if let Some(wanted) = wanted {
         properties.retain(|name, _| wanted.contains(name));

@@ -46,8 +46,12 @@ async fn unknown_fields_in_an_answer_are_ignored() {
 #[tokio::test]
 async fn without_trace_ids_rows_are_found_by_their_match_value_never_by_position() {
     let body = r#"{"status":"COMPLETE","results":[
-        {"id":"8","properties":{"customer_id":"c2"}},{"id":"9","properties":{"email":"a@example.com"}}]}"#;
+        {"id":"8","properties":{"customer_id":"c2","email":"b@example.com"}},{"id":"9","properties":{"email":"a@example.com"}}]}"#;
     assert_eq!(verdicts_of(200, body).await, [Verdict::Unknown, written("8")]);
+    let server = scripted(200, &[], body).await;
+    let bench = open(&server.url, &Wanted { match_on: Some("email"), fields: &["email"], ..CONTACTS });
+    let rows = writes(Operation::Upsert, &[&["A@Example.com"], &["B@example.com"]]);
+    assert_eq!(bench.verdicts(&rows).await, [written("9"), written("8")]);
 }
 
 #[tokio::test]
@@ -170,14 +174,42 @@ async fn only_the_documented_status_proves_an_archive() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_answers_with_another_value_archives_nothing() {
+async fn a_look_up_that_does_not_speak_of_the_value_archives_nothing_and_proves_nothing() {
     let other = r#"{"status":"COMPLETE","results":[{"id":"7","properties":{"customer_id":"other"}}]}"#;
-    let server = scripted(200, &[], other).await;
+    for body in [other, r#"{"status":"COMPLETE","results":[]}"#, "{}"] {
+        let server = scripted(200, &[], body).await;
+        let bench = open(&server.url, &CONTACTS);
+        let verdicts = bench.verdicts(&removals(Operation::Archive, vec![by_value("c1")])).await;
+        assert_eq!(rejection(&verdicts[0]).0, "MATCH_NOT_CONFIRMED", "{body}");
+        let asked: Vec<String> = server.asked.lock().expect("no panic").iter().cloned().collect();
+        assert_eq!(asked, ["/crm/v3/objects/contacts/batch/read"]);
+    }
+}
+
+#[tokio::test]
+async fn an_only_row_is_the_one_that_the_answer_speaks_of() {
+    let mut one = two();
+    one.rows.truncate(1);
+    let error =
+        r#"{"status":"COMPLETE","results":[],"errors":[{"category":"VALIDATION_ERROR","message":"m","context":{}}]}"#;
+    let server = scripted(207, &[], error).await;
+    assert_eq!(rejection(&open(&server.url, &CONTACTS).verdicts(&one).await[0]).0, "VALIDATION_ERROR");
+    let server = scripted(200, &[], r#"{"results":[{"id":"7"}]}"#).await;
+    assert_eq!(open(&server.url, &CONTACTS).verdicts(&one).await, [written("7")]);
+}
+
+#[tokio::test]
+async fn a_404_for_a_record_concerns_its_row_and_not_the_configuration() {
+    let server = scripted(404, &[], r#"{"status":"error","category":"OBJECT_NOT_FOUND","message":"m"}"#).await;
     let bench = open(&server.url, &CONTACTS);
-    let verdicts = bench.verdicts(&removals(Operation::Archive, vec![by_value("c1")])).await;
-    assert_eq!(rejection(&verdicts[0]).0, "MATCH_NOT_CONFIRMED");
-    let asked: Vec<String> = server.asked.lock().expect("no panic").iter().cloned().collect();
-    assert_eq!(asked, ["/crm/v3/objects/contacts/batch/read"]);
+    let update = |rows: &[&[&str]]| writes(Operation::Update, rows);
+    assert_eq!(
+        bench.write(&update(&[&["c1", "", ""], &["c2", "", ""]])).await.expect_err("refused").class,
+        FaultClass::Split
+    );
+    assert_eq!(rejection(&bench.verdicts(&update(&[&["c1", "", ""]])).await[0]).0, "OBJECT_NOT_FOUND");
+    let clear = removals(Operation::Clear, vec![by_id("51")]);
+    assert_eq!(bench.verdicts(&clear).await, [Verdict::Unchanged]);
 }
 
 #[tokio::test]
