@@ -73,11 +73,7 @@ impl HubSpotAccount {
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
         let holder = format!("hubspot {} {}", self.base, self.token);
         let options = HttpOptions { timeout: self.timeout, ..HttpOptions::default() };
-        Http::new(&options, self.auth(kit), kit.limiter(&holder, &self.windows))
-    }
-
-    fn auth(&self, kit: &Kit) -> Auth {
-        Auth::Bearer(kit.secret(&self.token))
+        Http::new(&options, Auth::Bearer(kit.secret(&self.token)), kit.limiter(&holder, &self.windows))
     }
 }
 
@@ -106,7 +102,7 @@ pub(super) fn json_schema() -> serde_json::Value {
                 "pattern": "^[0-9.]+ *%$"
             },
             "tier": {
-                "description": "The account's plan, for its calls in 10 seconds. Default: the smallest.",
+                "description": "The account's plan, for its calls in 10 seconds. Default: the smallest; none for a stand-in.",
                 "enum": tiers
             },
             "per_ten_seconds": {

@@ -1,6 +1,7 @@
 //! What an answer says of each row. Rows that it does not name stay unknown; rows that it names as written
 //! and as failed stay unknown too.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use backhaul_kit::http::Answer;
@@ -8,7 +9,8 @@ use backhaul_kit::{Batch, Fault, Operation, Outcomes, Reason, Verdict};
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::wire::{BatchAnswer, Record, VendorError};
+use super::values;
+use super::wire::{BatchAnswer, Record, VendorError, WriteInput};
 
 /// The code of an unknown property.
 const UNKNOWN_PROPERTY: &str = "PROPERTY_DOESNT_EXIST";
@@ -45,7 +47,7 @@ pub(super) fn of_write(answer: &Answer, batch: &Batch, draft: Draft<'_>) -> Resu
     let mut said: Vec<Said> = vec![Said::Nothing; batch.rows.len()];
     if parsed.status.as_deref().is_none_or(|status| status == COMPLETE) {
         for record in &parsed.results {
-            if let Some(place) = rows.of_record(record, &draft) {
+            if let Some(place) = rows.of_record(record) {
                 said[place].add(Verdict::Written { remote_id: Some(record.id.clone()) });
             }
         }
@@ -66,7 +68,7 @@ pub(super) fn of_write(answer: &Answer, batch: &Batch, draft: Draft<'_>) -> Resu
     Ok(outcomes)
 }
 
-/// What a refusal of the whole call (400, 409, 422) means: nothing was applied.
+/// What a refusal of the whole call (400, 409, 422, or 404 for a record) means: nothing was applied.
 ///
 /// # Errors
 /// `Config` where it speaks of the mapping; `Split` where one row of several may be the cause.
@@ -103,6 +105,7 @@ enum Said {
 }
 
 impl Said {
+    /// Takes one more statement in. Two that differ, or one that itself knows nothing, leave the row unknown.
     fn add(&mut self, verdict: Verdict) {
         *self = match self {
             Self::Nothing if verdict != Verdict::Unknown => Self::One(verdict),
@@ -112,44 +115,60 @@ impl Said {
     }
 }
 
-/// Finds the row that a part of an answer speaks of.
+/// Finds the row that a part of an answer speaks of: by trace id; without one by the id or match value that
+/// was sent; and an only row by being the only one.
 struct Rows<'a> {
+    id_property: Option<&'a str>,
     by_trace: HashMap<&'a str, usize>,
-    by_id: HashMap<&'a str, usize>,
+    by_id: HashMap<Cow<'a, str>, usize>,
+    only: Option<usize>,
 }
 
 impl<'a> Rows<'a> {
     fn of(draft: &'a Draft<'_>) -> Self {
+        let id_property = draft.inputs.first().and_then(|input| input.id_property);
         let inputs = || draft.inputs.iter().zip(draft.places.iter().copied());
+        let id = |input: &'a WriteInput<'_>| Some(values::kept(id_property, input.id.as_deref()?));
         Self {
+            id_property,
             by_trace: inputs().map(|(input, place)| (input.object_write_trace_id.as_str(), place)).collect(),
-            by_id: inputs().filter_map(|(input, place)| Some((input.id.as_deref()?, place))).collect(),
+            by_id: inputs().filter_map(|(input, place)| Some((id(input)?, place))).collect(),
+            only: match draft.places.as_slice() {
+                [place] => Some(*place),
+                _ => None,
+            },
         }
     }
 
-    /// By trace id; without one, by the value of the property that found the record, or by its id.
-    fn of_record(&self, record: &Record<'_>, draft: &Draft<'_>) -> Option<usize> {
+    fn of_record(&self, record: &Record<'_>) -> Option<usize> {
         if let Some(trace) = &record.object_write_trace_id {
             return self.by_trace.get(trace.as_str()).copied();
         }
-        match draft.inputs.first()?.id_property {
+        let by_id = match self.id_property {
             None => self.by_id.get(record.id.as_str()).copied(),
-            Some(property) => {
-                let fields = record.fields();
-                self.by_id.get(fields.get(property).and_then(Value::as_str)?).copied()
-            }
-        }
+            Some(property) => record.fields().get(property).and_then(Value::as_str).and_then(|value| self.of_id(value)),
+        };
+        by_id.or(self.only)
     }
 
     fn of_error(&self, error: &VendorError) -> Vec<usize> {
         let traces = error.context_texts("objectWriteTraceId");
+        let ids = error.context_texts("ids");
+        if traces.is_empty() && ids.is_empty() {
+            return self.only.into_iter().collect();
+        }
         if traces.is_empty() {
-            return error.context_texts("ids").into_iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+            return ids.into_iter().filter_map(|id| self.of_id(id)).collect();
         }
         traces.into_iter().filter_map(|trace| self.by_trace.get(trace).copied()).collect()
     }
+
+    fn of_id(&self, id: &str) -> Option<usize> {
+        self.by_id.get(&values::kept(self.id_property, id)).copied()
+    }
 }
 
+/// What an error says of a row that it names.
 pub(super) fn verdict(error: &VendorError, operation: Operation) -> Verdict {
     match error.http_status() {
         Some(429) => return Verdict::Retry(None),

@@ -36,8 +36,9 @@
 //! - The account is known by its hub id: token introspection for private apps (vendor page, shape from third
 //!   parties), then for OAuth (spec), then the account's details (spec), which tell no scopes.
 //!
-//! Not verified against a live account: the shape of property errors in a 207, and whether a date-time
-//! without a zone is taken as UTC (so `describe` does not accept such columns for `datetime`).
+//! Not verified against a live account: the shape of property errors in a 207; the code `READ_ONLY_VALUE`; a
+//! 404 from `batch/archive` for records that are gone; whether a date-time without a zone is taken as UTC (so
+//! `describe` does not accept such columns for `datetime`).
 
 mod account;
 mod answer;
@@ -50,7 +51,7 @@ pub mod sandbox;
 mod send;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 mod wire;
 

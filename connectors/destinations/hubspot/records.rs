@@ -1,22 +1,25 @@
 //! Finding and reading records that are there already.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use backhaul_kit::{Address, Fault, Found};
+use serde_json::{Map, Value};
 
 use super::draft::Target;
 use super::send::HubSpotDestination;
 use super::sync::MAX_INPUTS;
-use super::{answer, fault};
+use super::wire::Record;
+use super::{answer, fault, values};
 
 /// What a look-up by match value found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
     /// The id of its record.
     Found(String),
-    /// No record has it.
+    /// HubSpot says that no record has it.
     Absent,
-    /// The answer holds a record under another value: it may or may not be this one.
+    /// The answer does not speak of it.
     Unclear,
 }
 
@@ -65,35 +68,24 @@ impl HubSpotDestination {
             let wanted: Vec<&str> = chunk.iter().map(String::as_str).collect();
             let got = self.read(self.read_call(Some(property), &wanted, &[property])?).await?;
             let parsed = answer::parse(&got).map_err(fault::of_reading)?;
-            let mut by_value: HashMap<String, String> = HashMap::with_capacity(parsed.results.len());
-            for record in &parsed.results {
-                if let Some(serde_json::Value::String(value)) = record.fields().remove(property) {
-                    by_value.insert(self.comparable(&value), record.id.clone());
-                }
-            }
-            let absent: Vec<&str> = parsed
-                .errors
+            let kept = |value: &str| values::kept(Some(property), value).into_owned();
+            let ids: HashMap<String, &str> = parsed
+                .results
                 .iter()
-                .filter(|error| error.category == answer::NOT_FOUND)
-                .flat_map(|error| error.context_texts("ids"))
+                .filter_map(|record| Some((name_of(record, Some(property), &record.fields())?, record.id.as_str())))
                 .collect();
-            let matched = chunk.iter().filter(|value| by_value.contains_key(&self.comparable(value))).count();
+            let not_found = parsed.errors.iter().filter(|error| error.category == answer::NOT_FOUND);
+            let absent: HashSet<String> = not_found.flat_map(|error| error.context_texts("ids")).map(kept).collect();
             for value in chunk {
-                let resolution = match by_value.get(&self.comparable(value)) {
-                    Some(id) => Resolution::Found(id.clone()),
-                    None if absent.contains(&value.as_str()) || matched == parsed.results.len() => Resolution::Absent,
+                let resolution = match ids.get(&kept(value)) {
+                    Some(id) => Resolution::Found((*id).to_owned()),
+                    None if absent.contains(&kept(value)) => Resolution::Absent,
                     None => Resolution::Unclear,
                 };
                 found.insert(value.clone(), resolution);
             }
         }
         Ok(found)
-    }
-
-    /// A match value as HubSpot compares it: it keeps e-mail addresses in lower case.
-    fn comparable(&self, value: &str) -> String {
-        let email = self.sync.match_property.as_ref().is_some_and(|property| property.name == "email");
-        if email { value.trim().to_lowercase() } else { value.to_owned() }
     }
 
     /// Reads records back in calls of [`MAX_INPUTS`]: `wanted` are places and ids (or values of `id_property`).
@@ -108,22 +100,25 @@ impl HubSpotDestination {
             let ids: Vec<&str> = chunk.iter().map(|(_, id)| *id).collect();
             let got = self.read(self.read_call(id_property, &ids, &properties)?).await?;
             let parsed = answer::parse(&got).map_err(fault::of_reading)?;
-            let places: HashMap<String, usize> = chunk
-                .iter()
-                .map(|(place, id)| (if id_property.is_some() { self.comparable(id) } else { (*id).to_owned() }, *place))
-                .collect();
+            let places: HashMap<Cow<'_, str>, usize> =
+                chunk.iter().map(|(place, id)| (values::kept(id_property, id), *place)).collect();
             for record in parsed.results {
                 let fields = record.fields();
-                let key = match id_property {
-                    None => Some(record.id.clone()),
-                    Some(name) => fields.get(name).and_then(|value| value.as_str()).map(|value| self.comparable(value)),
-                };
-                if let Some(&place) = key.and_then(|key| places.get(&key)) {
+                let name = name_of(&record, id_property, &fields);
+                if let Some(&place) = name.and_then(|name| places.get(name.as_str())) {
                     found.push(Found { address: place, remote_id: Some(record.id), fields });
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// What a look-up calls a record: its id, or its value of `id_property` as HubSpot keeps it.
+fn name_of(record: &Record<'_>, id_property: Option<&str>, fields: &Map<String, Value>) -> Option<String> {
+    match id_property {
+        None => Some(record.id.clone()),
+        Some(property) => Some(values::kept(id_property, fields.get(property)?.as_str()?).into_owned()),
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::draft::{Draft, Target, no_address};
 use super::records::{Resolution, match_values};
 use super::sync::{HubSpotSync, MAX_INPUTS};
-use super::wire::{IdInput, Inputs, ReadInputs};
+use super::wire::{IdInput, Inputs, ReadInputs, VendorError};
 use super::{answer, fault, values};
 
 /// The window that `X-HubSpot-RateLimit-Remaining` speaks of, where the answer does not say.
@@ -102,14 +102,12 @@ impl HubSpotDestination {
             return Ok(outcomes);
         }
         let got = self.call(self.write_call(batch.operation, &draft)?).await?;
-        match got.status {
-            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-                answer::of_refusal(&fault::vendor_error(&got), batch, draft)
-            }
-            _ => match fault::of_answer(&got, &self.sync.object) {
-                Some(fault) => Err(fault),
-                None => answer::of_write(&got, batch, draft),
-            },
+        if let Some(error) = refusal(&got) {
+            return answer::of_refusal(&error, batch, draft);
+        }
+        match fault::of_answer(&got, &self.sync.object) {
+            Some(fault) => Err(fault),
+            None => answer::of_write(&got, batch, draft),
         }
     }
 
@@ -165,12 +163,10 @@ impl HubSpotDestination {
             }
             return Ok(outcomes);
         }
-        let refused = matches!(got.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT);
-        let error = fault::vendor_error(&got);
-        if !refused || (got.status == StatusCode::NOT_FOUND && error.category != answer::NOT_FOUND) {
+        let Some(error) = refusal(&got) else {
             // Another 2xx than the documented one proves nothing: its rows stay unknown.
             return fault::of_answer(&got, &self.sync.object).map_or(Ok(outcomes), Err);
-        }
+        };
         let [(place, _)] = ids.as_slice() else {
             return Err(Fault::split(format!("HubSpot refused to archive the batch: {}", error.category)));
         };
@@ -245,6 +241,20 @@ impl Destination for HubSpotDestination {
 /// A body as JSON.
 pub(super) fn json(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(body).map_err(|error| Fault::bug("a request cannot be written as JSON").caused_by(error))
+}
+
+/// The error of a call that HubSpot refused because of what its rows say; nothing of it was applied.
+fn refusal(answer: &Answer) -> Option<VendorError> {
+    if answer.status.is_success() {
+        return None;
+    }
+    let error = fault::vendor_error(answer);
+    let of_rows = match answer.status {
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => true,
+        StatusCode::NOT_FOUND => error.category == answer::NOT_FOUND,
+        _ => false,
+    };
+    of_rows.then_some(error)
 }
 
 fn not_confirmed() -> Reason {

@@ -20,6 +20,11 @@ pub(super) fn text(field: &FieldValue) -> Result<Option<Cow<'_, str>>, Reason> {
     }
 }
 
+/// A value of the property `name` as HubSpot keeps and compares it: e-mail addresses in lower case.
+pub(super) fn kept<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
+    if name == Some("email") { Cow::Owned(value.trim().to_lowercase()) } else { Cow::Borrowed(value) }
+}
+
 fn text_of(value: &Value) -> Result<Cow<'_, str>, Reason> {
     Ok(match value {
         Value::Text(text) | Value::Decimal(text) | Value::Number(text) | Value::Json(text) => Cow::Borrowed(text),

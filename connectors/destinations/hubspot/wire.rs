@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -76,10 +76,10 @@ pub(super) struct BatchAnswer<'a> {
     /// `COMPLETE` when done.
     pub(super) status: Option<String>,
     /// Records written or read.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "null_is_default")]
     pub(super) results: Vec<Record<'a>>,
     /// What went wrong, each error with the inputs that it speaks of.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(super) errors: Vec<VendorError>,
 }
 
@@ -110,12 +110,15 @@ pub(super) struct VendorError {
     /// An HTTP status as text in a 207, `error` otherwise.
     pub(super) status: Value,
     /// `VALIDATION_ERROR`, `CONFLICT`, `OBJECT_NOT_FOUND` …
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) category: String,
     /// For people; holds JSON in property errors.
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) message: String,
     /// Lists of texts by name.
-    pub(super) context: Map<String, Value>,
+    pub(super) context: Value,
     /// Details.
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) errors: Vec<ErrorDetail>,
     /// Which limit a 429 speaks of.
     pub(super) policy_name: Option<String>,
@@ -128,6 +131,7 @@ pub(super) struct ErrorDetail {
     /// A code.
     pub(super) code: Option<String>,
     /// For people.
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) message: String,
     /// The field or parameter that it speaks of.
     #[serde(rename = "in")]
@@ -166,9 +170,8 @@ impl VendorError {
 
     /// The scopes that a 403 asks for; the answer names them in its own context or in that of a detail.
     pub(super) fn missing_scopes(&self) -> Vec<String> {
-        let details = self.errors.iter().filter_map(|detail| detail.context.as_object());
         let mut scopes: Vec<String> = std::iter::once(&self.context)
-            .chain(details)
+            .chain(self.errors.iter().map(|detail| &detail.context))
             .flat_map(|context| ["missingScopes", "requiredGranularScopes"].map(|key| context.get(key)))
             .flatten()
             .flat_map(texts)
@@ -187,6 +190,11 @@ impl VendorError {
             _ => None,
         }
     }
+}
+
+/// An explicit null reads as the empty list or text.
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A text, or a list of texts.
@@ -302,5 +310,13 @@ mod tests {
             serde_json::from_str(r#"{"new_thing":{"a":[1]},"results":[{"id":"7","warnings":[]}]}"#).expect("an answer");
         assert_eq!(answer.results[0].id, "7");
         assert!(answer.results[0].fields().is_empty() && answer.errors.is_empty());
+    }
+
+    #[test]
+    fn nulls_in_an_answer_are_read_as_nothing() {
+        let text = r#"{"results":null,"errors":[{"category":null,"message":null,"context":null,"errors":null,"status":null}]}"#;
+        let answer: BatchAnswer<'_> = serde_json::from_str(text).expect("an answer");
+        assert!(answer.results.is_empty() && answer.errors[0].context_texts("ids").is_empty());
+        assert_eq!(answer.errors[0].http_status(), None);
     }
 }

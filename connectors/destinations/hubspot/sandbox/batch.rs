@@ -107,7 +107,7 @@ fn check_whole(object: &Object, settings: &Settings, action: Action, inputs: &[I
             let key = (&input.id_property, kept(input.id_property.as_deref().unwrap_or_default(), id));
             if !seen.insert(key) {
                 let problem = Problem::validation(String::from("Duplicate IDs found in batch input"));
-                return Err(problem.with("ids", vec![id.clone()]));
+                return Err(problem.with("ids", std::slice::from_ref(id)));
             }
         }
         for name in input.properties.keys().filter(|name| object.property(name).is_none()) {
@@ -152,7 +152,7 @@ fn check(
                 (Some(name), Action::Upsert) if found.is_none() => {
                     values.entry(name).or_insert(id);
                 }
-                _ if found.is_none() => return Err(Problem::not_found(object.label, vec![id.to_owned()])),
+                _ if found.is_none() => return Err(Problem::not_found(object.label, &[id.to_owned()])),
                 _ => {}
             }
             found

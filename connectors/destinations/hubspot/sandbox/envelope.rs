@@ -58,7 +58,7 @@ impl Problem {
         Self::validation(format!("Property values were not valid: {}", Value::Array(list)))
     }
 
-    pub(super) fn not_found(label: &str, ids: Vec<String>) -> Self {
+    pub(super) fn not_found(label: &str, ids: &[String]) -> Self {
         let message =
             format!("Could not get some {label} objects, they may be deleted or not exist. Check that ids are valid.");
         Self::new(404, "OBJECT_NOT_FOUND", message).with("ids", ids)
@@ -74,7 +74,7 @@ impl Problem {
 
     /// Adds a list of texts to the context.
     #[must_use]
-    pub(super) fn with(mut self, key: &str, texts: Vec<String>) -> Self {
+    pub(super) fn with(mut self, key: &str, texts: &[String]) -> Self {
         self.context.insert(key.to_owned(), json!(texts));
         self
     }
@@ -127,6 +127,35 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
+/// A record in an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RecordJson<'a> {
+    id: String,
+    properties: Map<String, Value>,
+    created_at: String,
+    updated_at: String,
+    archived: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_write_trace_id: Option<&'a str>,
+}
+
+/// The answer of a batch call.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchJson<'a> {
+    status: &'static str,
+    started_at: String,
+    completed_at: String,
+    results: &'a [RecordJson<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_errors: Option<usize>,
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    errors: &'a [Value],
+}
+
 /// The answer of a batch write.
 pub(super) fn written(
     object: &Object,
@@ -139,72 +168,66 @@ pub(super) fn written(
     let mut results = Vec::with_capacity(outcomes.len());
     let mut errors = Vec::new();
     for (input, outcome) in inputs.iter().zip(outcomes) {
+        let trace = input.object_write_trace_id.as_deref();
         match outcome {
             Ok(applied) => {
                 let Some(record) = object.record(applied.number) else { continue };
-                let mut value = whole_record(object, applied.number, record);
-                if tells_new {
-                    value["new"] = json!(applied.new);
-                }
-                if let Some(trace) = &input.object_write_trace_id {
-                    value["objectWriteTraceId"] = json!(trace);
-                }
-                results.push(value);
+                let new = tells_new.then_some(applied.new);
+                results.push(RecordJson {
+                    new,
+                    object_write_trace_id: trace,
+                    ..record_of(object, applied.number, record, None)
+                });
             }
             Err(problem) => {
-                let traces = input.object_write_trace_id.iter().cloned().collect();
-                errors.push(problem.clone().with("objectWriteTraceId", traces).entry());
+                let traces: Vec<String> = trace.into_iter().map(str::to_owned).collect();
+                errors.push(problem.clone().with("objectWriteTraceId", &traces).entry());
             }
         }
     }
-    batch(results, errors, started, success)
-}
-
-/// The answer of a batch call: multi-status where there are errors.
-fn batch(results: Vec<Value>, errors: Vec<Value>, started: i64, success: u16) -> Response {
-    let mut body = json!({
-        "status": "COMPLETE",
-        "startedAt": iso(started),
-        "completedAt": iso(now()),
-        "results": results,
-    });
-    if errors.is_empty() {
-        return respond(success, &body);
-    }
-    body["numErrors"] = json!(errors.len());
-    body["errors"] = Value::Array(errors);
-    respond(207, &body)
+    batch(&results, &errors, started, success)
 }
 
 /// The answer of a batch read: `missing` are the ids that no record has.
-pub(super) fn read(results: Vec<Value>, missing: Vec<String>, label: &str, started: i64) -> Response {
+pub(super) fn read(results: &[RecordJson<'_>], missing: &[String], label: &str, started: i64) -> Response {
     let errors = if missing.is_empty() { Vec::new() } else { vec![Problem::not_found(label, missing).entry()] };
-    batch(results, errors, started, 200)
+    batch(results, &errors, started, 200)
 }
 
-/// A record with all its properties.
-pub(super) fn whole_record(object: &Object, number: u32, record: &Record) -> Value {
+/// The answer of a batch call: multi-status where there are errors.
+fn batch(results: &[RecordJson<'_>], errors: &[Value], started: i64, success: u16) -> Response {
+    let body = BatchJson {
+        status: "COMPLETE",
+        started_at: iso(started),
+        completed_at: iso(now()),
+        results,
+        num_errors: (!errors.is_empty()).then_some(errors.len()),
+        errors,
+    };
+    respond(if errors.is_empty() { success } else { 207 }, &body)
+}
+
+/// A record with the properties `wanted` (all without a list), and those that every answer has.
+pub(super) fn record_of(
+    object: &Object,
+    number: u32,
+    record: &Record,
+    wanted: Option<&[String]>,
+) -> RecordJson<'static> {
     let mut properties = object.values(record);
+    if let Some(wanted) = wanted {
+        properties.retain(|name, _| wanted.contains(name));
+    }
     add_read_only(object, number, record, &mut properties);
-    record_of(number, record, properties)
-}
-
-/// A record with the properties asked for, and those that every answer has.
-pub(super) fn record_with(object: &Object, number: u32, record: &Record, wanted: &[String]) -> Value {
-    let mut properties = object.values(record);
-    properties.retain(|name, _| wanted.contains(name));
-    add_read_only(object, number, record, &mut properties);
-    record_of(number, record, properties)
-}
-
-fn record_of(number: u32, record: &Record, properties: Map<String, Value>) -> Value {
-    json!({
-        "id": Object::id(number),
-        "properties": properties,
-        "createdAt": iso(record.created),
-        "updatedAt": iso(record.updated),
-        "archived": record.archived,
-    })
+    RecordJson {
+        id: Object::id(number),
+        properties,
+        created_at: iso(record.created),
+        updated_at: iso(record.updated),
+        archived: record.archived,
+        new: None,
+        object_write_trace_id: None,
+    }
 }
 
 fn add_read_only(object: &Object, number: u32, record: &Record, properties: &mut Map<String, Value>) {

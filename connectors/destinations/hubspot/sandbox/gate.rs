@@ -156,3 +156,21 @@ async fn slowed(response: Response, pause: Duration) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from_stream(halves))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_rolls() {
+        let settings = Settings { per_ten_seconds: 2, ..Settings::default() };
+        let mut gate = Gate::default();
+        assert!(gate.admit(&settings).is_ok());
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert!(gate.admit(&settings).is_ok());
+        assert!(gate.admit(&settings).is_err());
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(gate.admit(&settings).is_ok(), "the first call has left the window");
+        assert!(gate.admit(&settings).is_err(), "the second has not");
+    }
+}

@@ -1,8 +1,8 @@
 //! A stand-in of HubSpot's CRM API: in memory, stateful, on a local port.
 //!
-//! It knows the calls that the destination makes, the properties API, listing and single reads, and both
-//! introspections; it has scopes, caps, unique and read-only properties, enumerations, multi-status
-//! answers, rolling limits with their headers, and faults on demand ([`SETTINGS`](settings::SETTINGS)).
+//! It knows the calls that the destination makes, the properties API, listing and single reads, and the
+//! introspection of private apps; it has scopes, caps, unique and read-only properties, enumerations, multi-status
+//! answers, rolling limits with their headers, and faults on demand (`settings`).
 //!
 //! | file | what is there |
 //! |---|---|

@@ -132,12 +132,12 @@ fn read(shared: &Shared, name: &str, body: &Bytes) -> Result<Response, Problem> 
         let number = batch::find(object, parsed.id_property.as_deref(), &id)?;
         match number.and_then(|number| Some((number, object.record(number)?))) {
             Some((number, record)) => {
-                results.push(envelope::record_with(object, number, record, &parsed.properties));
+                results.push(envelope::record_of(object, number, record, Some(&parsed.properties)));
             }
             None => missing.push(id),
         }
     }
-    Ok(envelope::read(results, missing, object.label, started))
+    Ok(envelope::read(&results, &missing, object.label, started))
 }
 
 async fn list_records(
@@ -155,8 +155,8 @@ async fn list_records(
     let wanted = query.wanted();
     let mut page = object.live().skip_while(|(number, _)| Object::id(*number).parse().unwrap_or(0) <= after);
     let taken: Vec<_> = page.by_ref().take(limit).collect();
-    let results: Vec<Value> =
-        taken.iter().map(|(number, record)| envelope::record_with(object, *number, record, &wanted)).collect();
+    let results: Vec<_> =
+        taken.iter().map(|(number, record)| envelope::record_of(object, *number, record, Some(&wanted))).collect();
     let mut body = json!({ "results": results });
     if let (Some((last, _)), Some(_)) = (taken.last(), page.next()) {
         body["paging"] = json!({ "next": { "after": Object::id(*last) } });
@@ -174,7 +174,7 @@ async fn read_record(
         let number = batch::find(object, query.id_property.as_deref(), &id)?;
         let found = number.and_then(|number| Some((number, object.record(number)?)));
         let (number, record) = found.ok_or_else(|| Problem::new(404, "OBJECT_NOT_FOUND", "resource not found"))?;
-        Ok(envelope::record_with(object, number, record, &query.wanted()))
+        Ok(envelope::record_of(object, number, record, Some(&query.wanted())))
     });
     found.map_or_else(|problem| problem.response(), |record| respond(200, &record))
 }
@@ -267,7 +267,7 @@ fn granted(settings: &Settings, any_of: &[String]) -> Result<(), Problem> {
         return Ok(());
     }
     let message = "This app hasn't been granted all required scopes to make this call.";
-    Err(Problem::new(403, "MISSING_SCOPES", message).with("missingScopes", any_of.to_vec()))
+    Err(Problem::new(403, "MISSING_SCOPES", message).with("missingScopes", any_of))
 }
 
 fn writable<'a>(account: &'a mut Account, name: &str) -> Result<(&'a mut Object, &'a Settings), Problem> {
