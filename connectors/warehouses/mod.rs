@@ -10,4 +10,6 @@
 mod keys;
 pub mod postgres;
 pub mod sqlite;
+#[cfg(test)]
+mod testing;
 mod wrap;

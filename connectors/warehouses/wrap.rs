@@ -106,7 +106,8 @@ impl Wrapped {
             return Ok(());
         }
         let list: Vec<String> = twice.iter().map(|n| format!("`{n}`")).collect();
-        Err(self.refuse(format!("has more than one column named {}", list.join(" and ")))
+        Err(self
+            .refuse(format!("has more than one column named {}", list.join(" and ")))
             .remedy("give each column its own name with `AS`"))
     }
 

@@ -122,7 +122,7 @@ pub(super) fn place(options: &PgConnectOptions) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::keys::testing;
+    use super::super::super::testing;
     use super::*;
     use backhaul_kit::FaultClass;
     use backhaul_kit::config::Secrets;
@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn a_url_that_is_none_is_not_echoed() {
         let folder = tempfile::tempdir().expect("a folder");
-        for url in ["mysql://u:canary@h/d", "canary", "postgres://u:canary@h:port/d", "postgres://u:canary@h/d?port=x"] {
+        for url in ["mysql://u:canary@h/d", "canary", "postgres://u:canary@h:port/d", "postgres://u:canary@h/d?port=x"]
+        {
             std::fs::write(folder.path().join("url"), url).expect("written");
             let (mut table, _) = testing::table("url = { file = \"url\" }");
             let config = PostgresKind.parse(&mut table).expect("parsed");

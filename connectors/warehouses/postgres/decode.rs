@@ -214,7 +214,8 @@ impl<'a> Array<'a> {
         let mut dimensions = [0; MAX_DIMENSIONS];
         let mut count = usize::from(rank > 0);
         for (dimension, len) in dimension_bytes.chunks_exact(8).zip(&mut dimensions) {
-            *len = usize::try_from(i32::from_be_bytes([dimension[0], dimension[1], dimension[2], dimension[3]])).ok()?;
+            *len =
+                usize::try_from(i32::from_be_bytes([dimension[0], dimension[1], dimension[2], dimension[3]])).ok()?;
             count = count.checked_mul(*len)?;
         }
         // Every element has a length of four bytes: a damaged count cannot ask for more memory than there are bytes.

@@ -39,8 +39,7 @@ impl PgScan {
         let mut conn = watch.over(server.connect()).await??;
         let backend = watch.over(begin(&mut conn, model)).await?.map_err(|e| of_call(e, watch.place()))?;
         watch.backend(backend);
-        let mut scan =
-            Self { conn: Some(conn), watch, model: wrapped, schema: Schema::default(), types: Vec::new() };
+        let mut scan = Self { conn: Some(conn), watch, model: wrapped, schema: Schema::default(), types: Vec::new() };
         scan.prepare_model().await?;
         Ok(scan)
     }
@@ -58,6 +57,16 @@ impl PgScan {
         self.model.unique_columns(&names, |a, b| a == b)?;
         self.schema = Schema { columns };
         self.types = types;
+        self.plan().await
+    }
+
+    /// Has the model planned: only then the server looks for the rights on its tables.
+    async fn plan(&mut self) -> Result<(), Fault> {
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        let statement = format!("EXPLAIN {}", self.model.select_all());
+        let planned = self.watch.over(sqlx::query(AssertSqlSafe(statement.clone())).fetch_all(&mut conn)).await?;
+        planned.map_err(|e| of_statement(e, self.watch.place(), &self.model, &statement))?;
+        self.conn = Some(conn);
         Ok(())
     }
 
@@ -78,8 +87,7 @@ impl PgScan {
         if parameters > 0 {
             return Err(self.model.refuse("has parameters ($1), which nobody fills"));
         }
-        let oids: Vec<u32> =
-            prepared.columns().iter().map(|c| c.type_info().oid().map_or(0, |oid| oid.0)).collect();
+        let oids: Vec<u32> = prepared.columns().iter().map(|c| c.type_info().oid().map_or(0, |oid| oid.0)).collect();
         let types = self.watch.over(resolve(&mut conn, &oids)).await?.map_err(|e| of_call(e, self.watch.place()))?;
         let column = |(column, of): (&sqlx::postgres::PgColumn, &PgType)| Column {
             name: column.name().to_owned(),

@@ -9,14 +9,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use backhaul_kit::{Fault, Model};
+use futures_util::future::{Either, select};
 use sqlx::Row as _;
 use tokio::time::{Instant, timeout};
 
 use super::fault::of_call;
 use super::session::{Backend, Server, goodbye};
 
-/// How long a look or a cancellation may take, beside the time to connect.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long a look, or the end of a backend, may take.
+const LOOK: Duration = Duration::from_secs(20);
+/// How long bytes may be on their way.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Watches one scan.
 #[derive(Clone, Debug)]
@@ -70,13 +73,24 @@ impl Watch {
                 return Ok(done);
             }
             if wait == self.idle {
-                self.look().await?;
+                // Data that comes meanwhile is news enough.
+                let silence = match select(work.as_mut(), pin!(self.look())).await {
+                    Either::Left((done, _)) => return Ok(done),
+                    Either::Right((Ok(()), _)) => continue,
+                    Either::Right((Err(silence), _)) => silence,
+                };
+                // What the backend sent just before it was looked at may still be on its way.
+                if let Ok(done) = timeout(GRACE, work.as_mut()).await {
+                    return Ok(done);
+                }
+                self.end_backend().await;
+                return Err(silence);
             }
         }
     }
 
     async fn out_of_time(&self) -> Fault {
-        self.cancel().await;
+        self.end_backend().await;
         let limit = self.limit.unwrap_or_default().as_secs_f32();
         Fault::transient(format!("the scan of model `{}` took longer than its `timeout` of {limit} s", self.model))
             .remedy("raise the model's `timeout`, or make its query cheaper")
@@ -109,21 +123,19 @@ impl Watch {
                 _ => Some("its backend does nothing: the connection is cut"),
             })
         };
-        let found = match timeout(LOOK, asked).await {
+        match timeout(LOOK, asked).await {
             Ok(Ok(None)) => {
                 tracing::debug!(model = %self.model, pid = backend.pid, "no data yet, the backend works");
-                return Ok(());
+                Ok(())
             }
-            Ok(Ok(Some(what))) => silent(what),
-            Ok(Err(fault)) => silent("a second connection failed").caused_by(fault),
-            Err(_) => silent("a second connection did not answer"),
-        };
-        self.cancel().await;
-        Err(found)
+            Ok(Ok(Some(what))) => Err(silent(what)),
+            Ok(Err(fault)) => Err(silent("a second connection failed").caused_by(fault)),
+            Err(_) => Err(silent("a second connection did not answer")),
+        }
     }
 
     /// Asks the server to end the backend: its connection is given up.
-    async fn cancel(&self) {
+    async fn end_backend(&self) {
         let Some(backend) = &self.backend else { return };
         let asked = async {
             let mut conn = self.server.connect().await?;

@@ -61,7 +61,7 @@ impl WarehouseConfig for SqliteConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::keys::testing;
+    use super::super::super::testing;
     use super::*;
 
     #[test]

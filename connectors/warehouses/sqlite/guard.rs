@@ -24,9 +24,7 @@ pub(super) fn one_piece(sql: &str) -> Result<(), Refused> {
         at += match byte {
             b'\'' | b'"' | b'`' => 1 + closed(rest, byte, "a quote that is not closed", at)?,
             b'[' => 1 + closed(rest, b']', "a bracket `[` that is not closed", at)?,
-            b'-' if rest.first() == Some(&b'-') => {
-                1 + rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len())
-            }
+            b'-' if rest.first() == Some(&b'-') => 1 + rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()),
             b'/' if rest.first() == Some(&b'*') => match rest[1..].windows(2).position(|two| two == b"*/") {
                 Some(end) => 1 + 1 + end + 2,
                 None => return Err(Refused { what: "a comment that is not closed", at }),

@@ -51,7 +51,8 @@ impl ValuePage {
             Ok(key) => self.keys.extend_from_slice(&key),
             Err(KeyError::Null) => {}
             Err(KeyError::Type) => {
-                let names: Vec<&str> = self.layout.key.iter().map(|place| self.layout.columns[*place].as_str()).collect();
+                let names: Vec<&str> =
+                    self.layout.key.iter().map(|place| self.layout.columns[*place].as_str()).collect();
                 return Err(Fault::config(format!("key `{}` has a floating-point value", names.join(", ")))
                     .remedy("cast it in the model, to integer or text"));
             }

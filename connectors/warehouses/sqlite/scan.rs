@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow, SqliteStatement, SqliteValueRef};
 use sqlx::{
-    AssertSqlSafe, Column as _, Decode, Either, Executor as _, Row as _, Sqlite, SqlSafeStr as _, SqliteConnection,
+    AssertSqlSafe, Column as _, Decode, Either, Executor as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection,
     Statement as _, TypeInfo as _, ValueRef as _,
 };
 use tokio::time::{Instant, timeout_at};

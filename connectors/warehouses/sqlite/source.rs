@@ -28,7 +28,9 @@ impl SqliteSource {
         let shown = self.path.display();
         match tokio::fs::metadata(&self.path).await {
             Ok(file) if file.is_file() => {}
-            Ok(_) => return Err(Fault::config(format!("{shown} is not a file")).remedy("correct the warehouse's `path`")),
+            Ok(_) => {
+                return Err(Fault::config(format!("{shown} is not a file")).remedy("correct the warehouse's `path`"));
+            }
             Err(e) => {
                 return Err(Fault::config(format!("cannot open the SQLite file {shown}: {e}"))
                     .remedy("correct the warehouse's `path`, which is relative to the project"));
@@ -42,10 +44,8 @@ impl SqliteSource {
             .pragma("query_only", "1")
             .disable_statement_logging();
         let mut conn = SqliteConnection::connect_with(&options).await.map_err(|e| of_call(e, &self.path))?;
-        let encoding: String = sqlx::query_scalar("PRAGMA encoding")
-            .fetch_one(&mut conn)
-            .await
-            .map_err(|e| of_call(e, &self.path))?;
+        let encoding: String =
+            sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut conn).await.map_err(|e| of_call(e, &self.path))?;
         if encoding != "UTF-8" {
             return Err(Fault::config(format!("{shown} keeps its text as {encoding}, which cannot be read"))
                 .remedy("make a copy of it in a database with PRAGMA encoding = 'UTF-8'"));
@@ -58,11 +58,10 @@ impl SqliteSource {
 impl Source for SqliteSource {
     async fn check(&self) -> Result<SourceReport, Fault> {
         let mut conn = self.connect().await?;
-        let version: String =
-            sqlx::query_scalar("SELECT sqlite_version() FROM (SELECT count(*) FROM sqlite_schema)")
-                .fetch_one(&mut conn)
-                .await
-                .map_err(|e| of_call(e, &self.path))?;
+        let version: String = sqlx::query_scalar("SELECT sqlite_version() FROM (SELECT count(*) FROM sqlite_schema)")
+            .fetch_one(&mut conn)
+            .await
+            .map_err(|e| of_call(e, &self.path))?;
         Ok(SourceReport { server: format!("SQLite {version}"), ..SourceReport::default() })
     }
 
