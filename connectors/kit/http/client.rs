@@ -162,12 +162,14 @@ impl Http {
     /// account's gate for as long as it says.
     ///
     /// # Errors
-    /// `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
+    /// `Throttled` when the gate stays closed for long (nothing was sent), `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
     /// answer did not come or broke off.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
         let mut headers = request.headers;
         self.authorize(&mut headers)?;
-        self.limiter.acquire().await;
+        if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
+            return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
+        }
         let host = request.url.host_str().unwrap_or("").to_owned();
         let method = request.method.clone();
         let started = tokio::time::Instant::now();
@@ -214,6 +216,9 @@ impl Http {
         Ok(())
     }
 }
+
+/// A gate that stays closed for longer is a fault, so that the wait can be called off by whoever retries.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A 429 without `Retry-After` closes the gate this long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
