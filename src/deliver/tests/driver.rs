@@ -265,3 +265,17 @@ async fn a_connector_that_panics_leaves_doubt_and_stops_the_run() {
     assert_eq!(delivered.stopped_by.map(|fault| fault.class), Some(FaultClass::Bug));
     assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (10, 10));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_run_that_stops_again_leaves_the_crashed_ones_rows_in_doubt() {
+    let bench = Bench::new();
+    let mut log = LogWriter::create(&bench.path(), RUN).expect("a new log");
+    log.push(&Entry::Dispatched { first: 0, last: 499 }).expect("pushed");
+    log.sync().expect("synced");
+    drop(log);
+    let destination = Arc::new(Scripted::new(|_, _| Err(Fault::auth("revoked"))));
+    let delivered = bench.upsert(&destination, &facts(), 500).await;
+    assert_eq!(delivered.stopped_by.map(|fault| fault.class), Some(FaultClass::Auth));
+    let replay = bench.replay();
+    assert!((0..500).all(|op| replay.standing(op) == Standing::InDoubt));
+}
