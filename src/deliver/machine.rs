@@ -245,6 +245,7 @@ impl Machine {
     fn on_read(&mut self, rows: Vec<Work>, doubtful: Vec<u64>, end: bool, out: &mut Vec<Effect>) {
         self.read_asked = false;
         self.reading += usize::from(end);
+        self.counts.unknown += doubtful.len() as u64;
         let acks = doubtful.into_iter().map(|op| Entry::Ack { op, fate: Fate::Unknown, remote_id: None }).collect();
         self.log_acks(acks, out);
         if !self.stopping() {

@@ -53,7 +53,7 @@ impl Machine {
                 self.stage_rows(&flight.metas);
             }
             Ok(Delivery::Staged | Delivery::Committed) => {
-                self.all_unknown(flight.metas, out);
+                self.all_unknown(&flight.metas, out);
                 self.stop(Fault::bug("the destination answered a write as if there were a session"));
             }
             Err(fault) => self.on_fault(join(batch.rows, flight.metas), fault, sent, out),
@@ -120,7 +120,8 @@ impl Machine {
     fn settle(&mut self, works: Vec<Work>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
         let verdicts = outcomes.into_vec();
         if works.len() != verdicts.len() || works.iter().zip(&verdicts).any(|(work, (op, _))| work.meta.op != *op) {
-            self.all_unknown(works.into_iter().map(|work| work.meta).collect(), out);
+            let metas: Vec<Meta> = works.into_iter().map(|work| work.meta).collect();
+            self.all_unknown(&metas, out);
             return self.stop(Fault::bug("the destination gave verdicts on rows of another batch"));
         }
         let mut said = Said::default();
@@ -239,7 +240,7 @@ impl Machine {
         said.acks.push(Entry::Ack { op: meta.op, fate, remote_id });
     }
 
-    fn all_unknown(&mut self, metas: Vec<Meta>, out: &mut Vec<Effect>) {
+    fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
         let mut said = Said::default();
         metas.iter().for_each(|meta| self.doubt(meta, &mut said));
         self.say(said, out);
@@ -264,7 +265,7 @@ impl Machine {
     pub(super) fn on_broken(&mut self, seq: u64, out: &mut Vec<Effect>) {
         if let Some(flight) = self.flights.remove(&seq) {
             self.counts.calls += 1;
-            self.all_unknown(flight.metas, out);
+            self.all_unknown(&flight.metas, out);
         } else {
             self.abandon(seq);
         }
@@ -286,7 +287,7 @@ impl Machine {
             }
             Ok(Progress::Lost) => {
                 let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.all_unknown(metas, out);
+                self.all_unknown(&metas, out);
                 out.push(Effect::Log(vec![Entry::Closed { id }]));
             }
             Err(fault) => {

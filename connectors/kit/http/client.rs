@@ -184,10 +184,12 @@ impl Http {
     /// account's gate for as long as it says.
     ///
     /// # Errors
-    /// `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
+    /// `Throttled` when the gate stays closed for long (nothing was sent), `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
     /// answer did not come or broke off.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
-        self.limiter.acquire().await;
+        if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
+            return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
+        }
         // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
         self.authorize(&mut headers)?;
@@ -240,6 +242,9 @@ impl Http {
         Ok(())
     }
 }
+
+/// A gate that stays closed for longer is a fault, so that the wait can be called off by whoever retries.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A 429 without `Retry-After` closes the gate this long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);

@@ -255,3 +255,21 @@ fn verdicts_on_rows_of_another_batch_are_a_defect_and_prove_nothing() {
     assert!(table.done);
     assert_eq!(table.machine.take_fault().map(|fault| fault.class), Some(FaultClass::Bug));
 }
+
+#[test]
+fn rows_that_wait_to_be_sent_again_hold_back_new_ones() {
+    let mut table = Table::new(Operation::Upsert, &facts(), (0..1000).map(op));
+    let mut sent = 0;
+    while !table.sent.is_empty() {
+        let batch = table.next_sent();
+        sent += batch.rows.len();
+        let mut outcomes = Outcomes::of(&batch);
+        for row in &batch.rows {
+            let later = Verdict::Retry(Some(600 * SECOND));
+            outcomes.set(row.op, if row.op % 2 == 0 { later } else { Verdict::Unchanged }).expect("a row of it");
+        }
+        table.answer(batch, Ok(Delivery::Settled(outcomes)));
+    }
+    // Two batches may be in hand: with half of every batch waiting, four or five were sent.
+    assert!((40..=50).contains(&sent), "{sent} rows sent");
+}

@@ -1,7 +1,9 @@
 //! Tests of the machine alone, in a simulated world, and under the driver.
 
+mod bench;
 mod driver;
 mod machine;
+mod sessions;
 mod simulation;
 
 use backhaul_kit::{Address, Facts, Fault, FieldValue, KeyHash, Operation, Value, key};

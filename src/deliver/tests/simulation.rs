@@ -87,7 +87,7 @@ impl World {
             phases.iter().map(|(operation, _)| PhaseFacts { operation: *operation, facts: facts.clone() }).collect();
         let mut machine = Machine::new(machine_facts, Policy::default(), already.is_some());
         let phases = phases.into_iter().map(|(operation, ops)| phase(operation, &facts, ops)).collect();
-        let mut reader = Reader::new(phases, already.clone());
+        let mut reader = Reader::new(phases, already);
         let mut agenda: BTreeMap<(Duration, u64), (Event, usize)> = BTreeMap::new();
         let mut in_flight: HashSet<String> = HashSet::new();
         let (mut now, mut number) = (Duration::ZERO, 0);
@@ -219,12 +219,12 @@ impl World {
             let applied = self.applied.get(&op).copied().unwrap_or(0);
             match replay.standing(op) {
                 Standing::Accepted => {
-                    assert!(applied > 0, "seed {seed}: op {op} counts as accepted and was not applied")
+                    assert!(applied > 0, "seed {seed}: op {op} counts as accepted and was not applied");
                 }
                 Standing::Kept => assert_eq!(applied, 0, "seed {seed}: op {op} counts as kept and was applied"),
                 // A crash may come between a durable mark and the call.
                 Standing::InDoubt => {
-                    assert!(crashed || self.calls.contains_key(&op), "seed {seed}: op {op} was not sent")
+                    assert!(crashed || self.calls.contains_key(&op), "seed {seed}: op {op} was not sent");
                 }
             }
             if !self.resend_safe {

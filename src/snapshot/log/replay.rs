@@ -126,7 +126,7 @@ impl Replay {
     }
 
     fn read_frames(&mut self, input: &mut impl Read, seed: u64) -> Result<(), LogError> {
-        let mut bytes = Vec::new();
+        let mut bytes = vec![0; HEAD];
         loop {
             bytes.resize(HEAD, 0);
             let got = read_up_to(input, &mut bytes)?;
@@ -227,10 +227,9 @@ impl Replay {
     pub fn standing(&self, op: u64) -> Standing {
         match self.fate(op) {
             Some(Fate::Accepted) => Standing::Accepted,
-            Some(Fate::Rejected | Fate::Deferred) => Standing::Kept,
             Some(Fate::Unknown) => Standing::InDoubt,
             None if self.dispatched(op) => Standing::InDoubt,
-            None => Standing::Kept,
+            Some(Fate::Rejected | Fate::Deferred) | None => Standing::Kept,
         }
     }
 

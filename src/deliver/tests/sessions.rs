@@ -1,0 +1,115 @@
+//! Sessions and asynchronous jobs on paused time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use backhaul_kit::{Delivery, Facts, Fault, FaultClass, Operation, Session};
+
+use super::bench::{Bench, SECOND, Scripted, ticket};
+use super::{facts, op, phase};
+use crate::snapshot::log::{Fate, Standing};
+
+#[tokio::test(start_paused = true)]
+async fn an_ordered_session_goes_batch_by_batch_and_marks_the_last() {
+    for rows in [1, 10, 100, 105] {
+        let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Staged)));
+        let bench = Bench::new();
+        let facts = Facts { session: Session::Ordered, concurrency: 4, ..facts() };
+        let phases = vec![
+            phase(Operation::Upsert, &facts, (0..rows).map(op)),
+            phase(Operation::Archive, &facts, (rows..rows + 5).map(op)),
+            phase(Operation::Delete, &facts, []),
+        ];
+        let delivered = bench.deliver(&destination, phases).await.expect("a sound log");
+        assert_eq!(delivered.counts.accepted, rows + 5);
+        let calls = destination.calls();
+        let order: Vec<u64> = calls.iter().flat_map(|call| call.ops.clone()).collect();
+        assert_eq!(order, (0..rows + 5).collect::<Vec<_>>());
+        assert!(calls.windows(2).all(|pair| pair[1].at >= pair[0].at + Duration::from_millis(50)));
+        let last: Vec<bool> = calls.iter().map(|call| call.last).collect();
+        assert_eq!(last.iter().position(|last| *last), Some(calls.len() - 1), "{rows} rows: {last:?}");
+        assert_eq!((destination.begun.load(Ordering::SeqCst), destination.finished.load(Ordering::SeqCst)), (1, 1));
+        let replay = bench.replay();
+        assert!((0..rows + 5).all(|op| replay.standing(op) == Standing::Accepted));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ordered_session_sends_the_last_batch_again_as_the_last() {
+    let destination = Arc::new(Scripted::new(|number, _| match number {
+        0 | 2 => Err(Fault::transient("busy")),
+        _ => Ok(Delivery::Staged),
+    }));
+    let bench = Bench::new();
+    let facts = Facts { session: Session::Ordered, ..facts() };
+    bench.upsert(&destination, &facts, 20).await;
+    let calls: Vec<(u64, bool)> = destination.calls().iter().map(|call| (call.ops[0], call.last)).collect();
+    assert_eq!(calls, [(0, false), (0, false), (10, true), (10, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn staged_rows_of_a_session_that_was_not_committed_are_in_doubt() {
+    let mut scripted = Scripted::new(|_, _| Ok(Delivery::Staged));
+    scripted.commit = false;
+    let destination = Arc::new(scripted);
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &Facts { session: Session::AnyOrder, ..facts() }, 30).await;
+    assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (0, 30));
+    assert_eq!(delivered.stopped_by.map(|fault| fault.class), Some(FaultClass::Ambiguous));
+    let replay = bench.replay();
+    assert!((0..30).all(|op| replay.standing(op) == Standing::InDoubt));
+    assert_eq!(replay.standing(30), Standing::Kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_not_begun_for_nothing_nor_committed_when_it_was_cut_short() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Staged)));
+    let facts = Facts { session: Session::AnyOrder, ..facts() };
+    Bench::new().upsert(&destination, &facts, 0).await;
+    assert_eq!(destination.begun.load(Ordering::SeqCst), 0);
+    let refusing = Arc::new(Scripted::new(|number, _| match number {
+        0 => Ok(Delivery::Staged),
+        _ => Err(Fault::auth("revoked")),
+    }));
+    Bench::new().upsert(&refusing, &facts, 100).await;
+    assert_eq!(refusing.finished.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_polled_until_it_is_done() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("bulk")))));
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &Facts { concurrency: 1, ..facts() }, 10).await;
+    assert_eq!(delivered.counts.accepted, 10);
+    assert_eq!(destination.polls.load(Ordering::SeqCst), 4);
+    assert_eq!(bench.replay().open_tickets().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_job_leaves_its_rows_in_doubt() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("lost")))));
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &facts(), 10).await;
+    assert_eq!(delivered.counts.unknown, 10);
+    assert_eq!(bench.replay().open_tickets().count(), 0);
+    assert_eq!(bench.replay().fate(0), Some(Fate::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_still_running_at_the_end_keeps_its_ticket_in_the_log() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("endless")))));
+    let bench = Bench::new();
+    let cancel = bench.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(90 * SECOND).await;
+        cancel.send_replace(true);
+    });
+    let delivered = bench.upsert(&destination, &Facts { concurrency: 1, ..facts() }, 30).await;
+    assert!(delivered.interrupted);
+    assert_eq!(delivered.counts.unknown, 10);
+    let replay = bench.replay();
+    assert_eq!(replay.open_tickets().map(|ticket| ticket.ops.len()).collect::<Vec<_>>(), [10]);
+    assert!((0..10).all(|op| replay.standing(op) == Standing::InDoubt));
+    assert!((10..30).all(|op| replay.standing(op) == Standing::Kept));
+}
