@@ -1,8 +1,8 @@
 //! What the JSON Schemas of the warehouses' configuration share.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
-use schemars::{Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// A secret by reference; the same four forms as [`backhaul_kit::config::ConfigTable::secret`] reads.
 pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
@@ -18,9 +18,18 @@ pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// A duration as [`backhaul_kit::config::ConfigTable::duration`] reads it.
-pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": "^\\s*[0-9]+(ms|s|m|h|d)(\\s+[0-9]+(ms|s|m|h|d))*\\s*$" })
-}
+pub(super) struct DurationText;
 
-/// How long to wait for a connection where the operator says nothing.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+impl JsonSchema for DurationText {
+    fn schema_name() -> Cow<'static, str> {
+        "DurationText".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^\\s*[0-9]+(ms|s|m|h|d)(\\s+[0-9]+(ms|s|m|h|d))*\\s*$" })
+    }
+}

@@ -65,6 +65,11 @@ impl Wrapped {
         format!("SELECT * FROM {}", self.from())
     }
 
+    /// All columns of the model, whatever the filter.
+    pub(super) fn select_unfiltered(&self) -> String {
+        format!("SELECT * FROM (\n{}\n) AS m", self.query)
+    }
+
     /// Some columns of the filtered model.
     pub(super) fn select(&self, columns: &[String]) -> String {
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();

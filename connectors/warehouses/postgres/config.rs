@@ -15,6 +15,9 @@ use sqlx::postgres::PgConnectOptions;
 use super::super::keys;
 use super::source::PgSource;
 
+/// How long to wait for a connection where the operator says nothing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The kind `postgres`.
 #[derive(Clone, Copy, Debug)]
 pub struct PostgresKind;
@@ -31,7 +34,7 @@ struct PgConfig {
     /// How this program calls itself in `pg_stat_activity`. Default `backhaul`.
     application_name: Option<String>,
     /// How long to wait for a connection. Default `10s`.
-    #[schemars(schema_with = "keys::duration")]
+    #[schemars(with = "Option<keys::DurationText>")]
     connect_timeout: Option<Duration>,
 }
 
@@ -41,7 +44,7 @@ impl SourceKind for PostgresKind {
     }
 
     fn about(&self) -> &'static str {
-        "PostgreSQL 12 and later: binary COPY in one read-only snapshot"
+        "PostgreSQL, by binary COPY in one read-only snapshot"
     }
 
     fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
@@ -66,8 +69,8 @@ impl WarehouseConfig for PgConfig {
         let address = Address {
             url: kit.secret(&self.url),
             sslrootcert: self.sslrootcert.as_ref().map(|path| kit.project_path(path)),
-            application_name: self.application_name.clone().unwrap_or_else(|| String::from("backhaul")),
-            connect_timeout: self.connect_timeout.unwrap_or(keys::CONNECT_TIMEOUT),
+            application_name: self.application_name.clone(),
+            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         };
         address.options()?;
         Ok(Arc::new(PgSource::new(address)))
@@ -79,7 +82,7 @@ impl WarehouseConfig for PgConfig {
 pub(super) struct Address {
     url: Secret,
     sslrootcert: Option<PathBuf>,
-    application_name: String,
+    application_name: Option<String>,
     /// How long to wait for a connection.
     pub(super) connect_timeout: Duration,
 }
@@ -100,8 +103,13 @@ impl Address {
             return Err(malformed());
         }
         // The driver's text of the error may quote parts of the URL.
-        let options = PgConnectOptions::from_str(url).map_err(|_| malformed())?;
-        let mut options = options.application_name(&self.application_name).disable_statement_logging();
+        let options = PgConnectOptions::from_str(&known_parameters(url)).map_err(|_| malformed())?;
+        let mut options = options.disable_statement_logging();
+        if let Some(name) = &self.application_name {
+            options = options.application_name(name);
+        } else if options.get_application_name().is_none() {
+            options = options.application_name("backhaul");
+        }
         if let Some(path) = &self.sslrootcert {
             if let Err(e) = std::fs::metadata(path) {
                 return Err(Fault::config(format!("cannot read `sslrootcert` {}: {e}", path.display())));
@@ -110,6 +118,43 @@ impl Address {
         }
         Ok(options)
     }
+}
+
+/// Parameters of a URL that the driver knows, beside `options[…]`.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// The URL without the parameters that the driver does not know: it would log them with their values.
+fn known_parameters(url: &str) -> String {
+    let Some((address, query)) = url.split_once('?') else { return url.to_owned() };
+    let known = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        let known = PARAMETERS.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B");
+        if !known && !name.is_empty() {
+            tracing::warn!(parameter = name, "a parameter of the warehouse's URL is not known and has no effect");
+        }
+        known
+    };
+    let pairs: Vec<&str> = query.split('&').filter(known).collect();
+    format!("{address}?{}", pairs.join("&"))
 }
 
 /// Host and port, or the socket, for messages.
@@ -139,6 +184,25 @@ mod tests {
         assert_eq!(codes(""), ["missing-key"]);
         assert_eq!(codes("url = \"postgres://u:canary@h/d\""), ["inline-secret"]);
         assert_eq!(codes("url = { env = \"X\" }\nsslrotcert = \"ca.pem\""), ["unknown-key"]);
+    }
+
+    #[test]
+    fn unknown_parameters_never_reach_the_driver() {
+        assert_eq!(
+            known_parameters("postgres://h/d?sslmode=require&pasword=canary&options[search_path]=marts"),
+            "postgres://h/d?sslmode=require&options[search_path]=marts"
+        );
+        assert_eq!(known_parameters("postgres://h/d"), "postgres://h/d");
+    }
+
+    #[test]
+    fn optional_keys_are_optional_in_the_schema() {
+        let schema = PostgresKind.json_schema();
+        assert_eq!(schema["required"], serde_json::json!(["url"]));
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        assert!(validator.is_valid(&serde_json::json!({ "url": { "env": "X" }, "connect_timeout": "5s" })));
+        assert!(!validator.is_valid(&serde_json::json!({ "url": "postgres://u:p@h/d" })));
+        assert!(!validator.is_valid(&serde_json::json!({ "url": { "env": "X" }, "connect_timeout": "soon" })));
     }
 
     #[test]

@@ -68,17 +68,14 @@ fn class(code: &str) -> FaultClass {
     match code {
         // Invalid password, invalid authorization, insufficient privilege.
         "28P01" | "28000" | "42501" => FaultClass::Auth,
-        // Read-only transaction; undefined database.
-        "25006" | "3D000" => FaultClass::Config,
-        // Cancelled or timed out; a session setting ended the transaction; lock not available; duplicate settings.
-        "57014" | "25P03" | "25P04" | "55P03" => FaultClass::Transient,
+        // A write in a read-only transaction.
+        "25006" => FaultClass::Config,
         _ => match code.get(..2) {
-            // Data exceptions, cardinality, undefined or wrong objects, limits, raised exceptions, what a model cannot do.
-            Some("0A" | "21" | "22" | "23" | "26" | "2F" | "34" | "38" | "39" | "3F" | "42" | "44" | "54" | "P0") => {
-                FaultClass::Config
-            }
-            // Connection, transaction, resources, operator intervention, system, internal errors.
-            _ => FaultClass::Transient,
+            // Connection, state of the transaction, its rollback, resources, state of an object, the operator's
+            // intervention, the system, internal errors.
+            Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX") | None => FaultClass::Transient,
+            // Data, syntax, names, limits, and whatever a function of the model raises.
+            Some(_) => FaultClass::Config,
         },
     }
 }
@@ -95,11 +92,10 @@ fn remedy(code: &str) -> Option<&'static str> {
     }
 }
 
-/// Errors in data quote the value: it is a row's, and stays out of messages.
+/// Errors in data quote the value: it is a row's, and stays out of messages, as do texts that functions raise.
 fn without_values(code: &str, message: &str) -> String {
     match code.get(..2) {
-        Some("P0") => String::from("the query raised an exception of its own"),
-        Some("21" | "22" | "23" | "38" | "39" | "44") => {
+        Some("21" | "22" | "23" | "44") => {
             let mut parts = message.split('"');
             let mut out = parts.next().unwrap_or_default().to_owned();
             for (i, part) in parts.enumerate() {
@@ -111,7 +107,10 @@ fn without_values(code: &str, message: &str) -> String {
             }
             out
         }
-        _ => message.to_owned(),
+        Some("08" | "0A" | "25" | "28" | "3D" | "3F" | "40" | "42" | "53" | "54" | "55" | "57" | "58" | "XX") => {
+            message.to_owned()
+        }
+        _ => String::from("the query raised an exception of its own"),
     }
 }
 

@@ -2,30 +2,41 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Fault, KeyHash, RowDigest, RowPage, Value, key};
+use backhaul_kit::{Fault, KeyHash, RowDigest, RowPage, TypeClass, Value, key};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::copy::Tuples;
 use super::decode::{NoKey, decode, put_key, put_without_oids};
 use super::types::Wire;
 
-/// What the fields of a tuple are.
+/// A projected column.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    /// The column's name.
+    pub(super) name: String,
+    /// The server's name of its type.
+    pub(super) native: String,
+    /// How its values travel.
+    pub(super) wire: Wire,
+}
+
+/// What the fields of a tuple are, and how it is hashed.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    columns: Vec<(String, Wire)>,
+    fields: Vec<Field>,
     key: Vec<usize>,
     seed: u64,
     has_oids: bool,
 }
 
 impl Layout {
-    /// The layout of tuples with these columns; `key` are places among them.
+    /// The layout of tuples with these fields; `key` are places among them.
     ///
     /// # Errors
     /// `Config` where a column cannot be decoded, or cannot be a key.
-    pub(super) fn new(columns: Vec<(String, Wire, String)>, key: Vec<usize>, seed: u64) -> Result<Self, Fault> {
-        for (i, (name, wire, native)) in columns.iter().enumerate() {
-            if wire.class() == backhaul_kit::TypeClass::Unsupported {
+    pub(super) fn new(fields: Vec<Field>, key: Vec<usize>, seed: u64) -> Result<Self, Fault> {
+        for (i, Field { name, native, wire }) in fields.iter().enumerate() {
+            if wire.class() == TypeClass::Unsupported {
                 return Err(Fault::config(format!("column `{name}` has type {native}, which cannot be read"))
                     .remedy("cast it in the model, to text or jsonb for example, or leave it out"));
             }
@@ -34,9 +45,8 @@ impl Layout {
                     .remedy("use an integer, decimal, text, uuid, date, timestamp, boolean or bytes column"));
             }
         }
-        let has_oids = columns.iter().any(|(_, wire, _)| matches!(wire, Wire::Array(_)));
-        let columns = columns.into_iter().map(|(name, wire, _)| (name, wire)).collect();
-        Ok(Self { columns, key, seed, has_oids })
+        let has_oids = fields.iter().any(|field| matches!(field.wire, Wire::Array(_)));
+        Ok(Self { fields, key, seed, has_oids })
     }
 }
 
@@ -79,7 +89,7 @@ impl TuplePage {
 
     fn put_key_part(&self, tuple: &[u8], place: usize, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let field = Fields::of(tuple).nth(place).ok_or_else(|| no_row(place))?;
-        let (name, wire) = &self.layout.columns[place];
+        let Field { name, wire, .. } = &self.layout.fields[place];
         let Some(bytes) = field else { return Ok(false) };
         put_key(wire, bytes, out).map(|()| true).map_err(|e| match e {
             NoKey::Malformed => malformed(name, wire),
@@ -97,7 +107,7 @@ impl RowPage for TuplePage {
     }
 
     fn digest(&self, out: &mut Vec<RowDigest>) -> Result<(), Fault> {
-        let Layout { seed, has_oids, columns, .. } = &*self.layout;
+        let Layout { seed, has_oids, fields, .. } = &*self.layout;
         let (mut key, mut part, mut plain) = (Vec::with_capacity(64), Vec::new(), Vec::new());
         out.reserve(self.tuples.ends.len());
         let mut start = 0;
@@ -108,7 +118,7 @@ impl RowPage for TuplePage {
             let key = if self.put_key(tuple, &mut key, &mut part)? { KeyHash::of(&key, *seed) } else { KeyHash::NULL };
             let bytes = if *has_oids {
                 plain.clear();
-                for (field, (name, wire)) in Fields::of(tuple).zip(columns) {
+                for (field, Field { name, wire, .. }) in Fields::of(tuple).zip(fields) {
                     plain.push(u8::from(field.is_some()));
                     if let Some(bytes) = field {
                         plain.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
@@ -133,9 +143,9 @@ impl RowPage for TuplePage {
     }
 
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
-        let mut values = Vec::with_capacity(self.layout.columns.len());
+        let mut values = Vec::with_capacity(self.layout.fields.len());
         let mut fields = Fields::of(self.tuple(row)?);
-        for (name, wire) in &self.layout.columns {
+        for Field { name, wire, .. } in &self.layout.fields {
             let field = fields.next().ok_or_else(|| malformed(name, wire))?;
             values.push(match field {
                 None => Value::Null,
@@ -200,14 +210,18 @@ mod tests {
         out
     }
 
+    fn field(name: &str, native: &str, wire: Wire) -> Field {
+        Field { name: name.to_owned(), native: native.to_owned(), wire }
+    }
+
     fn page(columns: &[(&str, Wire)], key: &[usize], tuples: &[Vec<u8>]) -> TuplePage {
-        let columns = columns.iter().map(|(name, wire)| ((*name).to_owned(), wire.clone(), "x".to_owned())).collect();
+        let fields = columns.iter().map(|(name, wire)| field(name, "x", wire.clone())).collect();
         let mut all = Tuples::default();
         for tuple in tuples {
             all.data.extend_from_slice(tuple);
             all.ends.push(all.data.len());
         }
-        TuplePage::new(all, Arc::new(Layout::new(columns, key.to_vec(), 7).expect("a layout")))
+        TuplePage::new(all, Arc::new(Layout::new(fields, key.to_vec(), 7).expect("a layout")))
     }
 
     fn digests(page: &TuplePage) -> Vec<RowDigest> {
@@ -250,7 +264,7 @@ mod tests {
 
     #[test]
     fn columns_that_cannot_be_read_or_be_a_key_are_named() {
-        let column = |wire: Wire| vec![("shape".to_owned(), wire, "polygon".to_owned())];
+        let column = |wire: Wire| vec![field("shape", "polygon", wire)];
         let fault = Layout::new(column(Wire::Unsupported), vec![], 0).expect_err("refused");
         assert!(fault.to_string().contains("`shape` has type polygon"));
         assert!(Layout::new(column(Wire::Array(Box::new(Wire::Unsupported))), vec![], 0).is_err());

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
-use backhaul_kit::{Column, Fault, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema};
+use backhaul_kit::{
+    Column, Fault, FaultClass, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema,
+};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use super::super::wrap::Wrapped;
 use super::copy::{CopyReader, Tuples};
 use super::fault::{of_call, of_statement};
-use super::page::{Layout, TuplePage};
+use super::page::{Field, Layout, TuplePage};
 use super::session::{Server, begin, goodbye};
 use super::types::{PgType, resolve};
 use super::watch::Watch;
@@ -48,16 +50,26 @@ impl PgScan {
     /// must be one that only reads.
     async fn prepare_model(&mut self) -> Result<(), Fault> {
         self.prepare(self.model.query().to_owned()).await?;
-        if let Some(bare) = self.model.select_bare_filter() {
-            self.prepare_filter(bare).await?;
-            self.prepare_filter(self.model.select_all()).await?;
-        }
-        let (columns, types) = self.prepare(self.model.select_all()).await?;
+        let (columns, types) = self.prepare(self.model.select_unfiltered()).await?;
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         self.model.unique_columns(&names, |a, b| a == b)?;
         self.schema = Schema { columns };
         self.types = types;
+        if let Some(bare) = self.model.select_bare_filter() {
+            self.prepare_filter(bare).await?;
+            self.prepare_filter(self.model.select_all()).await?;
+        }
         self.plan().await
+    }
+
+    /// The filter must be one expression with brackets of ours and without.
+    async fn prepare_filter(&mut self, statement: String) -> Result<(), Fault> {
+        self.prepare(statement).await.map(|_| ()).map_err(|mut fault| {
+            if fault.class == FaultClass::Config {
+                fault.message = format!("{} in `where`: {}", fault.message, self.model.filter().unwrap_or_default());
+            }
+            fault
+        })
     }
 
     /// Has the model planned: only then the server looks for the rights on its tables.
@@ -68,13 +80,6 @@ impl PgScan {
         planned.map_err(|e| of_statement(e, self.watch.place(), &self.model, &statement))?;
         self.conn = Some(conn);
         Ok(())
-    }
-
-    async fn prepare_filter(&mut self, statement: String) -> Result<(), Fault> {
-        self.prepare(statement).await.map(|_| ()).map_err(|mut fault| {
-            fault.message = format!("{} in `where`: {}", fault.message, self.model.filter().unwrap_or_default());
-            fault
-        })
     }
 
     /// Prepares one statement by the extended protocol, which refuses a second; gives its columns.
@@ -102,8 +107,8 @@ impl PgScan {
     /// The answer to a question, by the same way as the rows.
     async fn answer(&mut self, statement: String) -> Result<Rows, Fault> {
         let (columns, types) = self.prepare(statement.clone()).await?;
-        let layout = columns.iter().zip(types).map(|(c, t)| (c.name.clone(), t.wire, c.native.clone())).collect();
-        let layout = Arc::new(Layout::new(layout, Vec::new(), 0)?);
+        let fields = columns.iter().zip(types).map(|(column, of)| field(column, &of)).collect();
+        let layout = Arc::new(Layout::new(fields, Vec::new(), 0)?);
         let mut conn = self.conn.take().ok_or_else(broken)?;
         let mut rows = Vec::new();
         let mut copy = CopyOut::start(&mut conn, &self.watch, &self.model, &statement, columns.len()).await?;
@@ -122,16 +127,16 @@ impl PgScan {
     /// The layout and the statement of the projected rows, prepared.
     async fn project(&mut self, projection: Projection) -> Result<(Layout, String), Fault> {
         let places = self.model.places(&self.schema, &projection)?;
-        let column = |at: usize| {
-            let column = &self.schema.columns[at];
-            (column.name.clone(), self.types[at].wire.clone(), column.native.clone())
-        };
-        let columns = places.into_iter().map(column).collect();
-        let layout = Layout::new(columns, projection.key, projection.seed)?;
+        let fields = places.into_iter().map(|at| field(&self.schema.columns[at], &self.types[at])).collect();
+        let layout = Layout::new(fields, projection.key, projection.seed)?;
         let statement = self.model.select(&projection.columns);
         self.prepare(statement.clone()).await?;
         Ok((layout, statement))
     }
+}
+
+fn field(column: &Column, of: &PgType) -> Field {
+    Field { name: column.name.clone(), native: column.native.clone(), wire: of.wire.clone() }
 }
 
 fn broken() -> Fault {
@@ -193,13 +198,20 @@ impl<'c> CopyOut<'c> {
 
     /// The next rows; `None` when the stream has ended.
     async fn next(&mut self) -> Result<Option<Tuples>, Fault> {
+        // A row is a message: clocks are set only for the first of a page and where there is something to wait for.
+        let mut ready = None;
         while let Some(stream) = &mut self.stream {
-            match self.watch.over(stream.next()).await? {
+            let item = match ready.take() {
+                Some(item) => item,
+                None => self.watch.over(stream.next()).await?,
+            };
+            match item {
                 Some(Ok(bytes)) => {
                     self.reader.push(&bytes)?;
                     if self.reader.is_full() {
                         return Ok(self.reader.take());
                     }
+                    ready = stream.next().now_or_never();
                 }
                 Some(Err(error)) => return Err(of_statement(error, self.watch.place(), self.model, "")),
                 None => self.stream = None,

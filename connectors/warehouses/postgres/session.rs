@@ -15,7 +15,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const IDLE_IN_TRANSACTION: &str = "30min";
 
 /// An address that was read: where the server is at this moment.
-#[derive(Clone, Debug)]
+///
+/// Without `Debug`: the driver's options show the password.
+#[derive(Clone)]
 pub(super) struct Server {
     options: PgConnectOptions,
     /// `host:port`, for messages.

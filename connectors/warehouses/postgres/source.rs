@@ -1,5 +1,7 @@
 //! The source: what it reports of itself, and how a scan begins.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use backhaul_kit::{Fault, Model, Scan, Source, SourceReport};
 use sqlx::{PgConnection, Row as _};
@@ -8,6 +10,9 @@ use super::config::Address;
 use super::fault::of_call;
 use super::scan::PgScan;
 use super::session::{Server, goodbye};
+
+/// How long the questions of a check may take.
+const CHECK: Duration = Duration::from_secs(30);
 
 /// A PostgreSQL server.
 pub(super) struct PgSource {
@@ -51,7 +56,11 @@ impl Source for PgSource {
     async fn check(&self) -> Result<SourceReport, Fault> {
         let server = Server::at(&self.address)?;
         let mut conn = server.connect().await?;
-        let report = report(&mut conn).await.map_err(|e| of_call(e, &server.place))?;
+        let Ok(report) = tokio::time::timeout(CHECK, report(&mut conn)).await else {
+            let place = &server.place;
+            return Err(Fault::transient(format!("PostgreSQL at {place} did not answer within {} s", CHECK.as_secs())));
+        };
+        let report = report.map_err(|e| of_call(e, &server.place))?;
         goodbye(conn).await;
         Ok(report)
     }

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Watches one scan.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Watch {
     server: Server,
     model: String,
@@ -58,8 +58,8 @@ impl Watch {
     /// Waits for `work`, and looks after its backend meanwhile.
     ///
     /// # Errors
-    /// `Transient` when the wall clock ran out (the query is then cancelled) or the backend does not work any more.
-    /// The connection must not be used again then.
+    /// `Transient` when the wall clock ran out or the backend does not work any more; the backend is then ended, and
+    /// the connection must not be used again.
     pub(super) async fn over<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         let mut work = pin!(work);
         loop {

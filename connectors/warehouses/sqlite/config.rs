@@ -24,7 +24,7 @@ struct SqliteConfig {
     /// The database file, relative to the project.
     path: PathBuf,
     /// How long to wait while another process writes the file. Default `10s`.
-    #[schemars(schema_with = "keys::duration")]
+    #[schemars(with = "Option<keys::DurationText>")]
     busy_timeout: Option<Duration>,
 }
 
@@ -67,6 +67,11 @@ mod tests {
     #[test]
     fn the_reader_and_the_schema_have_the_same_keys() {
         testing::assert_keys_match_schema(&SqliteKind);
+    }
+
+    #[test]
+    fn optional_keys_are_optional_in_the_schema() {
+        assert_eq!(SqliteKind.json_schema()["required"], serde_json::json!(["path"]));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl SqliteScan {
     async fn prepare_model(&mut self) -> Result<(), Fault> {
         let wrapped = self.prepare(self.model.select_all()).await?;
         let alone = self.prepare(self.model.query().to_owned()).await?;
-        let names: Vec<&str> = alone.columns().iter().map(|c| c.name()).collect();
+        let names: Vec<&str> = alone.columns().iter().map(sqlx::Column::name).collect();
         self.model.unique_columns(&names, str::eq_ignore_ascii_case)?;
         self.schema = Schema { columns: columns(&wrapped) };
         Ok(())

@@ -195,3 +195,41 @@ async fn questions_are_asked_of_the_model() {
     assert!(matches!(after.next().await, Some(Err(_))), "a scan after a failed question has no rows");
     database.drop().await;
 }
+
+#[tokio::test]
+async fn the_session_is_the_same_whatever_the_database_sets() {
+    let Some(mut database) = Database::of(PEOPLE).await else { return };
+    for setting in [
+        "timezone = 'Asia/Tokyo'",
+        "datestyle = 'German'",
+        "intervalstyle = 'iso_8601'",
+        "synchronize_seqscans = on",
+        "max_parallel_workers_per_gather = 7",
+        "bytea_output = 'escape'",
+    ] {
+        let sql = format!("ALTER DATABASE {} SET {setting}", database.name);
+        database.admin.execute(sqlx::AssertSqlSafe(sql)).await.expect("set");
+    }
+    let names = [
+        "transaction_read_only",
+        "transaction_isolation",
+        "TimeZone",
+        "DateStyle",
+        "IntervalStyle",
+        "bytea_output",
+        "synchronize_seqscans",
+        "max_parallel_workers_per_gather",
+        "application_name",
+    ];
+    let list: Vec<String> = names.iter().map(|n| format!("('{n}')")).collect();
+    let model = sql(&format!("select n, current_setting(n) as v from (values {}) as s(n)", list.join(", ")));
+    let settings = async |model: &Model| {
+        let whole = scan(&*database.source, model, &["n", "v"], 1).await.expect("a scan");
+        whole.records.iter().map(|r| r[1].to_text()).collect::<Vec<_>>()
+    };
+    let found = settings(&model).await;
+    let pinned = ["on", "repeatable read", "UTC", "ISO, MDY", "postgres", "hex", "off", "0", &database.name];
+    assert_eq!(found, pinned);
+    assert_eq!(settings(&Model { parallel: true, ..model }).await[7], "7");
+    database.drop().await;
+}
