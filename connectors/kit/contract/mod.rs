@@ -28,17 +28,17 @@ macro_rules! contract_tests {
     ($subject:expr) => {
         #[test]
         fn facts_are_sane() {
-            $crate::contract::facts_are_sane($subject);
+            $crate::contract::facts_are_sane(&$subject);
         }
 
         #[test]
         fn a_preview_shows_no_secret() {
-            $crate::contract::a_preview_shows_no_secret($subject);
+            $crate::contract::a_preview_shows_no_secret(&$subject);
         }
 
         #[test]
         fn a_preview_is_the_same_twice() {
-            $crate::contract::a_preview_is_the_same_twice($subject);
+            $crate::contract::a_preview_is_the_same_twice(&$subject);
         }
 
         #[tokio::test]

@@ -80,7 +80,7 @@ pub(super) fn verdicts(batch: &Batch, delivery: Delivery) -> Vec<Verdict> {
 }
 
 /// Caps and concurrency are at least one, and the answer is the same each time.
-pub fn facts_are_sane(subject: impl Subject) {
+pub fn facts_are_sane(subject: &impl Subject) {
     let prepared = subject.prepare(NOWHERE);
     assert!(!subject.operations().is_empty(), "a destination has operations");
     assert!(!prepared.object().is_empty(), "the object has a name");
@@ -111,22 +111,22 @@ pub async fn an_empty_batch_changes_nothing(subject: impl Subject) {
 }
 
 /// No secret stands in a preview, nor in what the destination says of itself.
-pub fn a_preview_shows_no_secret(subject: impl Subject) {
+pub fn a_preview_shows_no_secret(subject: &impl Subject) {
     let prepared = subject.prepare(NOWHERE);
-    let destination = open(&subject, &*prepared);
+    let destination = open(subject, &*prepared);
     for operation in subject.operations() {
-        let batch = batch(&subject, &*prepared, operation, 2);
+        let batch = batch(subject, &*prepared, operation, 2);
         let preview = destination.preview(&run(), &batch).expect("the batch can be rendered");
         assert!(!format!("{preview:?}").contains(CANARY), "{operation:?}: a secret in {preview:?}");
     }
 }
 
 /// Rendering is pure.
-pub fn a_preview_is_the_same_twice(subject: impl Subject) {
+pub fn a_preview_is_the_same_twice(subject: &impl Subject) {
     let prepared = subject.prepare(NOWHERE);
-    let (one, other) = (open(&subject, &*prepared), open(&subject, &*prepared));
+    let (one, other) = (open(subject, &*prepared), open(subject, &*prepared));
     for operation in subject.operations() {
-        let batch = batch(&subject, &*prepared, operation, 2);
+        let batch = batch(subject, &*prepared, operation, 2);
         let first = one.preview(&run(), &batch).expect("the batch can be rendered");
         let second = other.preview(&run(), &batch).expect("the batch can be rendered");
         assert_eq!(first, second, "{operation:?}");
