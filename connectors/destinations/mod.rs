@@ -1,5 +1,7 @@
 //! The destinations, one module a vendor.
 
 pub mod file;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod hubspot;

@@ -299,7 +299,7 @@ async fn read_manifest(path: &Path) -> Result<Option<Manifest>, Fault> {
     }
 }
 
-async fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+pub(super) async fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let write = async {
         let mut file = File::create(path).await?;
         file.write_all(bytes).await?;

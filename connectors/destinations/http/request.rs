@@ -2,12 +2,13 @@
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span};
 use backhaul_kit::{AddressKind, Facts, Mode, SyncShape};
+use minijinja::value::Value;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::account::{HttpAccount, check_path, header_name, read_headers, read_size};
 use super::success::Success;
-use super::template::{BATCH_VARIABLES, Escape, ROW_VARIABLES, Template};
+use super::template::{BATCH_VARIABLES, Escape, Names, ROW_VARIABLES, Template};
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +90,17 @@ impl Call {
         account: &HttpAccount,
         mut table: ConfigTable,
         shape: &SyncShape,
+        names: &Names,
         purpose: Purpose,
     ) -> Option<Self> {
         let problems = table.problems().clone();
         let before = problems.errors();
         let method = read_method(&mut table, purpose);
         let batch_size = read_size(&mut table, "batch_size").unwrap_or(1);
-        let url = read_url(&mut table, batch_size);
+        let sample = names.sample(batch_size);
+        let url = read_url(&mut table, batch_size, &sample);
         let mut headers = read_headers(&mut table, "headers");
-        let body = read_body(&mut table, purpose, &method, batch_size, &mut headers);
+        let body = read_body(&mut table, purpose, &method, batch_size, &mut headers, &sample);
         let max_bytes = read_size(&mut table, "max_bytes");
         let concurrency = read_size(&mut table, "concurrency").unwrap_or(account.concurrency);
         let success = Success::read(&mut table, batch_size);
@@ -188,14 +191,18 @@ fn read_method(table: &mut ConfigTable, purpose: Purpose) -> Method {
     table.choice("method", &places).map_or(default, |at| choices[at].1.clone())
 }
 
-fn read_url(table: &mut ConfigTable, batch_size: usize) -> Option<Template> {
+fn read_url(table: &mut ConfigTable, batch_size: usize, sample: &Value) -> Option<Template> {
     let (text, span) = table.required_text_at("url")?;
     if !check_path(table, "url", &text, &span) {
         return None;
     }
     let template = compile(table, "url", &text, Escape::Url, &span)?;
     let known = if batch_size == 1 { ROW_VARIABLES } else { &BATCH_VARIABLES[1..] };
-    check_variables(table, "url", &template, known, batch_size, &span).then_some(template)
+    if !check_variables(table, "url", &template, known, batch_size, &span) {
+        return None;
+    }
+    try_out(table, "url", &template, sample, &span)?;
+    Some(template)
 }
 
 fn read_body(
@@ -204,6 +211,7 @@ fn read_body(
     method: &Method,
     batch_size: usize,
     headers: &mut HeaderMap,
+    sample: &Value,
 ) -> Option<Body> {
     let key_field = table.text("key_field");
     let rows_field = table.text_at("rows_field");
@@ -247,8 +255,32 @@ fn read_body(
     }
     let template = compile(table, "body", &text, escape, &span)?;
     let known = if batch_size == 1 { ROW_VARIABLES } else { BATCH_VARIABLES };
-    let fits = check_variables(table, "body", &template, known, batch_size, &span);
-    fits.then_some(Body::Template { template, json: escape == Escape::Json })
+    if !check_variables(table, "body", &template, known, batch_size, &span) {
+        return None;
+    }
+    let tried = try_out(table, "body", &template, sample, &span)?;
+    let json = escape == Escape::Json;
+    if json && tried.is_some_and(|body| serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err()) {
+        let message = format!("`{}` does not make JSON with a sample row", table.path_of("body"));
+        table.problems().push(
+            Problem::warning("body-not-json", message)
+                .at(&span)
+                .remedy("values bring their own quotes: write {\"id\": {{ key }}}, without quotes around {{ }}"),
+        );
+    }
+    Some(Body::Template { template, json })
+}
+
+/// Renders a template with a made-up row; reports what can never work. The outer `None` is a problem.
+fn try_out(table: &ConfigTable, key: &str, template: &Template, sample: &Value, span: &Span) -> Option<Option<String>> {
+    match template.try_out(sample) {
+        Ok(rendered) => Some(rendered),
+        Err(what) => {
+            let message = format!("`{}` cannot be rendered: {what}", table.path_of(key));
+            table.problems().push(Problem::error("bad-template", message).at(span));
+            None
+        }
+    }
 }
 
 fn compile(table: &ConfigTable, key: &str, text: &str, escape: Escape, span: &Span) -> Option<Template> {

@@ -27,13 +27,14 @@ impl HttpSync {
     /// Reads what is left of `[into]`; problems go to it.
     pub(super) fn read(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let before = into.problems().errors();
+        let names =
+            Names { fields: shape.fields.iter().map(|field| field.target.clone()).collect(), key: shape.key.clone() };
         if !into.has("request") {
             into.missing("request");
         }
-        let write = into.table("request").and_then(|table| Call::read(account, table, shape, Purpose::Write));
-        let remove = read_remove(account, into, shape);
-        let targets: Vec<&str> = shape.fields.iter().map(|field| field.target.as_str()).collect();
-        let nest = match Nest::compile(&targets) {
+        let write = into.table("request").and_then(|table| Call::read(account, table, shape, &names, Purpose::Write));
+        let remove = read_remove(account, into, shape, &names);
+        let nest = match Nest::compile(&names.fields) {
             Ok(nest) => Some(nest),
             Err(errors) => {
                 for error in errors {
@@ -50,7 +51,6 @@ impl HttpSync {
             return None;
         }
         let object = shape.object.as_ref().map_or_else(|| shape.name.clone(), |(object, _)| object.clone());
-        let names = Names { fields: targets.into_iter().map(str::to_owned).collect(), key: shape.key.clone() };
         Some(Self { account: account.clone(), object, write: Arc::new(write?), remove, nest: nest?, names })
     }
 
@@ -60,7 +60,7 @@ impl HttpSync {
     }
 }
 
-fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<Call>> {
+fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape, names: &Names) -> Option<Arc<Call>> {
     let (removed, span) = &shape.removed;
     if *removed == Removed::Clear {
         into.problems().push(
@@ -71,7 +71,7 @@ fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape)
     }
     let needed = shape.mode.0 == Mode::Audience || *removed != Removed::Ignore;
     match (into.table("remove"), needed) {
-        (Some(table), true) => Call::read(account, table, shape, Purpose::Remove).map(Arc::new),
+        (Some(table), true) => Call::read(account, table, shape, names, Purpose::Remove).map(Arc::new),
         (Some(table), false) => {
             into.problems().push(
                 Problem::error("remove-unused", "`[into.remove]` is never called: removed rows are ignored")

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use backhaul_kit::{Batch, FieldValue, Reason, Row, Run, key};
+use backhaul_kit::{Address, Batch, ChangeKind, FieldValue, Operation, Reason, Row, Run, key};
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, context, escape_formatter};
 
@@ -87,6 +87,22 @@ impl Template {
             self.variables.iter().map(String::as_str).filter(|v| !known.contains(v) && !globals.contains(v)).collect();
         foreign.sort_unstable();
         foreign
+    }
+
+    /// Renders it with a made-up row, to find what compiling does not.
+    ///
+    /// # Errors
+    /// A sentence, where it uses a filter, test, function or method that does not exist. What fails for
+    /// another reason may do well with real values: that is `None`.
+    pub(super) fn try_out(&self, sample: &Value) -> Result<Option<String>, String> {
+        let rendered = self.environment.get_template(NAME).and_then(|template| template.render(sample));
+        rendered.map(Some).or_else(|error| match error.kind() {
+            ErrorKind::UnknownFilter
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownMethod => Err(sentence(&error)),
+            _ => Ok(None),
+        })
     }
 
     /// Renders it.
@@ -190,5 +206,22 @@ impl Names {
     pub(super) fn of_batch(&self, run: &Run, batch: &Batch) -> Value {
         let rows: Vec<Value> = batch.rows.iter().map(|row| Value::from_pairs(self.row(row))).collect();
         context! { rows => rows, operation => batch.operation.as_str(), run => run.id.as_str(), sync => run.sync.as_str() }
+    }
+
+    /// A context of made-up rows, in which every variable is there.
+    pub(super) fn sample(&self, batch_size: usize) -> Value {
+        let text = || backhaul_kit::Value::Text("sample".into());
+        let parts: Vec<backhaul_kit::Value> = self.key.iter().map(|_| text()).collect();
+        let row = |op| Row {
+            op,
+            change: ChangeKind::Add,
+            key: key::encode(&parts.iter().collect::<Vec<_>>()).unwrap_or_default(),
+            fingerprint: 0,
+            address: Address { remote_id: Some("sample".into()), match_value: Some("sample".into()) },
+            fields: self.fields.iter().map(|_| FieldValue::Set(text())).collect(),
+        };
+        let run = Run { id: "sample".into(), sync: "sample".into(), rows: 2, started: jiff::Timestamp::UNIX_EPOCH };
+        let batch = Batch { operation: Operation::Upsert, seq: 0, last: true, rows: vec![row(0), row(1)] };
+        if batch_size == 1 { self.of_row(&run, &batch, &batch.rows[0]) } else { self.of_batch(&run, &batch) }
     }
 }

@@ -1,1 +1,81 @@
 //! The suite that every destination passes.
+//!
+//! A vendor's tests say how to prepare the destination, which batches fit it and how the vendor's answers
+//! look ([`Subject`], [`HttpSubject`]); the suite asks the questions. One line makes a test of each:
+//!
+//! ```ignore
+//! backhaul_kit::contract_tests!(Hubspot::default());       // every destination
+//! backhaul_kit::http_contract_tests!(Hubspot::default());  // those that speak HTTP
+//! ```
+//!
+//! The [`Server`] behind the HTTP part can also do what a well-behaved stand-in cannot: apply a call and lose
+//! the answer, or break off in the middle of one.
+
+mod http;
+mod rows;
+mod server;
+mod subject;
+
+pub use http::*;
+pub use rows::{canary_kit, row, run};
+pub use server::{Received, Reply, Scripted, Server};
+pub use subject::*;
+
+/// Makes a test of every question that all destinations must answer. Takes an expression that makes a
+/// [`Subject`].
+#[macro_export]
+macro_rules! contract_tests {
+    ($subject:expr) => {
+        #[test]
+        fn facts_are_sane() {
+            $crate::contract::facts_are_sane(&$subject);
+        }
+
+        #[test]
+        fn a_preview_shows_no_secret() {
+            $crate::contract::a_preview_shows_no_secret(&$subject);
+        }
+
+        #[test]
+        fn a_preview_is_the_same_twice() {
+            $crate::contract::a_preview_is_the_same_twice(&$subject);
+        }
+
+        #[tokio::test]
+        async fn an_empty_batch_changes_nothing() {
+            $crate::contract::an_empty_batch_changes_nothing($subject).await;
+        }
+    };
+}
+
+/// Makes a test of every question that destinations over HTTP must answer. Takes an expression that makes
+/// an [`HttpSubject`].
+#[macro_export]
+macro_rules! http_contract_tests {
+    ($subject:expr) => {
+        $crate::http_contract_tests!(@each $subject;
+            an_empty_batch_makes_no_call
+            a_preview_makes_no_call
+            full_success_is_written
+            a_refused_row_is_rejected_and_the_others_are_not
+            no_success_is_no_row_written
+            throttling_is_passed_on_with_its_wait
+            an_expired_credential_is_an_auth_fault
+            a_lost_answer_is_never_success
+            a_truncated_answer_is_never_success
+            a_server_that_cannot_be_reached_is_transient
+            an_answer_that_names_no_row_leaves_all_unknown
+            an_unknown_field_in_the_answer_is_ignored
+            a_page_of_html_is_never_success
+            an_error_of_the_server_is_ambiguous
+        );
+    };
+    (@each $subject:expr; $($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::contract::$name($subject).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,59 @@
+//! Syncs for tests, read from TOML as the project's reader does it.
+
+use std::sync::Arc;
+
+use backhaul_kit::config::{ConfigTable, Problem, Problems, Severity, SourceFile, parse};
+use backhaul_kit::{DestinationKind, FieldShape, Mode, NullPolicy, Prepared, Removed, SyncShape, WritePolicy};
+
+/// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first. The sync is named
+/// `customers`; its mode is `upsert` where nothing is said.
+pub(crate) fn read(
+    kind: &dyn DestinationKind,
+    text: &str,
+    key: &[&str],
+    fields: &[&str],
+) -> (Option<Arc<dyn Prepared>>, Vec<Problem>) {
+    let file = Arc::new(SourceFile { path: "sync.toml".into(), text: text.into() });
+    let problems = Problems::default();
+    let mut root = parse(&file, &problems);
+    let mut account = root.table("account").expect("the text has [account]");
+    let mut into = root.table("into").expect("the text has [into]");
+    root.finish();
+    let shape = shape(&mut into, key, fields);
+    let checked = kind.account(&mut account);
+    account.finish();
+    let prepared = checked.and_then(|checked| {
+        let prepared = checked.sync(&mut into, &shape);
+        into.finish();
+        prepared
+    });
+    (prepared, problems.take())
+}
+
+/// A sync that must be right; warnings are allowed.
+pub(crate) fn prepared(kind: &dyn DestinationKind, text: &str, key: &[&str], fields: &[&str]) -> Arc<dyn Prepared> {
+    let (prepared, mut problems) = read(kind, text, key, fields);
+    problems.retain(|problem| problem.severity == Severity::Error);
+    assert_eq!(problems, [], "the configuration is right");
+    prepared.expect("no problems, so there is a destination")
+}
+
+fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
+    let span = into.span().clone();
+    let field = |target: &&str| FieldShape {
+        target: (*target).into(),
+        span: span.clone(),
+        null: NullPolicy::Send,
+        write: WritePolicy::Always,
+    };
+    SyncShape {
+        name: "customers".into(),
+        object: into.text_at("object"),
+        mode: into.choice_at("mode", Mode::CHOICES).unwrap_or((Mode::Upsert, span.clone())),
+        removed: into.choice_at("removed", Removed::CHOICES).unwrap_or((Removed::Ignore, span.clone())),
+        match_field: None,
+        fields: fields.iter().map(field).collect(),
+        key: key.iter().map(|column| (*column).into()).collect(),
+        span,
+    }
+}

@@ -1,0 +1,121 @@
+//! A stateful API (axum) over a real connection.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use backhaul_kit::contract::{NoTickets, canary_kit, row, run};
+use backhaul_kit::{Batch, Delivery, Destination, FaultClass, Operation, Value, Verdict};
+use serde_json::{Value as Body, json};
+
+use super::prepared;
+
+type Records = Arc<Mutex<BTreeMap<String, Body>>>;
+
+async fn upsert(State(records): State<Records>, Json(body): Json<Body>) -> (StatusCode, Json<Body>) {
+    let results: Vec<Body> = body["customers"]
+        .as_array()
+        .expect("an array of customers")
+        .iter()
+        .map(|customer| {
+            let id = customer["id"].as_str().expect("an id").to_owned();
+            if customer["email"].as_str().is_none_or(|email| !email.contains('@')) {
+                return json!({"id": id, "error": {"message": "email is not valid", "code": "INVALID_EMAIL"}});
+            }
+            records.lock().expect("not poisoned").insert(id.clone(), customer.clone());
+            json!({"id": id})
+        })
+        .collect();
+    (StatusCode::MULTI_STATUS, Json(json!({"data": {"results": results}})))
+}
+
+async fn remove(State(records): State<Records>, Path(id): Path<String>) -> StatusCode {
+    match records.lock().expect("not poisoned").remove(&id) {
+        Some(_) => StatusCode::NO_CONTENT,
+        None => StatusCode::NOT_FOUND,
+    }
+}
+
+async fn who(headers: HeaderMap) -> StatusCode {
+    match headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
+        Some("s3cret") => StatusCode::OK,
+        _ => StatusCode::UNAUTHORIZED,
+    }
+}
+
+async fn api() -> (String, Records) {
+    let records = Records::default();
+    let app = Router::new()
+        .route("/v1/customers", post(upsert))
+        .route("/v1/customers/{id}", delete(remove))
+        .route("/v1/me", get(who))
+        .with_state(records.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, records)
+}
+
+fn destination(url: &str, secrets: &std::path::Path) -> Arc<dyn Destination> {
+    let text = format!(
+        "[account]\nurl = \"{url}\"\nidentity = \"acme\"\ncheck = \"/me\"\n\
+         header = {{ name = \"X-Api-Key\", value = {{ file = \"key\" }} }}\n[into]\nremoved = \"delete\"\n\
+         [into.request]\nurl = \"/customers\"\nbatch_size = 100\nrows_field = \"customers\"\nkey_field = \"id\"\n\
+         success = {{ evidence = \"row\", results = \"data.results\", key = \"id\", error = \"error.message\", error_code = \"error.code\" }}\n\
+         [into.remove]\nurl = \"/customers/{{{{ key }}}}\"\nunchanged_statuses = [404]\n\
+         success = {{ evidence = \"call\", statuses = [204] }}\n"
+    );
+    prepared(&text, &["email", "address.city"]).open(canary_kit(secrets)).expect("opens")
+}
+
+async fn send(destination: &dyn Destination, batch: &Batch) -> Vec<Verdict> {
+    match destination.write(&run(), None, batch, &NoTickets).await.expect("an answer") {
+        Delivery::Settled(outcomes) => outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn rows_reach_an_api_and_leave_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("key"), "s3cret\n").expect("written");
+    let (url, records) = api().await;
+    let destination = destination(&url, folder.path());
+
+    let fields = |email: &str| vec![Value::Text(email.into()), Value::Text("Köln".into())];
+    let rows = (0..100).map(|id| row(id, id as i64, fields(if id == 57 { "broken" } else { "p@example.com" })));
+    let batch = Batch { operation: Operation::Upsert, seq: 0, last: false, rows: rows.collect() };
+    let verdicts = send(&*destination, &batch).await;
+    let accepted = verdicts.iter().filter(|v| **v == Verdict::Written { remote_id: None }).count();
+    assert_eq!(accepted, 99);
+    assert!(matches!(&verdicts[57], Verdict::Rejected(reason) if reason.code == "INVALID_EMAIL"));
+    let kept = records.lock().expect("not poisoned").clone();
+    assert_eq!(kept.len(), 99);
+    assert_eq!(kept["3"], json!({"id": "3", "email": "p@example.com", "address": {"city": "Köln"}}));
+
+    let removal =
+        |id| Batch { operation: Operation::Delete, seq: 1, last: false, rows: vec![row(500, id, Vec::new())] };
+    assert_eq!(send(&*destination, &removal(3)).await, [Verdict::Written { remote_id: None }]);
+    assert_eq!(send(&*destination, &removal(3)).await, [Verdict::Unchanged]);
+    assert_eq!(records.lock().expect("not poisoned").len(), 98);
+}
+
+#[tokio::test]
+async fn check_says_whose_account_it_is_and_tries_the_credential() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("key"), "s3cret").expect("written");
+    let (url, _) = api().await;
+    let destination = destination(&url, folder.path());
+    let report = destination.check().await.expect("the key is right");
+    assert_eq!(report.identity, "http:acme");
+
+    std::fs::write(folder.path().join("key"), "another").expect("written");
+    let fault = destination.check().await.expect_err("the key is wrong now");
+    assert_eq!(fault.class, FaultClass::Auth);
+    std::fs::remove_file(folder.path().join("key")).expect("removed");
+    let fault = destination.check().await.expect_err("the key is gone");
+    assert_eq!(fault.class, FaultClass::Auth);
+}
