@@ -439,10 +439,7 @@ mod tests {
         let mut waits = Vec::new();
         for run in 1..=11 {
             state.record_rejects("vip", &format!("r{run}"), &[row(1, 7)], hours(0)).await.expect("kept");
-            let wait = (0..100).find_map(|h| {
-                let kept = next_try(run, hours(0)).is_none_or(|next| next <= hours(h));
-                kept.then_some(h)
-            });
+            let wait = (0..100).find(|h| next_try(run, hours(0)).is_none_or(|next| next <= hours(*h)));
             waits.push(wait.expect("due at some time"));
             let stored = state.rejects(Some("vip"), None).await.expect("read").remove(0);
             assert_eq!((stored.attempts, stored.next_at), (run, next_try(run, hours(0))));
