@@ -25,6 +25,7 @@
 //!
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod deliver;

@@ -347,7 +347,7 @@ mod tests {
             }
         }
 
-        fn write(&self, what: String) {
+        fn write(&self, what: &str) {
             let minutes = self.clock.start.elapsed().as_secs() / 60;
             self.entries.lock().expect("unpoisoned").push(format!("{minutes:02} {what}"));
         }
@@ -364,7 +364,7 @@ mod tests {
         }
 
         async fn run(&self, sync: &str, trigger: Trigger) -> Result<RunStatus, RunError> {
-            self.write(format!("{sync} {}", trigger.as_str()));
+            self.write(&format!("{sync} {}", trigger.as_str()));
             tokio::time::sleep(self.takes).await;
             assert_ne!(sync, "panics", "as it was told to");
             self.memory.finished.lock().expect("unpoisoned").insert(sync.into(), self.clock.now());
@@ -372,7 +372,7 @@ mod tests {
         }
 
         async fn resume(&self, run: &str) -> Result<RunStatus, RunError> {
-            self.write(format!("resume {run}"));
+            self.write(&format!("resume {run}"));
             tokio::time::sleep(self.takes).await;
             if self.resumed_to.terminal() {
                 self.interrupted.lock().expect("unpoisoned").retain(|i| i.run != run);

@@ -325,6 +325,7 @@ fn jitter(most: Duration) -> Duration {
 mod tests {
     use super::super::store::tests::open;
     use super::*;
+    use std::io::BufRead as _;
     use std::process::{Child, Command, Stdio};
 
     const QUICK: LeaseTiming = LeaseTiming { ttl: Duration::from_secs(30), poll: Duration::from_millis(5) };
@@ -406,17 +407,37 @@ mod tests {
         }
     }
 
+    /// The folder for [`another_process`].
+    const FOLDER: &str = "BACKHAUL_TEST_LEASE_FOLDER";
+
+    /// Not a test of its own: what the process does that [`a_holder_that_died_here_is_replaced_at_once`] starts.
+    #[tokio::test]
+    #[ignore = "run by another test, in a process of its own"]
+    async fn another_process() {
+        let Some(folder) = std::env::var_os(FOLDER) else { return };
+        let state = open(folder.as_ref()).await;
+        let _lease = state.acquire("a", false, QUICK).await.expect("free");
+        println!("held");
+        std::future::pending::<()>().await;
+    }
+
     #[tokio::test]
     async fn a_holder_that_died_here_is_replaced_at_once() {
         let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "state::leases::tests::another_process", "--ignored", "--nocapture"])
+            .env(FOLDER, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let out = std::io::BufReader::new(child.stdout.take().expect("its output"));
+        assert!(out.lines().any(|line| line.expect("text").ends_with("held")), "the process took the lease");
         let state = open(dir.path()).await;
-        let (mut child, holder) = bystander();
-        held_by_process(&state, "a", &holder, 3600).await;
         let refused = state.acquire("a", false, QUICK).await.expect_err("the process lives");
-        assert!(matches!(refused, StateError::Locked { holder: found, .. } if found == holder));
+        assert!(matches!(refused, StateError::Locked { holder, .. } if holder.pid == child.id()));
         child.kill().expect("killed");
         child.wait().expect("reaped");
-        assert_eq!(state.acquire("a", false, QUICK).await.expect("taken over").epoch(), 42);
+        assert_eq!(state.acquire("a", false, QUICK).await.expect("taken over").epoch(), 2);
     }
 
     #[tokio::test]

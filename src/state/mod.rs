@@ -11,6 +11,7 @@ mod approvals;
 mod error;
 mod leases;
 mod rejects;
+mod rename;
 mod runs;
 mod slots;
 mod store;

@@ -55,6 +55,11 @@ impl State {
         Ok(Self { pool, sealer })
     }
 
+    /// Whether the folder `dir` has a state.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
     /// Closes the connections; what was written is in the main file afterwards.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -1,0 +1,198 @@
+//! `backhaul status`: how every sync stands.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::runs::RunView;
+use super::screen::{Align, Format, Table, json, number, relative};
+use super::{Engine, Exit, Failure, Screen, ls, project, select};
+use crate::config::{Project, Schedule, SyncDef};
+use crate::daemon::schedule::{Due, due};
+use crate::state::{RunStatus, State};
+
+const EXAMPLES: &str = "\
+Examples:
+  backhaul status
+  backhaul status dest:crm
+  backhaul status --output json";
+
+/// How every sync stands
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Names of syncs, or tag:NAME, dest:NAME, owner:NAME; default: all
+    #[arg(value_name = "SYNC")]
+    syncs: Vec<String>,
+}
+
+/// How one sync stands.
+#[derive(Debug, Serialize)]
+struct Standing {
+    sync: String,
+    destination: String,
+    schedule: String,
+    /// When its next slot is; only under `serve`.
+    #[serde(serialize_with = "json::some_time")]
+    next: Option<Timestamp>,
+    /// When it last ended with everything or nearly everything sent.
+    #[serde(serialize_with = "json::some_time")]
+    last_success: Option<Timestamp>,
+    /// Rows that are kept because they were refused.
+    rejects: u64,
+    last_run: Option<RunView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Overview {
+    syncs: Vec<Standing>,
+}
+
+pub(super) async fn status(
+    screen: &Screen,
+    engine: &dyn Engine,
+    project: &Project,
+    args: &Args,
+) -> Result<Exit, Failure> {
+    let syncs = select::or_all(project, &args.syncs)?;
+    let state = project::open_existing_state(engine, project).await?;
+    let now = Timestamp::now();
+    let rejects = match &state {
+        Some(state) => state.reject_counts().await?,
+        None => Default::default(),
+    };
+    let mut overview = Overview { syncs: Vec::new() };
+    for sync in &syncs {
+        let rejects = rejects.get(&sync.name).copied().unwrap_or(0);
+        overview.syncs.push(standing(sync, state.as_ref(), rejects, now).await?);
+    }
+    screen.show(&overview, |format| text(&overview, format, now))?;
+    Ok(Exit::Ok)
+}
+
+async fn standing(sync: &SyncDef, state: Option<&State>, rejects: u64, now: Timestamp) -> Result<Standing, Failure> {
+    let mut standing = Standing {
+        sync: sync.name.clone(),
+        destination: sync.destination.clone(),
+        schedule: ls::schedule(&sync.schedule),
+        next: None,
+        last_success: None,
+        rejects,
+        last_run: None,
+    };
+    let mut last_slot = None;
+    if let Some(state) = state {
+        last_slot = state.last_slot(&sync.name).await?;
+        standing.last_success = state.last_success(&sync.name).await?;
+        standing.last_run = state.latest_run(&sync.name).await?.as_ref().map(RunView::of);
+    }
+    standing.next = match &sync.schedule {
+        Schedule::Every(_) | Schedule::Cron { .. } => match due(&sync.schedule, last_slot, &[], now) {
+            Due::At(at) => Some(at),
+            Due::Now { .. } => Some(now),
+            Due::Unknown => None,
+        },
+        Schedule::Manual | Schedule::After(_) => None,
+    };
+    Ok(standing)
+}
+
+fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
+    if overview.syncs.is_empty() {
+        return String::from("no syncs yet: put one into syncs/NAME.toml");
+    }
+    let left = |name| (name, Align::Left);
+    let right = |name| (name, Align::Right);
+    let mut table = Table::new(&[
+        left("sync"),
+        left("destination"),
+        left("last run"),
+        left("when"),
+        right("rows"),
+        right("accepted"),
+        right("rejects"),
+        left("next"),
+    ]);
+    for standing in &overview.syncs {
+        let run = standing.last_run.as_ref();
+        let when = run.map(|run| run.finished.unwrap_or(run.started));
+        table.row([
+            standing.sync.clone(),
+            standing.destination.clone(),
+            run.map_or("never", |run| run.status.as_str()).into(),
+            when.map(|time| relative(time, now)).unwrap_or_default(),
+            run.map(|run| number(run.counts.rows)).unwrap_or_default(),
+            run.map(|run| number(run.counts.accepted)).unwrap_or_default(),
+            number(standing.rejects),
+            standing.next.map_or_else(|| standing.schedule.clone(), |next| relative(next, now)),
+        ]);
+    }
+    let mut text = table.render(format);
+    for standing in &overview.syncs {
+        if let Some(hint) = hint(standing) {
+            text.push_str("\n\n");
+            text.push_str(&hint);
+        }
+    }
+    text
+}
+
+/// What its owner should know or do.
+fn hint(standing: &Standing) -> Option<String> {
+    let run = standing.last_run.as_ref();
+    match run {
+        Some(run) if run.status == RunStatus::Held => {
+            let mut text = format!("{} is held: {}\n", standing.sync, run.held_reasons.join("; "));
+            let hash = run.plan_hash.as_deref().unwrap_or("HASH");
+            text.push_str(&format!("  → look: backhaul runs show {}\n", run.id));
+            text.push_str(&format!("  → send: backhaul approve {} --plan-hash {hash}\n", run.id));
+            text.push_str(&format!("  → give up: backhaul discard {}", run.id));
+            Some(text)
+        }
+        Some(RunView { status: RunStatus::Failed, error: Some(error), .. }) => {
+            let remedy = error.remedy.as_ref().map_or_else(String::new, |remedy| format!("\n  → {remedy}"));
+            Some(format!("{} failed: {}{remedy}", standing.sync, error.message))
+        }
+        _ if standing.rejects > 0 => {
+            Some(format!("{} keeps refused rows\n  → see why: backhaul rejects list {0}", standing.sync))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::runs::tests::{at, view};
+    use super::*;
+
+    fn overview() -> Overview {
+        let standing = |sync: &str, rejects, next: Option<&str>, last_run| Standing {
+            sync: sync.into(),
+            destination: "crm".into(),
+            schedule: "every 15 min".into(),
+            next: next.map(at),
+            last_success: Some(at("2026-11-20T11:45:00Z")),
+            rejects,
+            last_run,
+        };
+        let mut manual = standing("brand-new", 0, None, None);
+        manual.schedule = "manual".into();
+        Overview {
+            syncs: vec![
+                manual,
+                standing("companies", 0, Some("2026-11-20T12:15:00Z"), Some(view("held"))),
+                standing("deals", 0, Some("2026-11-20T12:15:00Z"), Some(view("failed"))),
+                standing("vip-crm", 3, Some("2026-11-20T12:00:00Z"), Some(view("partial"))),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_stands_and_what_to_do() {
+        insta::assert_snapshot!(text(&overview(), Format::Human, at("2026-11-20T12:00:00Z")));
+    }
+
+    #[test]
+    fn a_program_sees_the_same_in_json() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&overview()).expect("JSON"));
+    }
+}
