@@ -147,7 +147,7 @@ fn check_fields(sync: &SyncDef, other: &SyncDef, shared: &str, problems: &Proble
                 "shared-field",
                 format!("\"{}\" and \"{}\" both write `{}` of {shared}", other.name, sync.name, theirs.target),
             )
-            .at(&field.span)
+            .at(if field.span.file == sync.file { &field.span } else { &sync.shape.span })
             .remedy("a field has one owner: drop it from one of the two"),
         );
     }

@@ -68,19 +68,23 @@ fn is_dotted(key: &Span) -> bool {
 }
 
 fn refuse_dots(table: &ConfigTable, target: &str, span: &Span, item: Item) {
-    let mut inner = match item.kind {
+    let inner = match item.kind {
         ItemKind::Table(_) => table.item_table(target, item),
         _ => None,
     };
-    let keys = inner.as_mut().map(|inner| inner.keys()).unwrap_or_default();
-    for (key, _) in &keys {
+    for (key, key_span) in inner.map(|inner| inner.keys()).unwrap_or_default() {
+        let whole = Span { file: span.file.clone(), range: span.range.start..key_span.range.end.max(span.range.end) };
+        let modifier = MODIFIERS.into_iter().chain(SOURCES).any(|known| known == key);
+        let remedy = if modifier {
+            format!("`{target}` from a {key}: {target} = {{ {key} = … }}; a nested field: \"{target}.{key}\" = …")
+        } else {
+            format!("a nested field is one quoted path: \"{target}.{key}\" = …")
+        };
         table.problems().push(
             Problem::error("unquoted-dots", format!("`{target}.{key}` is not one key: TOML makes a table of it"))
-                .at(span)
-                .label(format!("write \"{target}.{key}\" with quotes"))
-                .remedy(format!(
-                    "a nested field is one quoted path: \"{target}.{key}\" = …; modifiers go into a table: {target} = {{ column = … }}"
-                )),
+                .at(&whole)
+                .label(format!("\"{target}.{key}\" in quotes"))
+                .remedy(remedy),
         );
     }
 }
@@ -112,20 +116,27 @@ fn set(mut table: ConfigTable, target: &str, span: &Span) -> Option<Rule> {
     }
     let present: Vec<&str> = SOURCES.into_iter().filter(|key| table.has(key)).collect();
     if present.len() != 1 {
-        let keys = table.keys();
         let message = if present.is_empty() {
             format!("`{}` has no source", table.path())
         } else {
             format!("`{}` has {} sources: {}", table.path(), present.len(), present.join(" and "))
         };
-        let mut problem = Problem::error("bad-field", message).at(span);
-        problem = match keys.first() {
-            // A table of columns is somebody's idea of nesting.
-            Some((key, _)) if present.is_empty() && nearest(key, MODIFIERS.into_iter().chain(SOURCES)).is_none() => problem
-                .remedy(format!("a field needs one of column, value and template; a nested field is a quoted path: \"{target}.{key}\" = …")),
-            _ => problem.remedy("a field has exactly one of column, value and template"),
-        };
-        problems.push(problem);
+        let misspelt = |key: &str| nearest(key, MODIFIERS.into_iter().chain(SOURCES)).is_some();
+        if let Some((key, _)) = table.keys().first()
+            && present.is_empty()
+            && !misspelt(key)
+        {
+            // A table of columns is somebody's idea of nesting; its keys are no misspelt modifiers.
+            problems.push(Problem::error("bad-field", message).at(span).remedy(format!(
+                "a field needs one of column, value and template; a nested field is a quoted path: \"{target}.{key}\" = …"
+            )));
+            return None;
+        }
+        problems.push(
+            Problem::error("bad-field", message)
+                .at(span)
+                .remedy("a field has exactly one of column, value and template"),
+        );
     }
     let column = table.text_at("column").map(|(column, span)| FieldSource::Column(column, span));
     let value = table.take("value").and_then(|item| constant(&table, "value", item)).map(FieldSource::Value);
@@ -279,12 +290,17 @@ impl Layers<'_> {
 pub(super) fn check_targets(fields: &[Written], problems: &Problems) {
     let targets: Vec<&str> = fields.iter().map(|field| field.target.as_str()).collect();
     for error in Nest::compile(&targets).err().unwrap_or_default() {
-        let code = if error.other.is_some() { "conflicting-fields" } else { "bad-path" };
-        problems.push(
-            Problem::error(code, error.message)
-                .at(&fields[error.target].span)
-                .remedy("a path is names joined by dots, a list marked by []: \"address.city\", \"items[].sku\""),
-        );
+        let problem = match error.other.map(|other| &fields[other].span) {
+            Some(other) => Problem::error("conflicting-fields", error.message).remedy(format!(
+                "keep one of the two; the other is in {}, line {}",
+                other.file.path.display(),
+                other.line_column().0
+            )),
+            None => Problem::error("bad-path", error.message).remedy(
+                "a path is names joined by dots, one of them perhaps a list: \"address.city\", \"items[].sku\"",
+            ),
+        };
+        problems.push(problem.at(&fields[error.target].span));
     }
 }
 

@@ -86,7 +86,13 @@ fn threshold(table: &mut ConfigTable, key: &str) -> Option<Threshold> {
         }
         _ => {
             let item = table.take(key)?;
-            table.wrong_type(key, "a percentage, a number of rows, or { percent, beyond }", &item);
+            let message =
+                format!("`{}` must be a percentage or a number of rows, not {}", table.path_of(key), item.kind.name());
+            table.problems().push(
+                Problem::error("wrong-type", message)
+                    .at(&item.span)
+                    .remedy("\"5%\", a whole number, or { percent = \"5%\", beyond = 100 }"),
+            );
             None
         }
     }

@@ -89,6 +89,10 @@ pub(super) fn read(
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
     let matched = match_field(&into, &common, &merged, model);
+    // Without fields, or with a wrong `match`, the destination could only complain of what is said already.
+    if merged.is_empty() || (common.matched.is_some() && matched.is_none()) {
+        return None;
+    }
     let account = &root.destinations.get(destination?)?.account;
     let (mode, fields) = (common.mode?, fields::resolve(&merged, matched.as_ref().map(|(place, _)| *place))?);
     let shape = SyncShape {

@@ -72,7 +72,15 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
             return None;
         }
     };
-    let mut root = root::read(parse(&file, problems), path, registry);
+    let own = Problems::default();
+    let mut root = root::read(parse(&file, &own), path, registry);
+    if take_over(&own, problems) {
+        // Nothing that the other files refer to can be relied on: they are only parsed.
+        for (folder, what) in [("models", "model"), ("syncs", "sync")] {
+            each_file(path, folder, what, problems, |_, _, _| {});
+        }
+        return None;
+    }
     let models = models(path, &root, problems);
     let (mut read, known) = syncs(path, &root, &models, problems);
     check_inline_models(&models, &read, problems);
@@ -94,6 +102,19 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
     })
 }
 
+/// Adds a file's own problems to all. Of a file with a syntax error only what the parser said: the rest is
+/// guessed from what it could make of it. Returns whether there was one.
+fn take_over(own: &Problems, all: &Problems) -> bool {
+    let found = own.take();
+    let broken = found.iter().any(|problem| problem.code == "syntax");
+    for problem in found {
+        if !broken || matches!(problem.code, "syntax" | "duplicate-key") {
+            all.push(problem);
+        }
+    }
+    broken
+}
+
 /// Calls `each` with every readable file of `folder/*.toml`; returns all names, unreadable files included.
 fn each_file(
     path: &Path,
@@ -113,8 +134,9 @@ fn each_file(
                 if let Some(problem) = names::check(what, &name) {
                     problems.push(problem.at(&Span { file: file.clone(), range: 0..0 }).label("the file's name"));
                 }
-                let table = parse(&file, problems);
-                each(name, &file, table);
+                let own = Problems::default();
+                each(name, &file, parse(&file, &own));
+                take_over(&own, problems);
             }
             Err(problem) => problems.push(problem),
         }

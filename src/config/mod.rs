@@ -29,7 +29,7 @@ mod schedule;
 pub mod schema;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use digest::digest;
 pub use load::{Registry, load, load_with};

@@ -86,9 +86,11 @@ fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuer
             } else {
                 format!("the model has {} queries: {}", present.len(), present.join(" and "))
             };
+            let last =
+                [&sql, &named, &path].into_iter().flatten().map(|(_, span)| span).max_by_key(|span| span.range.start);
             table.problems().push(
                 Problem::error("bad-query", message)
-                    .at(table.span())
+                    .at(last.unwrap_or(table.span()))
                     .remedy("give exactly one of `sql`, `table` and `sql_file`"),
             );
         }
@@ -126,7 +128,9 @@ fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuer
                 .then(|| (ModelQuery::Sql(whole.file.text.clone()), Some(whole)))
         }
         Err(problem) => {
-            table.problems().push(problem.at(&span));
+            let remedy =
+                problem.remedy.clone().unwrap_or_else(|| String::from("the path is relative to backhaul.toml"));
+            table.problems().push(problem.at(&span).remedy(remedy));
             None
         }
     }

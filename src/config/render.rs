@@ -100,16 +100,43 @@ impl Excerpt {
             let continued = all.iter().any(|other| other.masked && goes_on_into(other, span, line_start));
             let value = if continued { Some(0) } else { start_of_value(raw) };
             value.map(|value| vec![value..raw.len()]).unwrap_or_default()
-        } else if problem.code == "unknown-key" {
-            start_of_value(&raw[marked.end..]).map(|value| vec![marked.end + value..raw.len()]).unwrap_or_default()
-        } else if span.file.path.as_os_str() == SECRETS_FILE {
-            strings(raw).into_iter().filter(|string| *string != marked).collect()
         } else {
-            Vec::new()
+            let mut hidden = Vec::new();
+            // The value of a key that nobody knows may be a secret under a misspelt name.
+            if problem.code == "unknown-key" {
+                hidden.extend(value_after(raw, marked.end));
+            }
+            if holds_secrets(span, line_start) {
+                let shown = problem.code != "wrong-type";
+                hidden.extend(strings(raw).into_iter().filter(|string| !(shown && *string == marked)));
+            }
+            hidden.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+            hidden
         };
         let (shown, marked) = blank(raw, &hidden, marked);
         Self { text: shown, line, marked }
     }
+}
+
+/// Whether the line may stand in a table that has secrets: any of `backhaul.toml` that is not known to have none.
+fn holds_secrets(span: &Span, line_start: usize) -> bool {
+    let before = span.file.text.get(..line_start).unwrap_or_default();
+    let header = before.lines().rev().find(|line| line.starts_with('[')).unwrap_or_default();
+    let harmless = ["[mappings", "[defaults"].iter().any(|table| header.starts_with(table));
+    span.file.path.as_os_str() == SECRETS_FILE && !harmless
+}
+
+/// The value of the key that ends at `key_end`.
+fn value_after(line: &str, key_end: usize) -> Option<Range<usize>> {
+    let sign = key_end + line[key_end..].find('=')?;
+    let value = &line[sign + 1..];
+    let start = line.len() - value.trim_start().len();
+    let end = match value.trim_start().chars().next()? {
+        '"' | '\'' => strings(&line[start..]).first().map_or(line.len(), |string| start + string.end),
+        '{' | '[' => line.len(),
+        _ => line[start..].find([',', '}', ' ', '#']).map_or(line.len(), |i| start + i),
+    };
+    Some(start..end)
 }
 
 /// Whether a masked problem of the same file starts on an earlier line and reaches this one: a line inside of
@@ -169,12 +196,15 @@ fn strings(line: &str) -> Vec<Range<usize>> {
     strings
 }
 
-/// Puts [`BLANK`] in place of the hidden ranges (sorted, apart) and moves the marker along.
+/// Puts [`BLANK`] in place of the hidden ranges (sorted; one inside of another is part of it) and moves the marker along.
 fn blank(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
     let mut shown = String::new();
     let mut moved = marked.clone();
     let mut copied = 0;
-    for range in hidden.iter().filter(|range| !range.is_empty()) {
+    for range in hidden {
+        if range.is_empty() || range.start < copied {
+            continue;
+        }
         shown.push_str(&line[copied..range.start]);
         let at = shown.len();
         shown.push_str(BLANK);

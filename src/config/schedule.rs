@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span, nearest};
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 
@@ -10,6 +11,8 @@ use super::project::Schedule;
 
 /// Shorter intervals are a stream, not a schedule.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+const FORMS: &str = "one of { every = \"15m\" }, { cron = \"0 6 * * *\", timezone = \"Europe/Berlin\" } and { after = [\"other-sync\"] }";
 
 /// A schedule, and the places of the names in `after`.
 pub(super) struct Read {
@@ -25,7 +28,8 @@ pub(super) fn read(table: &mut ConfigTable) -> Option<Read> {
         Some(ItemKind::Table(_)) => {}
         Some(_) => {
             let item = table.take("schedule")?;
-            table.wrong_type("schedule", "a table", &item);
+            let message = format!("`schedule` must be a table, not {}", item.kind.name());
+            table.problems().push(Problem::error("wrong-type", message).at(&item.span).remedy(FORMS));
             return None;
         }
     }
@@ -38,11 +42,9 @@ pub(super) fn read(table: &mut ConfigTable) -> Option<Read> {
         _ => {
             let found =
                 if kinds.is_empty() { String::from("says nothing") } else { format!("says {}", kinds.join(" and ")) };
-            schedule.problems().push(
-                Problem::error("bad-schedule", format!("`schedule` {found}"))
-                    .at(schedule.span())
-                    .remedy("one of { every = \"15m\" }, { cron = \"0 6 * * *\", timezone = \"Europe/Berlin\" } and { after = [\"other-sync\"] }"),
-            );
+            schedule
+                .problems()
+                .push(Problem::error("bad-schedule", format!("`schedule` {found}")).at(schedule.span()).remedy(FORMS));
             for key in ["every", "cron", "after", "timezone"] {
                 schedule.take(key);
             }
@@ -77,11 +79,15 @@ fn cron(table: &mut ConfigTable) -> Option<Schedule> {
             "five fields: minute, hour, day of month, month, day of week; \"0 6 * * 1-5\" is six o'clock from Monday to Friday",
         ));
     };
+    let fields = text.split_whitespace().count();
+    if fields != 5 && !text.starts_with('@') {
+        refuse(format!("`schedule.cron` has {fields} fields instead of five"));
+        return None;
+    }
     let cron = match parser.parse(&text) {
         Ok(cron) => cron,
         Err(error) => {
-            let why = error.to_string();
-            refuse(format!("`schedule.cron` is not a cron expression: {}", why.trim_end_matches('.')));
+            refuse(format!("`schedule.cron` is not a cron expression: {}", why(&error)));
             return None;
         }
     };
@@ -92,6 +98,18 @@ fn cron(table: &mut ConfigTable) -> Option<Schedule> {
         return None;
     }
     Some(Schedule::Cron { cron: Box::new(cron), zone: zone? })
+}
+
+/// The part of the parser's message that speaks of the expression, as a fragment.
+fn why(error: &CronError) -> String {
+    let text = match error {
+        CronError::InvalidPattern(why) | CronError::IllegalCharacters(why) | CronError::ComponentError(why) => {
+            why.clone()
+        }
+        other => other.to_string(),
+    };
+    let mut chars = text.trim_end_matches('.').chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn zone(table: &mut ConfigTable) -> Option<TimeZone> {

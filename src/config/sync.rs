@@ -53,7 +53,11 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_unknown = table.choice("on_unknown", ON_UNKNOWN).or(around.root.defaults.on_unknown);
     let guards = guards::read_table(table);
     if !table.has("into") {
-        table.missing("into");
+        problems.push(
+            Problem::error("missing-key", "the sync needs a table `[into]`")
+                .at(table.span())
+                .remedy("[into] says what is written and how: `object`, `mode` and what the destination asks for"),
+        );
     }
     let into = table.table("into");
     let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();

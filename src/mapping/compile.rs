@@ -144,7 +144,8 @@ impl<'a> Checker<'a> {
         match &field.source {
             FieldSource::Value(_) => Vec::new(),
             FieldSource::Template { columns, span, .. } => {
-                columns.iter().filter_map(|column| self.column(column, span).err()).collect()
+                let refused = columns.iter().filter_map(|column| self.column(column, span).err());
+                refused.map(|problem| in_template(problem, self.schema)).collect()
             }
             FieldSource::Column(name, span) => match (self.column(name, span), field.normalise) {
                 (Err(problem), _) => vec![problem],
@@ -165,6 +166,16 @@ impl<'a> Checker<'a> {
             },
         }
     }
+}
+
+/// A template's names are columns; whoever looks for a function or a clock should be told.
+fn in_template(problem: Problem, schema: &Schema) -> Problem {
+    if problem.code != "unknown-column" {
+        return problem;
+    }
+    let columns: Vec<&str> = schema.names().collect();
+    problem
+        .remedy(format!("a template reads columns, and nothing else (no clock, no functions): {}", columns.join(", ")))
 }
 
 /// Whether a normaliser can take any value of a class.

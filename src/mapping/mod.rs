@@ -5,6 +5,8 @@
 
 mod compile;
 pub(crate) mod template;
+#[cfg(test)]
+mod tests;
 
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};

@@ -56,7 +56,7 @@ impl Template {
     /// # Errors
     /// What went wrong; the text may quote values.
     pub(crate) fn render<'a>(&self, row: impl Iterator<Item = (&'a str, &'a Value)>) -> Result<String, String> {
-        let context: minijinja::Value = row.map(|(name, value)| (name.to_owned(), to_template(value))).collect();
+        let context = minijinja::Value::from_pairs(row.map(|(name, value)| (name.to_owned(), to_template(value))));
         let template = self.environment.get_template(NAME).map_err(|error| error.to_string())?;
         template.render(context).map_err(|error| {
             error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
@@ -112,7 +112,9 @@ fn from_json(json: serde_json::Value) -> minijinja::Value {
         },
         Json::String(text) => minijinja::Value::from(text),
         Json::Array(items) => items.into_iter().map(from_json).collect(),
-        Json::Object(members) => members.into_iter().map(|(name, value)| (name, from_json(value))).collect(),
+        Json::Object(members) => {
+            minijinja::Value::from_pairs(members.into_iter().map(|(name, value)| (name, from_json(value))))
+        }
     }
 }
 

@@ -1,0 +1,205 @@
+//! Kinds of warehouses and destinations for tests, with the keys that real ones have. Nothing can be opened.
+
+use std::sync::Arc;
+
+use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
+use backhaul_kit::{
+    About, Account, AddressKind, Destination, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, Operation,
+    Prepared, Removed, Source, SourceKind, SyncShape, WarehouseConfig,
+};
+
+use crate::config::Registry;
+
+/// Two warehouses and two destinations.
+pub(crate) const REGISTRY: Registry<'static> =
+    Registry { warehouses: &[&Postgres, &Sqlite], destinations: &[&HubSpot, &Http] };
+
+struct Postgres;
+struct Sqlite;
+struct Closed;
+
+impl WarehouseConfig for Closed {
+    fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
+        Err(Fault::config("a warehouse of a test"))
+    }
+}
+
+impl SourceKind for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn about(&self) -> &'static str {
+        "a PostgreSQL database"
+    }
+
+    fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
+        let url = table.required_secret("url");
+        table.text("sslrootcert");
+        url.map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+    }
+
+    fn json_schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object", "required": ["url"], "properties": {
+            "url": {"$ref": "#/$defs/Secret"}, "sslrootcert": {"type": "string"}
+        }})
+    }
+}
+
+impl SourceKind for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn about(&self) -> &'static str {
+        "an SQLite file"
+    }
+
+    fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
+        table.required_text("path").map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+    }
+
+    fn json_schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}})
+    }
+}
+
+struct HubSpot;
+struct Http;
+
+struct HubSpotAccount;
+struct HttpAccount(String);
+
+struct Ready {
+    object: String,
+    address: AddressKind,
+}
+
+impl Prepared for Ready {
+    fn facts(&self, _: Operation) -> Facts {
+        Facts { address: self.address, ..Facts::default() }
+    }
+
+    fn object(&self) -> String {
+        self.object.clone()
+    }
+
+    fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
+        Err(Fault::config("a destination of a test"))
+    }
+}
+
+fn about(title: &'static str) -> About {
+    About {
+        title,
+        summary: "for tests",
+        objects: "any",
+        modes: &[Mode::Upsert],
+        removed: &[Removed::Ignore],
+        proof: "docs only",
+    }
+}
+
+impl DestinationKind for HubSpot {
+    fn name(&self) -> &'static str {
+        "hubspot"
+    }
+
+    fn about(&self) -> About {
+        about("HubSpot")
+    }
+
+    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
+        let token = table.required_secret("token");
+        table.percent("quota");
+        table.text("base_url");
+        token.map(|_| Box::new(HubSpotAccount) as Box<dyn Account>)
+    }
+
+    fn json_schema(&self) -> KindSchema {
+        KindSchema {
+            account: serde_json::json!({"type": "object", "required": ["token"], "properties": {
+                "token": {"$ref": "#/$defs/Secret"}, "quota": {"type": "string"}, "base_url": {"type": "string"}
+            }}),
+            into: serde_json::json!({"type": "object", "properties": {}}),
+        }
+    }
+}
+
+impl Account for HubSpotAccount {
+    fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
+        let problems = into.problems().clone();
+        let before = problems.errors();
+        if shape.object.is_none() {
+            into.missing("object");
+        }
+        if shape.mode.0 == Mode::Append {
+            problems.push(Problem::error("unknown-choice", "HubSpot records cannot be appended").at(&shape.mode.1));
+        }
+        for field in shape.fields.iter().filter(|field| field.target.contains('.')) {
+            problems.push(Problem::error("bad-field", "HubSpot properties cannot be nested").at(&field.span));
+        }
+        (problems.errors() == before).then(|| {
+            let object = shape.object.as_ref().map(|(object, _)| object.clone()).unwrap_or_default();
+            Arc::new(Ready { object, address: AddressKind::MatchValue }) as Arc<dyn Prepared>
+        })
+    }
+
+    fn is_stand_in(&self) -> bool {
+        false
+    }
+}
+
+impl DestinationKind for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn about(&self) -> About {
+        about("HTTP")
+    }
+
+    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
+        let url = table.required_text("url");
+        if let Some(mut headers) = table.table("headers") {
+            for (name, _) in headers.keys() {
+                match headers.peek(&name) {
+                    Some(ItemKind::Text(_)) if name != "Authorization" => drop(headers.text(&name)),
+                    _ => drop(headers.secret(&name)),
+                }
+            }
+            headers.finish();
+        }
+        url.map(|url| Box::new(HttpAccount(url)) as Box<dyn Account>)
+    }
+
+    fn json_schema(&self) -> KindSchema {
+        KindSchema {
+            account: serde_json::json!({"type": "object", "required": ["url"], "properties": {
+                "url": {"type": "string"}, "headers": {"type": "object"}
+            }}),
+            into: serde_json::json!({"type": "object", "required": ["success"], "properties": {
+                "path": {"type": "string"}, "success": {"type": "object"}
+            }}),
+        }
+    }
+}
+
+impl Account for HttpAccount {
+    fn sync(&self, into: &mut ConfigTable, _: &SyncShape) -> Option<Arc<dyn Prepared>> {
+        let path = into.text("path").unwrap_or_default();
+        if !into.has("success") {
+            into.missing("success");
+        }
+        let mut success = into.table("success")?;
+        let evidence = success.choice("evidence", &[("call", ()), ("row", ())]);
+        success.finish();
+        evidence.map(|()| {
+            Arc::new(Ready { object: format!("{}{path}", self.0), address: AddressKind::None }) as Arc<dyn Prepared>
+        })
+    }
+
+    fn is_stand_in(&self) -> bool {
+        false
+    }
+}

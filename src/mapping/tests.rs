@@ -1,0 +1,115 @@
+//! From a record to fields.
+
+use backhaul_kit::{FieldValue, Reason, Value};
+
+use super::Mapper;
+use crate::config::tests::{customers, load, project_over_base};
+use crate::diff::RowMapper as _;
+
+const SYNC: &str = r#"
+model = "customers"
+destination = "hook"
+
+[into]
+mode = "append"
+success = { evidence = "call" }
+
+[fields]
+"#;
+
+fn mapper(fields: &str) -> Mapper {
+    let folder = project_over_base(&[("syncs/customers.toml", &format!("{SYNC}{fields}"))]);
+    let project = load(folder.path()).unwrap_or_else(|problems| panic!("{}", crate::config::render(&problems, false)));
+    Mapper::compile(&project.syncs["customers"], &customers()).unwrap()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// The only field of a sync, for a record with this one value beside its key.
+fn one(field: &str, value: Value) -> Result<FieldValue, Reason> {
+    mapper(&format!("out = {field}")).map(&[Value::Int(1), value]).map(|mut fields| fields.remove(0))
+}
+
+#[test]
+fn the_projection_has_the_key_first_and_each_column_once() {
+    let mapper =
+        mapper("a = \"email\"\nb = { template = '{{ city }} {{ email }}' }\nc = \"customer_id\"\nd = \"city\"");
+    let projection = mapper.projection(7);
+    assert_eq!(projection.columns, ["customer_id", "email", "city"]);
+    assert_eq!((projection.key, projection.seed), (vec![0], 7));
+    assert_eq!(mapper.fields(), ["a", "b", "c", "d"]);
+    let fields = mapper.map(&[Value::Int(9), text("a@b.c"), text("Köln")]).unwrap();
+    let expected = [text("a@b.c"), text("Köln a@b.c"), Value::Int(9), text("Köln")].map(FieldValue::Set);
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_default_comes_after_normalising_and_before_the_null_policy() {
+    assert_eq!(
+        one("{ column = 'email', as = 'email', default = 'none' }", text("  ")),
+        Ok(FieldValue::Set(text("none")))
+    );
+    assert_eq!(
+        one("{ column = 'email', default = 'none', null = 'skip' }", Value::Null),
+        Ok(FieldValue::Set(text("none")))
+    );
+    assert_eq!(one("{ column = 'email', as = 'email', null = 'skip' }", text(" ")), Ok(FieldValue::Skip));
+    assert_eq!(one("{ column = 'email', null = 'clear' }", Value::Null), Ok(FieldValue::Clear));
+    assert_eq!(one("'email'", Value::Null), Ok(FieldValue::Set(Value::Null)));
+    assert_eq!(one("{ column = 'email', null = 'skip' }", text("x")), Ok(FieldValue::Set(text("x"))));
+}
+
+#[test]
+fn constants_have_their_modifiers_applied_once() {
+    let mapper = mapper(
+        "a = { value = ' Ann@Example.com ', as = 'email' }\nb = { value = 2026-11-20 }\nc = { value = [1, true] }",
+    );
+    let fields = mapper.map(&[Value::Int(1)]).unwrap();
+    let expected = [text("ann@example.com"), Value::Date(20_777), Value::Array(vec![Value::Int(1), Value::Bool(true)])];
+    assert_eq!(fields, expected.map(FieldValue::Set));
+}
+
+#[test]
+fn numbers_keep_every_digit() {
+    let long = "12345678901234567890.1234567890";
+    let decimal = || Value::Decimal(long.into());
+    assert_eq!(one("'revenue'", decimal()), Ok(FieldValue::Set(decimal())));
+    assert_eq!(
+        one("{ column = 'revenue', as = 'number' }", decimal()),
+        Ok(FieldValue::Set(Value::Number(long.into())))
+    );
+    assert_eq!(one("{ template = '{{ revenue }}' }", decimal()), Ok(FieldValue::Set(text(long))));
+}
+
+#[test]
+fn a_value_that_cannot_be_sent_rejects_the_row_and_names_the_column() {
+    for field in ["'score'", "{ template = '{{ score }}' }", "{ column = 'score', default = 0 }"] {
+        let reason = one(field, Value::Invalid("NaN is no number of JSON".into())).unwrap_err();
+        assert_eq!((reason.code.as_str(), reason.field.as_deref()), ("NOT_SENDABLE", Some("out")), "{field}");
+        assert!(reason.text.contains("`score`") && reason.text.contains("NaN"), "{}", reason.text);
+    }
+    let inside = Value::Array(vec![text("a"), Value::Invalid("no".into())]);
+    assert_eq!(one("'tags'", inside).unwrap_err().code, "NOT_SENDABLE");
+}
+
+#[test]
+fn a_value_that_has_no_such_form_rejects_the_row() {
+    let reason = one("{ column = 'email', as = 'email' }", text("nobody")).unwrap_err();
+    assert_eq!((reason.code.as_str(), reason.field.as_deref()), ("INVALID_EMAIL", Some("out")));
+    let reason = one("{ template = '{{ city | int }}' }", text("Köln")).unwrap_err();
+    assert_eq!(reason.code, "TEMPLATE_FAILED");
+}
+
+#[test]
+fn lists_that_do_not_fit_together_reject_the_row() {
+    let mapper = mapper("'items[].tag' = 'tags'\n'items[].city' = 'city'");
+    let tags = Value::Array(vec![text("a"), text("b")]);
+    assert_eq!(mapper.map(&[Value::Int(1), tags, text("Köln")]).unwrap_err().code, "UNEQUAL_LISTS");
+}
+
+#[test]
+fn a_record_that_is_too_short_is_refused_rather_than_sent_with_gaps() {
+    assert_eq!(mapper("a = 'email'").map(&[Value::Int(1)]).unwrap_err().code, "NOT_SENDABLE");
+}
