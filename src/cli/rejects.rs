@@ -10,7 +10,7 @@ use backhaul_kit::{KeyHash, key};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::screen::{Align, Format, Table, json, number, plural, relative};
+use super::screen::{Align, Format, Table, json, moment, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
 use crate::mask::{mask_key, mask_sentence};
@@ -379,8 +379,8 @@ fn shown_text(shown: &Shown, now: Timestamp) -> String {
         }
         fact("text", reject.text.clone().unwrap_or_default());
         fact("attempts", number(reject.attempts));
-        fact("first", format!("{} ({})", reject.first_seen, relative(reject.first_seen, now)));
-        fact("last", format!("{} ({}), run {}", reject.last_seen, relative(reject.last_seen, now), reject.run));
+        fact("first", format!("{} ({})", moment(reject.first_seen), relative(reject.first_seen, now)));
+        fact("last", format!("{} ({}), run {}", moment(reject.last_seen), relative(reject.last_seen, now), reject.run));
         fact("next try", reject.next(now));
         lines.join("\n")
     };

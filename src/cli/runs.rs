@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::screen::{Align, Format, Table, duration, json, number, percent, relative};
+use super::screen::{Align, Format, Table, duration, json, moment, number, percent, relative};
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
 use crate::state::{RunCounts, RunError, RunRecord, RunStatus, StateError, Trigger};
@@ -168,9 +168,9 @@ fn list_text(listing: &Listing, format: Format, now: Timestamp) -> String {
 fn shown_text(run: &RunView, now: Timestamp) -> String {
     let mut lines = vec![format!("run {} of {}: {}", run.id, run.sync, run.status)];
     let mut fact = |name: &str, value: String| lines.push(format!("{name:<11}{value}"));
-    fact("started", format!("{} ({}, {})", run.started, relative(run.started, now), run.trigger.as_str()));
+    fact("started", format!("{} ({}, {})", moment(run.started), relative(run.started, now), run.trigger.as_str()));
     match run.finished {
-        Some(finished) => fact("finished", format!("{finished} (took {})", duration(run.took(now)))),
+        Some(finished) => fact("finished", format!("{} (took {})", moment(finished), duration(run.took(now)))),
         None => fact("stage", run.stage.clone()),
     }
     if let Some(account) = &run.account {

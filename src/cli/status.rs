@@ -141,7 +141,10 @@ fn hint(standing: &Standing) -> Option<String> {
     let run = standing.last_run.as_ref();
     match run {
         Some(run) if run.status == RunStatus::Held => {
-            let mut text = format!("{} is held: {}\n", standing.sync, run.held_reasons.join("; "));
+            let mut text = format!("{} is held\n", standing.sync);
+            for reason in &run.held_reasons {
+                text.push_str(&format!("  {reason}\n"));
+            }
             let hash = run.plan_hash.as_deref().unwrap_or("HASH");
             text.push_str(&format!("  → look: backhaul runs show {}\n", run.id));
             text.push_str(&format!("  → send: backhaul approve {} --plan-hash {hash}\n", run.id));

@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 use super::{State, StateError, time};
 
+/// A waiter that has not looked for so long has lost its place: it may be gone.
+const PLACE: Duration = Duration::from_secs(5);
+
 /// How long a lease lasts and how often its parties look.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseTiming {
@@ -176,16 +179,16 @@ impl State {
             .execute(&mut *tx)
             .await?;
         if wait {
-            // A waiter that stood still for longer than `ttl` lost its place and gets a new one.
+            let place = now.saturating_add(PLACE).unwrap_or(Timestamp::MAX).as_microsecond();
             let kept = sqlx::query("update lease_waiters set expires = ?2 where ticket = ?1")
                 .bind(*ticket)
-                .bind(expires)
+                .bind(place)
                 .execute(&mut *tx)
                 .await?;
             if kept.rows_affected() == 0 {
                 let row = sqlx::query("insert into lease_waiters (account, expires) values (?1, ?2) returning ticket")
                     .bind(account)
-                    .bind(expires)
+                    .bind(place)
                     .fetch_one(&mut *tx)
                     .await?;
                 *ticket = Some(row.try_get("ticket")?);

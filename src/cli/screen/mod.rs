@@ -16,7 +16,7 @@ use super::{Exit, Failure};
 
 pub use progress::Progress;
 pub use table::{Align, Table};
-pub use words::{duration, number, percent, plural, relative};
+pub use words::{duration, moment, number, percent, plural, relative};
 
 /// The version of JSON output; it changes when something is renamed or removed.
 pub const JSON_VERSION: u32 = 1;

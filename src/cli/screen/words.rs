@@ -65,6 +65,11 @@ pub fn relative(time: Timestamp, now: Timestamp) -> String {
     if apart > SignedDuration::ZERO { format!("in {text}") } else { format!("{text} ago") }
 }
 
+/// A time to the second, UTC: `2026-11-20 12:34:56Z`.
+pub fn moment(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +102,7 @@ mod tests {
         let seen: Vec<String> = [-100_000, -3700, -300, 0, 59, 7300, 900_000]
             .map(|s| relative(now + SignedDuration::from_secs(s), now))
             .into();
+        assert_eq!(moment(now), "2026-11-20 12:00:00Z");
         assert_eq!(seen, ["27 h ago", "1 h ago", "5 min ago", "now", "in 59 s", "in 2 h", "in 10 d"]);
     }
 }
