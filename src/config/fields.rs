@@ -9,9 +9,9 @@ use super::later;
 use super::project::{Field, FieldSource};
 use crate::mapping::template::Template;
 
-const NULL: &[(&str, NullPolicy)] =
+pub(super) const NULL: &[(&str, NullPolicy)] =
     &[("send", NullPolicy::Send), ("skip", NullPolicy::Skip), ("clear", NullPolicy::Clear)];
-const WRITE: &[(&str, WritePolicy)] =
+pub(super) const WRITE: &[(&str, WritePolicy)] =
     &[("always", WritePolicy::Always), ("if_empty", WritePolicy::IfEmpty), ("on_create", WritePolicy::OnCreate)];
 const SOURCES: [&str; 3] = ["column", "value", "template"];
 
@@ -24,7 +24,7 @@ pub(super) struct Written {
 }
 
 #[derive(Clone, Debug)]
-enum Rule {
+pub(super) enum Rule {
     /// `field = false`.
     Dropped,
     /// It was not understood; a problem is reported. Kept, so that nothing else is said of its target.
@@ -96,7 +96,16 @@ fn rule(table: &ConfigTable, target: &str, span: &Span, item: Item) -> Option<Ru
             Some(Rule::Set { source, normalise: None, default: None, null: None, write: WritePolicy::Always })
         }
         ItemKind::Bool(false) => Some(Rule::Dropped),
-        ItemKind::Table(_) => set(table.item_table(target, item)?, target, span),
+        ItemKind::Table(_) => {
+            let mut inner = table.item_table(target, item)?;
+            if later::refuse(&mut inner, later::FIELD) || refuse_nesting(&inner, target, span) {
+                return None;
+            }
+            let before = inner.problems().errors();
+            let rule = set(&mut inner, span);
+            inner.finish();
+            rule.filter(|_| table.problems().errors() == before)
+        }
         _ => {
             let message =
                 format!("`{}` must be a column's name or a table, not {}", table.path_of(target), item.kind.name());
@@ -108,44 +117,48 @@ fn rule(table: &ConfigTable, target: &str, span: &Span, item: Item) -> Option<Ru
     }
 }
 
-fn set(mut table: ConfigTable, target: &str, span: &Span) -> Option<Rule> {
+/// A table of columns is somebody's idea of nesting; its keys are no misspelt modifiers.
+fn refuse_nesting(table: &ConfigTable, target: &str, span: &Span) -> bool {
+    let keys = table.keys();
+    let known = || MODIFIERS.into_iter().chain(SOURCES);
+    let Some((first, _)) = keys.first().filter(|_| keys.iter().all(|(key, _)| nearest(key, known()).is_none())) else {
+        return false;
+    };
+    table.problems().push(Problem::error("bad-field", format!("`{}` has no source", table.path())).at(span).remedy(
+        format!(
+            "a field needs one of column, value and template; a nested field is a quoted path: \"{target}.{first}\" = …"
+        ),
+    ));
+    true
+}
+
+/// Reads the keys of a field's table; `None` where it has no single source.
+pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let problems = table.problems().clone();
-    let before = problems.errors();
-    if later::refuse(&mut table, later::FIELD) {
-        return None;
-    }
     let present: Vec<&str> = SOURCES.into_iter().filter(|key| table.has(key)).collect();
     if present.len() != 1 {
-        let message = if present.is_empty() {
-            format!("`{}` has no source", table.path())
+        let found = if present.is_empty() {
+            String::from("no source")
         } else {
-            format!("`{}` has {} sources: {}", table.path(), present.len(), present.join(" and "))
+            format!("{} sources: {}", present.len(), present.join(" and "))
         };
-        let misspelt = |key: &str| nearest(key, MODIFIERS.into_iter().chain(SOURCES)).is_some();
-        if let Some((key, _)) = table.keys().first()
-            && present.is_empty()
-            && !misspelt(key)
-        {
-            // A table of columns is somebody's idea of nesting; its keys are no misspelt modifiers.
-            problems.push(Problem::error("bad-field", message).at(span).remedy(format!(
-                "a field needs one of column, value and template; a nested field is a quoted path: \"{target}.{key}\" = …"
-            )));
-            return None;
-        }
         problems.push(
-            Problem::error("bad-field", message)
+            Problem::error("bad-field", format!("`{}` has {found}", table.path()))
                 .at(span)
                 .remedy("a field has exactly one of column, value and template"),
         );
     }
     let column = table.text_at("column").map(|(column, span)| FieldSource::Column(column, span));
-    let value = table.take("value").and_then(|item| constant(&table, "value", item)).map(FieldSource::Value);
+    let value = table.take("value").and_then(|item| constant(table, "value", item)).map(FieldSource::Value);
     let template = table.text_at("template").and_then(|(text, span)| template(&problems, text, span));
     let normalise = table.choice_at("as", Normaliser::CHOICES);
-    let default = table.take("default").and_then(|item| constant(&table, "default", item));
+    let default = table.take("default").and_then(|item| constant(table, "default", item));
     let null = table.choice("null", NULL);
     let write = table.choice("write", WRITE).unwrap_or(WritePolicy::Always);
-    if let Some((span, _)) = table.take_with_key("missing") {
+    // Asked for only where it is there, so that no hint offers it.
+    if table.keys().iter().any(|(key, _)| key == "missing")
+        && let Some((span, _)) = table.take_with_key("missing")
+    {
         problems.push(
             Problem::error("bad-field", format!("`{}` only goes with `lookup` and `ref`", table.path_of("missing")))
                 .at(&span)
@@ -158,10 +171,6 @@ fn set(mut table: ConfigTable, target: &str, span: &Span) -> Option<Rule> {
     {
         let message = format!("the constant does not fit `as = \"{}\"`: {}", normaliser.as_str(), reason.text);
         problems.push(Problem::error("bad-value", message).at(span));
-    }
-    table.finish();
-    if problems.errors() > before {
-        return None;
     }
     Some(Rule::Set { source: source?, normalise: normalise.map(|(n, _)| n), default, null, write })
 }

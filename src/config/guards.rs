@@ -9,7 +9,7 @@ use super::project::{Guards, OnRemap, Threshold};
 const BARE_PERCENT_BEYOND: u64 = 20;
 const DEFAULT_MAX_REMOVED: Threshold = Threshold::Percent { fraction: 0.2, beyond: 100 };
 const DEFAULT_FIRST_RUN_MAX: u64 = 10_000;
-const ON_REMAP: &[(&str, OnRemap)] = &[("hold", OnRemap::Hold), ("full", OnRemap::Full)];
+pub(super) const ON_REMAP: &[(&str, OnRemap)] = &[("hold", OnRemap::Hold), ("full", OnRemap::Full)];
 
 /// `[guards]` as written: a sync's over `[defaults.guards]` over the built-in defaults, key by key.
 #[derive(Clone, Debug, Default)]

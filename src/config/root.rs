@@ -37,22 +37,28 @@ pub(super) struct Defaults {
 
 /// Reads the file.
 pub(super) fn read(mut table: ConfigTable, root: &Path, registry: &Registry<'_>) -> Root {
-    let mut project = Root::default();
-    let version = version(&mut table);
-    later::refuse(&mut table, later::ROOT);
-    project.state = state(&mut table, root);
-    warehouses(&mut table, registry, &mut project);
-    destinations(&mut table, registry, &mut project);
-    mappings(&mut table, &mut project);
-    if let Some(mut defaults) = table.table("defaults") {
-        project.defaults = read_defaults(&mut defaults);
-        defaults.finish();
-    }
+    let (project, version) = read_keys(&mut table, root, registry);
     // Another version has other keys.
     if version {
         table.finish();
     }
     project
+}
+
+/// Reads the keys of the file, and whether its version is ours.
+pub(super) fn read_keys(table: &mut ConfigTable, root: &Path, registry: &Registry<'_>) -> (Root, bool) {
+    let mut project = Root::default();
+    let version = version(table);
+    later::refuse(table, later::ROOT);
+    project.state = state(table, root);
+    warehouses(table, registry, &mut project);
+    destinations(table, registry, &mut project);
+    mappings(table, &mut project);
+    if let Some(mut defaults) = table.table("defaults") {
+        project.defaults = read_defaults(&mut defaults);
+        defaults.finish();
+    }
+    (project, version)
 }
 
 /// Whether the file's version is ours (or is not said, which is a problem of its own).

@@ -34,11 +34,18 @@ pub(super) fn read(table: &mut ConfigTable) -> Option<Read> {
         }
     }
     let mut schedule = table.table("schedule")?;
+    let read = read_keys(&mut schedule);
+    schedule.finish();
+    read
+}
+
+/// Reads the keys of the table.
+pub(super) fn read_keys(schedule: &mut ConfigTable) -> Option<Read> {
     let kinds: Vec<&str> = ["every", "cron", "after"].into_iter().filter(|key| schedule.has(key)).collect();
     let read = match kinds.as_slice() {
-        ["every"] => every(&mut schedule).map(|schedule| Read { schedule, after: Vec::new() }),
-        ["cron"] => cron(&mut schedule).map(|schedule| Read { schedule, after: Vec::new() }),
-        ["after"] => after(&mut schedule),
+        ["every"] => every(schedule).map(|schedule| Read { schedule, after: Vec::new() }),
+        ["cron"] => cron(schedule).map(|schedule| Read { schedule, after: Vec::new() }),
+        ["after"] => after(schedule),
         _ => {
             let found =
                 if kinds.is_empty() { String::from("says nothing") } else { format!("says {}", kinds.join(" and ")) };
@@ -56,7 +63,6 @@ pub(super) fn read(table: &mut ConfigTable) -> Option<Read> {
             .problems()
             .push(Problem::error("bad-schedule", "`timezone` only goes with `cron`").at(&span).remedy("take it out"));
     }
-    schedule.finish();
     read
 }
 

@@ -71,9 +71,11 @@ pub fn parse(file: &Arc<SourceFile>, problems: &Problems) -> ConfigTable {
         }
         let code = if duplicate { "duplicate-key" } else { "syntax" };
         let mut problem = Problem::error(code, error.message().trim_end_matches('.').to_owned()).masked();
-        if duplicate {
-            problem = problem.remedy("a key stands once in its table: keep one of the two");
-        }
+        problem = problem.remedy(if duplicate {
+            "a key stands once in its table: keep one of the two"
+        } else {
+            "if this place looks right, look before it for a quote, bracket or brace that is not closed"
+        });
         if let Some(range) = error.span() {
             problem = problem.at(&span(file, range));
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod kinds;
 mod right;
+mod schema;
 mod secrets;
 
 use std::path::{Path, PathBuf};

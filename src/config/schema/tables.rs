@@ -1,0 +1,359 @@
+//! The shapes of the tables. They are never filled: each only describes its table for `schemars`, and its
+//! comments are what an editor shows.
+
+#![expect(dead_code, reason = "the readers read key by key; these describe the same keys for editors")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// backhaul.toml: where a project reads from and writes to.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct BackhaulToml {
+    /// The version of the language: 1.
+    #[schemars(range(min = 1, max = 1))]
+    version: u64,
+    /// Warehouses by name.
+    #[schemars(default)]
+    warehouses: BTreeMap<String, serde_json::Value>,
+    /// Destinations by name.
+    #[schemars(default)]
+    destinations: BTreeMap<String, serde_json::Value>,
+    /// Fields for reuse, by the mapping's name: `[into] mappings = ["person"]`.
+    #[schemars(default)]
+    mappings: BTreeMap<String, BTreeMap<String, FieldRule>>,
+    /// Where backhaul keeps what it knows.
+    state: Option<State>,
+    /// What syncs take over where they do not say.
+    defaults: Option<Defaults>,
+}
+
+/// Where backhaul keeps what it knows.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct State {
+    /// The folder, relative to backhaul.toml; default `.backhaul/state`.
+    dir: Option<String>,
+    /// The encryption key; default a file that `backhaul init` makes.
+    key: Option<Secret>,
+    /// Free disk that a plan must leave; default "1GiB".
+    min_free: Option<Size>,
+}
+
+/// What syncs take over where they do not say.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Defaults {
+    /// Who answers for the syncs.
+    owner: Option<String>,
+    /// What happens to rows in doubt.
+    on_unknown: Option<OnUnknown>,
+    /// What may stop a plan; taken over key by key.
+    guards: Option<Guards>,
+}
+
+/// models/NAME.toml: one query whose rows have a key.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct ModelToml {
+    /// The warehouse it runs on.
+    warehouse: String,
+    /// One SELECT. Exactly one of `sql`, `table` and `sql_file`.
+    sql: Option<String>,
+    /// A table or view, perhaps with its schema.
+    table: Option<String>,
+    /// A file with one SELECT, relative to backhaul.toml.
+    sql_file: Option<String>,
+    /// The columns that tell one row from another.
+    #[schemars(length(min = 1))]
+    key: Vec<String>,
+    /// The column that says whose row it is.
+    person: Option<String>,
+    /// What is known of single columns.
+    #[schemars(default)]
+    columns: BTreeMap<String, ColumnAbout>,
+    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    parallel: Option<bool>,
+    /// The longest a scan may take.
+    timeout: Option<Duration>,
+    /// How long the warehouse may be silent; default "60s".
+    idle_timeout: Option<Duration>,
+}
+
+/// What is known of a column.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ColumnAbout {
+    /// The kind of personal data that it holds.
+    personal: Personal,
+}
+
+/// A kind of personal data.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Personal {
+    Email,
+    Phone,
+    Name,
+    Address,
+    BirthDate,
+    Id,
+    Ip,
+    Other,
+}
+
+/// syncs/NAME.toml: one model, into one object of one destination.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct SyncToml {
+    /// For people.
+    title: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+    /// For selecting: `tag:crm`.
+    #[schemars(default)]
+    tags: Vec<String>,
+    /// Older names of this sync, whose state it takes over.
+    #[schemars(default)]
+    previously: Vec<String>,
+    /// A model's name, or the model itself.
+    model: ModelReference,
+    /// A condition over the model's columns.
+    #[schemars(rename = "where")]
+    filter: Option<String>,
+    /// The destination's name.
+    destination: String,
+    /// When it runs by itself; default never.
+    schedule: Option<Schedule>,
+    /// What is written, and how.
+    into: Into,
+    /// Fields of the destination and where their values come from.
+    #[schemars(default)]
+    fields: BTreeMap<String, FieldRule>,
+    /// What may stop a plan.
+    guards: Option<Guards>,
+    /// What happens to rows in doubt; default what is safe at the destination.
+    on_unknown: Option<OnUnknown>,
+}
+
+/// A model's name, or the model itself.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum ModelReference {
+    Name(String),
+    Inline(Box<ModelToml>),
+}
+
+/// When a sync runs by itself: one of `every`, `cron` and `after`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Schedule {
+    /// A fixed interval.
+    every: Option<Duration>,
+    /// Five fields: minute, hour, day of month, month, day of week.
+    cron: Option<String>,
+    /// The time zone of `cron`; default "UTC".
+    timezone: Option<String>,
+    /// Runs after these syncs.
+    after: Option<Vec<String>>,
+}
+
+/// What is written, and how. Besides these keys each destination has its own.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Into {
+    /// The object at the destination.
+    object: Option<String>,
+    /// How rows are written.
+    mode: Mode,
+    /// What happens to a row that left the model; default "ignore".
+    removed: Option<Removed>,
+    /// The field by which a record is found again; default the one mapped from a single-column key.
+    #[schemars(rename = "match")]
+    matched: Option<String>,
+    /// Columns that become fields of the same name.
+    #[schemars(default)]
+    same_name: Vec<String>,
+    /// Mappings of backhaul.toml, left to right; `[fields]` goes over them.
+    #[schemars(default)]
+    mappings: Vec<String>,
+}
+
+/// How rows are written.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Mode {
+    Upsert,
+    Update,
+    Create,
+    Audience,
+    Append,
+}
+
+/// What happens to a row that left the model.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Removed {
+    Ignore,
+    Archive,
+    Delete,
+    Clear,
+}
+
+/// A column's name, a table with one source, or `false` to drop an inherited field.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum FieldRule {
+    Column(String),
+    Table(Box<FieldTable>),
+    Dropped(False),
+}
+
+/// One source (`column`, `value` or `template`), then modifiers.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct FieldTable {
+    /// A column of the model.
+    column: Option<String>,
+    /// A constant.
+    value: Option<Constant>,
+    /// A template over the model's columns.
+    template: Option<String>,
+    /// The form that the value is brought into.
+    #[schemars(rename = "as")]
+    normalise: Option<Normaliser>,
+    /// What is sent instead of a NULL.
+    default: Option<Constant>,
+    /// What a NULL does; default "send", "skip" for the match field.
+    null: Option<NullPolicy>,
+    /// When the field is written; default "always".
+    write: Option<WritePolicy>,
+}
+
+/// The form that a value is brought into.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Normaliser {
+    Email,
+    Phone,
+    Name,
+    Country,
+    Postcode,
+    Date,
+    Timestamp,
+    Text,
+    Number,
+    Boolean,
+}
+
+/// What a NULL does.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum NullPolicy {
+    Send,
+    Skip,
+    Clear,
+}
+
+/// When a field is written.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum WritePolicy {
+    Always,
+    IfEmpty,
+    OnCreate,
+}
+
+/// What happens to rows in doubt.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnUnknown {
+    Resend,
+    ReadBack,
+    Hold,
+}
+
+/// What may stop a plan.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Guards {
+    /// Fewest rows the model may have.
+    min_rows: Option<u64>,
+    /// Most rows the model may have.
+    max_rows: Option<u64>,
+    /// Most rows a plan may add.
+    max_added: Option<Threshold>,
+    /// Most rows a plan may change.
+    max_changed: Option<Threshold>,
+    /// Most rows a plan may remove; default "20%" beyond 100.
+    max_removed: Option<Threshold>,
+    /// Most rows of a first run to a live account; default 10,000.
+    first_run_max: Option<u64>,
+    /// What a changed mapping does; default "hold".
+    on_remap: Option<OnRemap>,
+}
+
+/// What a changed mapping does.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnRemap {
+    Hold,
+    Full,
+}
+
+/// A percentage, a number of rows, or `{ percent, beyond }`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Threshold {
+    Share(Percent),
+    Rows(u64),
+    Beyond(PercentBeyond),
+}
+
+/// A percentage that applies only above so many rows.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PercentBeyond {
+    /// The percentage.
+    percent: Percent,
+    /// So many rows; default 20.
+    beyond: Option<u64>,
+}
+
+/// A type whose schema is written out.
+macro_rules! written {
+    ($name:ident, $schema:tt) => {
+        pub(super) struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+written!(Secret, {
+    "description": "Where a secret comes from; the secret itself is never written here.",
+    "type": "object",
+    "properties": {
+        "secret": { "type": "string", "description": "A name: looked for among systemd's credentials, in the folder of secrets, and as BACKHAUL_SECRET_NAME." },
+        "env": { "type": "string", "description": "An environment variable." },
+        "file": { "type": "string", "description": "A file, relative to backhaul.toml; read again when it changes." },
+        "credential": { "type": "string", "description": "A systemd credential." }
+    },
+    "additionalProperties": false,
+    "minProperties": 1,
+    "maxProperties": 1
+});
+written!(Duration, { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)( [0-9]+(ms|s|m|h|d))*$", "examples": ["15m", "1h 30m"] });
+written!(Percent, { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%$", "examples": ["5%"] });
+written!(Size, { "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9]+ ?([KMGT]i?)?B$" }], "examples": ["1GiB"] });
+written!(Constant, { "type": ["string", "number", "boolean", "array"] });
+written!(False, { "const": false });
