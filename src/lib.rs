@@ -22,6 +22,7 @@
 //! | [`run`] | the life of a run, stage after stage, and nothing else |
 //! | [`daemon`] | `serve`: schedules, resuming, shutdown |
 //! | [`cli`] | one file a command |
+//! | [`mask`] | people's data in output |
 //!
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 
@@ -30,7 +31,9 @@ pub mod config;
 pub mod daemon;
 pub mod deliver;
 pub mod diff;
+pub mod guard;
 pub mod mapping;
 pub mod mask;
+pub mod run;
 pub mod snapshot;
 pub mod state;

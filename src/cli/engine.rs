@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use backhaul_kit::Fault;
 use backhaul_kit::config::Problem;
 
-use super::{ApproveArgs, DiscardArgs, Exit, Failure, PlanArgs, RunArgs, Screen};
+use super::{ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, RunArgs, Screen};
 use crate::config::{Project, SyncDef};
 use crate::state::Sealer;
 
@@ -96,5 +96,5 @@ pub trait Engine: Send + Sync {
     async fn serve(&self, screen: &Screen, project: Project) -> Result<Exit, Failure>;
 
     /// `demo`.
-    async fn demo(&self, screen: &Screen) -> Result<Exit, Failure>;
+    async fn demo(&self, screen: &Screen, args: DemoArgs) -> Result<Exit, Failure>;
 }

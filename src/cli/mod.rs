@@ -12,6 +12,7 @@
 mod approve;
 mod completions;
 mod connectors;
+mod demo;
 pub mod engine;
 pub mod exit;
 mod init;
@@ -29,6 +30,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -38,11 +40,13 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use approve::{ApproveArgs, DiscardArgs};
+pub use demo::DemoArgs;
 pub use engine::{Check, Engine, SchemaFile};
 pub use exit::{Exit, Failure};
 pub use plan::PlanArgs;
 pub use run::{FailOn, RunArgs};
 pub use screen::{Format, Screen};
+pub use work::Work;
 
 /// How long work in the background may take after a command has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -58,13 +62,6 @@ Examples:
 Exit codes: 0 ok, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 rows rejected, \
 4 credentials, 5 held, 6 locked elsewhere, 64 usage, 75 destination down or rows deferred, \
 78 configuration, 130 interrupted.";
-
-const DEMO: &str = "\
-Example:
-  backhaul demo
-
-It uses a small warehouse in a temporary folder and a stand-in of HubSpot on this machine: no account is \
-needed, nothing leaves it, and nothing is left running.";
 
 const SERVE: &str = "\
 Example:
@@ -108,8 +105,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// See it work in a minute, on this machine alone
-    #[command(after_help = DEMO)]
-    Demo,
+    Demo(DemoArgs),
     /// Make a project that runs
     Init(init::Args),
     /// Check the project: files, warehouses, destinations
@@ -187,7 +183,7 @@ async fn dispatch(
 ) -> Result<Exit, Failure> {
     let load = || project::load(screen, engine, config);
     match command {
-        Command::Demo => engine.demo(screen).await,
+        Command::Demo(args) => engine.demo(screen, args).await,
         Command::Init(args) => init::init(screen, engine, &args).await,
         Command::Validate(args) => validate::validate(screen, engine, config, &args).await,
         Command::Ls(args) => ls::ls(screen, &load()?, &args),

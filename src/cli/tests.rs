@@ -65,7 +65,7 @@ impl Engine for NoProject {
         unreachable!("there is no project")
     }
 
-    async fn demo(&self, _: &Screen) -> Result<Exit, Failure> {
+    async fn demo(&self, _: &Screen, _: DemoArgs) -> Result<Exit, Failure> {
         Err(Failure::new(Exit::Held, "as it was told to"))
     }
 }

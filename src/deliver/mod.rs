@@ -29,3 +29,4 @@ pub use driver::deliver;
 pub use event::{Effect, Event, Meta, RejectedRow, Work};
 pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
 pub use machine::{Machine, PhaseFacts, Policy};
+pub use reader::row;

@@ -44,7 +44,6 @@ impl Reader {
         let Some(source) = self.phases.get_mut(phase) else {
             return Err(Fault::bug(format!("phase {phase} is not in the plan")));
         };
-        let removal = source.operation.is_removal();
         while chunk.rows.len() + chunk.doubtful.len() < most {
             let Some(op) = source.ops.next().transpose()? else {
                 chunk.end = true;
@@ -60,7 +59,7 @@ impl Reader {
                     continue;
                 }
             };
-            let mut work = work(op, change, phase, removal);
+            let mut work = work(op, change, phase);
             work.meta.doubt = doubt;
             if source.facts.max_bytes.is_some() {
                 work.meta.bytes = row_bytes(&work.row);
@@ -94,16 +93,25 @@ fn change(kind: OpKind) -> Option<ChangeKind> {
     })
 }
 
-fn work(op: Op, change: ChangeKind, phase: usize, removal: bool) -> Work {
-    let claims = claims(&op);
+/// The row that an op is sent as; `None` for ops that no destination hears of.
+pub fn row(op: Op) -> Option<Row> {
+    Some(row_of(change(op.kind)?, op))
+}
+
+fn row_of(change: ChangeKind, op: Op) -> Row {
     let mut address = op.old_address;
-    if !removal && change != ChangeKind::Move && op.match_value.is_some() {
+    // A move or a removal is found where the record was; a write goes to where it is now.
+    if !matches!(change, ChangeKind::Move | ChangeKind::Remove) && op.match_value.is_some() {
         address.match_value = op.match_value;
     }
+    Row { op: op.number, change, key: op.key, fingerprint: op.fingerprint, address, fields: op.fields }
+}
+
+fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
+    let claims = claims(&op);
     let meta =
         Meta { op: op.number, key_hash: op.key_hash, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
-    let row = Row { op: op.number, change, key: op.key, fingerprint: op.fingerprint, address, fields: op.fields };
-    Work { row, meta }
+    Work { row: row_of(change, op), meta }
 }
 
 /// The key, the remote id, and the match values of before and now.

@@ -39,6 +39,9 @@ pub enum StateError {
     /// A sealed value does not open under the key.
     #[error("a sealed value in the state cannot be opened with this key")]
     Sealed,
+    /// A value could not be sealed.
+    #[error("a value cannot be sealed: the machine gives no random bytes")]
+    Sealing,
     /// No run has that id.
     #[error("there is no run {0}")]
     NoSuchRun(String),
@@ -100,6 +103,7 @@ impl StateError {
                  what the destinations have accepted is kept apart from it"
             }
             Self::Newer { .. } => "use the newer backhaul, or restore the state folder of the older one",
+            Self::Sealing => "check the machine's random source, then run again",
             Self::Sealed => "use the key that the state was made with (`[state] key`)",
             Self::NoSuchRun(_) => "see `backhaul runs`",
             Self::Transition { .. } | Self::NotHeld { .. } => "see `backhaul runs show RUN`",

@@ -33,8 +33,8 @@ const BUSY: Duration = Duration::from_secs(15);
 
 /// Encrypts what must not be read by whoever finds the file.
 pub trait Sealer: Send + Sync {
-    /// Encrypts `plain`; it opens only under the same `context`.
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8>;
+    /// Encrypts `plain`; it opens only under the same `context`. `None` where the machine has no random bytes.
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Option<Vec<u8>>;
 
     /// Decrypts what [`Sealer::seal`] made; `None` for another key, another context or altered bytes.
     fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>>;

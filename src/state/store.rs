@@ -65,6 +65,11 @@ impl State {
         self.pool.close().await;
     }
 
+    /// Encrypts with the state's key.
+    pub(super) fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, StateError> {
+        self.sealer.seal(context, plain).ok_or(StateError::Sealing)
+    }
+
     /// A transaction that writes: it takes the write lock at its start, so that what it reads cannot change
     /// before it writes.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StateError> {
@@ -151,10 +156,10 @@ pub(super) mod tests {
     pub(in crate::state) struct Scramble;
 
     impl Sealer for Scramble {
-        fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        fn seal(&self, context: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
             let mut sealed = xxhash_rust::xxh3::xxh3_64(context).to_be_bytes().to_vec();
             sealed.extend(plain.iter().map(|b| b ^ 0xa5));
-            sealed
+            Some(sealed)
         }
 
         fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {

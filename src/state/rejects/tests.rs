@@ -141,8 +141,8 @@ async fn neither_keys_nor_vendor_texts_stand_readable_on_disk() {
 async fn a_foreign_key_is_named_as_the_cause() {
     struct Other;
     impl Sealer for Other {
-        fn seal(&self, _: &[u8], plain: &[u8]) -> Vec<u8> {
-            plain.to_vec()
+        fn seal(&self, _: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+            Some(plain.to_vec())
         }
         fn open(&self, _: &[u8], _: &[u8]) -> Option<Vec<u8>> {
             None

@@ -1,0 +1,353 @@
+//! From a finished plan to the end of its run: deliver → record → settle → report.
+//!
+//! Each stage can be done again after a crash: delivery goes on from the log, recording replaces, settling
+//! knows the run it has settled, reporting clears what may be clear already.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
+use jiff::Timestamp;
+
+use super::connect::{Connected, check_identity, connect};
+use super::error::io_error;
+use super::{Cancel, Runs, Event, RunError, Site, Stage, Watch};
+use crate::config::SyncDef;
+use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
+use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::snapshot::log::{LogWriter, Replay, Standing};
+use crate::snapshot::{Settle, SettleInfo, Settlement, settle};
+use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
+
+/// Rejects of the mapper go to the state in groups of this many.
+const REJECTS_AT_ONCE: usize = 500;
+
+/// The files of one run.
+pub(super) struct RunFiles {
+    folder: PathBuf,
+}
+
+impl RunFiles {
+    pub(super) fn new(site: &Path, run: &str) -> Self {
+        Self { folder: site.join("runs").join(run) }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn plan(&self) -> PathBuf {
+        self.folder.join("plan")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Destroys the plan's values and the log.
+    pub(super) fn destroy(&self) -> Result<(), RunError> {
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&self.folder)(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What settling learns from the log; a run that sent nothing has none.
+struct Fates(Option<Replay>);
+
+impl Settlement for Fates {
+    fn fate(&self, op: u64) -> Settle {
+        match self.0.as_ref().map(|replay| replay.standing(op)) {
+            Some(Standing::Accepted) => Settle::Accepted,
+            Some(Standing::InDoubt) => Settle::InDoubt,
+            Some(Standing::Kept) | None => Settle::Kept,
+        }
+    }
+
+    fn remote_id(&self, op: u64) -> Option<&str> {
+        self.0.as_ref()?.remote_id(op)
+    }
+}
+
+/// One run on its way.
+pub(super) struct Advance<'a> {
+    pub(super) runs: &'a Runs,
+    pub(super) sync: &'a SyncDef,
+    pub(super) site: &'a Site,
+    pub(super) record: &'a mut RunRecord,
+    pub(super) watch: &'a dyn Watch,
+    pub(super) cancel: Cancel,
+}
+
+impl Advance<'_> {
+    /// Takes the run from its stage to its end, or to where it was cancelled.
+    pub(super) async fn to_the_end(mut self, connected: Option<Connected>) -> Result<(), RunError> {
+        let files = RunFiles::new(&self.site.folder, &self.record.id);
+        let plan = PlanReader::open(&files.plan(), &self.runs.key)?;
+        let mut connected = connected;
+        loop {
+            let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
+            let next = match stage {
+                Stage::Deliver => match self.deliver(&files, &plan, connected.take()).await? {
+                    Outcome::Interrupted => return Ok(()),
+                    Outcome::Complete => Stage::Record,
+                },
+                Stage::Record => {
+                    self.record_rejects(&files, &plan).await?;
+                    Stage::Settle
+                }
+                Stage::Settle => {
+                    self.settle(&files, &plan)?;
+                    Stage::Report
+                }
+                Stage::Report => {
+                    self.report(&files, &plan).await?;
+                    Stage::Done
+                }
+                Stage::Done => return Ok(()),
+                Stage::Scan | Stage::Held => {
+                    return Err(Fault::bug(format!("a run in stage {stage} has nothing to deliver")).into());
+                }
+            };
+            self.begin(next).await?;
+        }
+    }
+
+    /// Writes the stage down before it begins.
+    pub(super) async fn begin(&mut self, stage: Stage) -> Result<(), RunError> {
+        self.record.stage = stage.to_string();
+        match stage {
+            Stage::Scan => self.record.status = RunStatus::Planning,
+            Stage::Held => self.record.status = RunStatus::Held,
+            Stage::Deliver => self.record.status = RunStatus::Delivering,
+            Stage::Record | Stage::Settle | Stage::Report => self.record.status = RunStatus::Settling,
+            Stage::Done => self.end(),
+        }
+        self.runs.state.update_run(self.record, Timestamp::now()).await?;
+        self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        Ok(())
+    }
+
+    /// The final status and exit code, from the counts and the fault that stopped the run, if any.
+    fn end(&mut self) {
+        let counts = &self.record.counts;
+        let (status, exit) = match &self.record.error {
+            Some(error) => {
+                let status = if counts.accepted > 0 { RunStatus::Partial } else { RunStatus::Failed };
+                (status, exit_of_class(&error.class))
+            }
+            None if counts.rejected > 0 => (RunStatus::Partial, 3),
+            None if counts.deferred + counts.in_doubt > 0 => (RunStatus::Partial, 75),
+            None => (RunStatus::Succeeded, 0),
+        };
+        self.record.status = status;
+        self.record.exit_code = Some(exit);
+        self.record.finished = Some(Timestamp::now());
+    }
+
+    async fn deliver(
+        &mut self,
+        files: &RunFiles,
+        plan: &PlanReader,
+        connected: Option<Connected>,
+    ) -> Result<Outcome, RunError> {
+        let connected = match connected {
+            Some(connected) => connected,
+            None => connect(self.sync, self.runs.kit.clone()).await?,
+        };
+        check_identity(&plan.header().binding, &connected.binding, self.sync)?;
+        self.record.identity = Some(connected.binding.identity.clone());
+        let (log, already) = if files.log().exists() {
+            let replay = Replay::read(&files.log(), &self.record.id)?;
+            if replay.sealed().is_some() {
+                return Ok(Outcome::Complete);
+            }
+            (LogWriter::resume(&files.log(), &self.record.id, &replay).map_err(io_error(&files.log()))?, Some(replay))
+        } else {
+            (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
+        };
+        let summary = plan.summary();
+        let job = Job {
+            destination: connected.destination.clone(),
+            run: Run {
+                id: self.record.id.clone(),
+                sync: self.sync.name.clone(),
+                rows: summary.counts.sent(),
+                started: self.record.started,
+            },
+            phases: phases(plan, &connected),
+            log,
+            already: already.map(Arc::new),
+            rejects: Arc::new(Rejects {
+                state: self.runs.state.clone(),
+                sync: self.sync.name.clone(),
+                run: self.record.id.clone(),
+            }),
+            progress: self.watch.delivery(summary.counts.sent()),
+            cancel: self.cancel.clone(),
+            policy: Policy::default(),
+        };
+        let delivered = deliver(job).await?;
+        self.record.calls += delivered.counts.calls;
+        if delivered.interrupted {
+            self.runs.state.update_run(self.record, Timestamp::now()).await?;
+            return Ok(Outcome::Interrupted);
+        }
+        self.record.error = delivered.stopped_by.map(|fault| failure(&fault));
+        Ok(Outcome::Complete)
+    }
+
+    /// Counts what became of the rows, and keeps what the mapper refused.
+    async fn record_rejects(&mut self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+        let fates = self.fates(files)?;
+        let planned = plan.summary().counts.clone();
+        let counts = &mut self.record.counts;
+        (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
+        if let Some(replay) = &fates.0 {
+            for op in 0..plan.len() {
+                match replay.fate(op) {
+                    Some(crate::snapshot::log::Fate::Rejected) => counts.rejected += 1,
+                    _ => match replay.standing(op) {
+                        Standing::Accepted => counts.accepted += 1,
+                        Standing::InDoubt => counts.in_doubt += 1,
+                        Standing::Kept => {}
+                    },
+                }
+            }
+        }
+        let settled = counts.accepted + counts.in_doubt + (counts.rejected - planned.rejected);
+        counts.deferred = planned.sent().saturating_sub(settled);
+        let mut group = Vec::new();
+        for op in plan.ops(Some(&[OpKind::Reject])) {
+            let op = op?;
+            if let Some(reason) = &op.reason {
+                group.push(NewReject {
+                    key_hash: op.key_hash,
+                    key: op.key.clone(),
+                    fingerprint: op.fingerprint,
+                    class: RejectClass::Mapping,
+                    reason: reason.clone(),
+                });
+            }
+            if group.len() == REJECTS_AT_ONCE {
+                self.keep(&std::mem::take(&mut group)).await?;
+            }
+        }
+        self.keep(&group).await
+    }
+
+    async fn keep(&self, rejects: &[NewReject]) -> Result<(), RunError> {
+        let state = &self.runs.state;
+        Ok(state.record_rejects(&self.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
+    }
+
+    fn fates(&self, files: &RunFiles) -> Result<Fates, RunError> {
+        Ok(Fates(match files.log().exists() {
+            true => Some(Replay::read(&files.log(), &self.record.id)?),
+            false => None,
+        }))
+    }
+
+    fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+        let fates = self.fates(files)?;
+        let (log_digest, log_len) = fates.0.as_ref().map_or(([0; 32], 0), |r| (r.digest(), r.len()));
+        let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
+        settle(&self.site.store, plan, &fates, info)?;
+        Ok(())
+    }
+
+    /// Clears the rejects of rows that were accepted, then destroys the plan and the log.
+    async fn report(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+        let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(&self.sync.name).await?.into_iter().collect();
+        if !waiting.is_empty() {
+            let fates = self.fates(files)?;
+            let accepted: Vec<KeyHash> = plan
+                .ops(None)
+                .filter_map(Result::ok)
+                .filter(|op: &Op| waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted)
+                .map(|op| op.key_hash)
+                .collect();
+            self.runs.state.clear_rejects(&self.sync.name, &accepted).await?;
+        }
+        files.destroy()
+    }
+}
+
+/// How far a delivery came.
+enum Outcome {
+    Complete,
+    Interrupted,
+}
+
+/// The plan's ops in the order that the object wants.
+fn phases(plan: &PlanReader, connected: &Connected) -> Vec<Phase> {
+    let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts)| {
+        let ops = plan.ops(Some(kinds)).map(|op| op.map_err(unreadable));
+        Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops) }
+    };
+    let operations = &connected.operations;
+    let writes = phase(&[OpKind::Add, OpKind::Change, OpKind::Refresh], &operations.write);
+    let moves = operations.moves.as_ref().map(|facts| phase(&[OpKind::Move], facts));
+    let removals = operations.removal.as_ref().map(|facts| phase(&[OpKind::Remove], facts));
+    match operations.write.1.order {
+        Order::WritesFirst => moves.into_iter().chain([writes]).chain(removals).collect(),
+        Order::RemovalsFirst => moves.into_iter().chain(removals).chain([writes]).collect(),
+    }
+}
+
+fn unreadable(error: PlanError) -> Fault {
+    Fault::bug("the plan cannot be read to its end").caused_by(error)
+}
+
+/// What the state keeps of a fault.
+pub(super) fn failure(fault: &Fault) -> RunFailure {
+    RunFailure {
+        class: fault.class.as_str().to_owned(),
+        message: fault.message.clone(),
+        remedy: Some(fault.remedy_text().to_owned()),
+    }
+}
+
+/// The exit code of a class that the state kept.
+fn exit_of_class(class: &str) -> u8 {
+    use backhaul_kit::FaultClass as C;
+    [C::Throttled, C::Transient, C::Auth, C::Config, C::Split, C::Ambiguous, C::Bug]
+        .into_iter()
+        .find(|c| c.as_str() == class)
+        .map_or(1, C::exit_code)
+}
+
+/// Where refused rows go while a run delivers.
+struct Rejects {
+    state: State,
+    sync: String,
+    run: String,
+}
+
+#[async_trait::async_trait]
+impl RejectSink for Rejects {
+    async fn rejected(&self, rows: Vec<RejectedRow>) -> Result<(), Fault> {
+        let rejects: Vec<NewReject> = rows
+            .into_iter()
+            .map(|row| NewReject {
+                key_hash: row.key_hash,
+                key: row.key,
+                fingerprint: row.fingerprint,
+                class: RejectClass::Destination,
+                reason: row.reason,
+            })
+            .collect();
+        self.state
+            .record_rejects(&self.sync, &self.run, &rejects, Timestamp::now())
+            .await
+            .map_err(|e| Fault::bug("refused rows cannot be recorded").remedy(e.remedy()).caused_by(e))
+    }
+}
+
+/// Rejects that are not due yet, for the differ.
+pub(super) async fn withheld(state: &State, sync: &str) -> Result<HashMap<KeyHash, u64>, RunError> {
+    let withheld = state.withheld(sync, Timestamp::now()).await?;
+    Ok(withheld.into_iter().filter_map(|w| Some((w.key_hash, w.fingerprint?))).collect())
+}

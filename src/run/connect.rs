@@ -1,0 +1,141 @@
+//! Before a run: which account is this, and does the object take what the sync wants to write?
+
+use std::sync::Arc;
+
+use backhaul_kit::config::{Problem, nearest};
+use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, ObjectSchema, Operation};
+
+use super::RunError;
+use crate::config::SyncDef;
+use crate::diff::{OpKind, PlanCounts};
+use crate::snapshot::Binding;
+
+/// The destination of a sync, connected and checked.
+pub(super) struct Connected {
+    pub(super) destination: Arc<dyn Destination>,
+    pub(super) binding: Binding,
+    pub(super) operations: Operations,
+}
+
+/// Which operation each kind of op becomes, with what is true of it there.
+pub(super) struct Operations {
+    pub(super) write: (Operation, Facts),
+    pub(super) removal: Option<(Operation, Facts)>,
+    pub(super) moves: Option<(Operation, Facts)>,
+}
+
+impl Operations {
+    /// From the sync's mode and `removed`.
+    pub(super) fn of(sync: &SyncDef) -> Self {
+        let facts = |operation| (operation, sync.prepared.facts(operation));
+        let write = facts(sync.shape.mode.0.write_operation());
+        let removal = match sync.shape.mode.0 {
+            Mode::Audience => Some(Operation::AudienceRemove),
+            // A full file holds exactly the model: what left it is gone with the next file.
+            _ if write.1.whole_set => Some(Operation::Delete),
+            _ => sync.shape.removed.0.operation(),
+        };
+        let moves = Some(facts(Operation::Move)).filter(|(_, facts)| facts.max_rows > 0);
+        Self { write, removal: removal.map(facts), moves }
+    }
+
+    /// The operation and its facts for ops of that kind; `None` where the destination hears nothing.
+    pub(super) fn of_kind(&self, kind: OpKind) -> Option<&(Operation, Facts)> {
+        match kind {
+            OpKind::Add | OpKind::Change | OpKind::Refresh => Some(&self.write),
+            OpKind::Move => self.moves.as_ref(),
+            OpKind::Remove => self.removal.as_ref(),
+            OpKind::Touch | OpKind::Forget | OpKind::Reject => None,
+        }
+    }
+
+    /// Calls for a plan of these counts, with every batch full.
+    pub(super) fn calls(&self, counts: &PlanCounts) -> u64 {
+        let of = |rows: u64, operation: Option<&(Operation, Facts)>| {
+            operation.map_or(0, |(_, facts)| rows.div_ceil(facts.max_rows.max(1) as u64))
+        };
+        of(counts.added + counts.changed + counts.refreshed, Some(&self.write))
+            + of(counts.moved, self.moves.as_ref())
+            + of(counts.removed, self.removal.as_ref())
+    }
+}
+
+/// What the sync has delivered to is still what it names.
+pub(super) fn check_object(bound: &Binding, sync: &SyncDef) -> Result<(), Fault> {
+    let object = sync.prepared.object();
+    if bound.object == object {
+        return Ok(());
+    }
+    let message = format!("sync `{}` has delivered to `{}` so far and now names `{object}`", sync.name, bound.object);
+    Err(Fault::config(message).remedy("a new object is a new sync: give it a file of its own, or put the old object back"))
+}
+
+/// The account that the snapshot speaks of is the account we are connected to, or nothing is sent.
+pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &SyncDef) -> Result<(), Fault> {
+    if bound.identity == now.identity {
+        return Ok(());
+    }
+    let (was, is) = (&bound.identity, &now.identity);
+    Err(Fault::config(format!(
+        "the credential belongs to account {is}, but what sync `{}` has delivered so far is in account {was}",
+        sync.name
+    ))
+    .remedy(format!("put back a credential of {was}, or give the new account a state of its own ([state] dir)")))
+}
+
+/// Opens the destination, asks who we are there, and holds the mapped fields against the object's.
+pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, RunError> {
+    let destination = sync.prepared.open(kit)?;
+    let report = destination.check().await?;
+    if !report.missing.is_empty() {
+        return Err(Fault::auth(format!("the credential lacks {}", report.missing.join(", ")))
+            .remedy("grant these and no more, then run again")
+            .into());
+    }
+    if let Some(object) = destination.describe().await? {
+        let problems = field_problems(sync, &object);
+        if !problems.is_empty() {
+            return Err(RunError::Problems(problems));
+        }
+    }
+    let binding = Binding {
+        identity: report.identity,
+        object: sync.prepared.object(),
+        environment: String::from("default"),
+    };
+    Ok(Connected { destination, binding, operations: Operations::of(sync) })
+}
+
+fn field_problems(sync: &SyncDef, object: &ObjectSchema) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (place, field) in sync.shape.fields.iter().enumerate() {
+        let Some(known) = object.fields.iter().find(|f| f.name == field.target) else {
+            let mut problem = Problem::error(
+                "unknown-field",
+                format!("`{}` has no field `{}`", sync.prepared.object(), field.target),
+            )
+            .at(&field.span)
+            .remedy("create it at the destination, or map to one of its fields");
+            if let Some(near) = nearest(&field.target, object.fields.iter().map(|f| f.name.as_str())) {
+                problem = problem.label(format!("did you mean `{near}`?"));
+            }
+            problems.push(problem);
+            continue;
+        };
+        if !known.writable {
+            let message = format!("`{}` cannot be written: the destination computes it", field.target);
+            problems.push(Problem::error("read-only-field", message).at(&field.span).remedy("leave it out"));
+        }
+        if let Some((_, span)) = sync.shape.match_field.as_ref().filter(|(of, _)| *of == place)
+            && !known.unique
+        {
+            let message = format!("rows cannot be matched by `{}`: its values are not unique there", field.target);
+            problems.push(
+                Problem::error("match-not-unique", message)
+                    .at(span)
+                    .remedy("match by a field with unique values, or have the destination enforce them"),
+            );
+        }
+    }
+    problems
+}

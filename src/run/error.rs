@@ -1,0 +1,140 @@
+//! Why a run stopped, in one type with a sentence, a remedy and an exit code.
+
+use std::path::{Path, PathBuf};
+
+use backhaul_kit::config::Problem;
+use backhaul_kit::{Fault, FaultClass};
+
+use crate::deliver::DeliverError;
+use crate::diff::{DiffError, PlanError};
+use crate::snapshot::SnapshotError;
+use crate::snapshot::log::LogError;
+use crate::state::{RunError as RunFailure, StateError};
+
+/// Why a run stopped, or could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A call failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The project does not fit the warehouse or the destination.
+    #[error("{}", first_line(.0))]
+    Problems(Vec<Problem>),
+    /// The state database.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Comparing.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// The plan file.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The acknowledgement log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Sending.
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+    /// A file of a run.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What was asked for does not fit the run's state.
+    #[error("{message}")]
+    Refused {
+        /// Why.
+        message: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A run ended before its plan was complete; nothing was sent.
+    #[error("run {run} was interrupted before it sent anything")]
+    Interrupted {
+        /// The run.
+        run: String,
+    },
+}
+
+fn first_line(problems: &[Problem]) -> String {
+    match problems {
+        [] => String::from("no problem"),
+        [one] => one.message.clone(),
+        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+    }
+}
+
+impl RunError {
+    /// The exit code of language.md.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Fault(fault) => fault.class.exit_code(),
+            Self::Problems(_) => FaultClass::Config.exit_code(),
+            Self::State(error) => error.exit_code(),
+            Self::Refused { .. } => 5,
+            Self::Snapshot(_)
+            | Self::Diff(_)
+            | Self::Plan(_)
+            | Self::Log(_)
+            | Self::Deliver(_)
+            | Self::Io { .. }
+            | Self::Interrupted { .. } => 1,
+        }
+    }
+
+    /// What the reader can do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Fault(fault) => fault.remedy_text().to_owned(),
+            Self::Problems(_) => FaultClass::Config.remedy().to_owned(),
+            Self::State(error) => error.remedy().to_owned(),
+            Self::Refused { remedy, .. } => remedy.clone(),
+            Self::Snapshot(error) => error.remedy().to_owned(),
+            Self::Diff(error) => error.remedy().to_owned(),
+            Self::Plan(error) => error.remedy().to_owned(),
+            Self::Log(_) => String::from("restore the state folder from a backup, or start the sync's state afresh"),
+            Self::Deliver(_) | Self::Io { .. } => {
+                String::from("check free space and rights of the state folder, then run again")
+            }
+            Self::Interrupted { .. } => String::from("run again: the next scan compares afresh"),
+        }
+    }
+
+    /// A word for scripts.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.class.as_str(),
+            Self::Problems(_) => "config",
+            Self::State(_) => "state",
+            Self::Snapshot(_) | Self::Log(_) => "snapshot",
+            Self::Diff(_) | Self::Plan(_) => "plan",
+            Self::Deliver(_) | Self::Io { .. } => "io",
+            Self::Refused { .. } => "refused",
+            Self::Interrupted { .. } => "interrupted",
+        }
+    }
+
+    /// What the state keeps.
+    pub fn failure(&self) -> RunFailure {
+        RunFailure { class: self.class().to_owned(), message: self.to_string(), remedy: Some(self.remedy()) }
+    }
+}
+
+/// The plan no longer fits the world it was made for; `why` says how.
+pub(super) fn stale(run: &str, why: &str) -> RunError {
+    RunError::Refused {
+        message: format!("run {run} cannot be approved: {why}"),
+        remedy: format!("`backhaul discard {run}`, then run the sync again"),
+    }
+}
+
+pub(super) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
+    let path = path.to_owned();
+    move |source| RunError::Io { path, source }
+}

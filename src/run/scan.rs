@@ -1,0 +1,214 @@
+//! Scan → plan: pages come from the warehouse on this task, and are compared on a thread of their own.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use backhaul_kit::config::Problem;
+use backhaul_kit::{Fault, KeyHash, Kit, Model, Projection, Proof, RowPage, Scan, Scanned, key};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::connect::Operations;
+use super::{Event, RunError, RunOptions, Watch};
+use crate::config::{self, ModelDef, Project, SyncDef};
+use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter};
+use crate::mapping::Mapper;
+use crate::mask::mask;
+use crate::snapshot::{Binding, Snapshot, StateKey};
+
+/// Pages between the warehouse's task and the comparing thread: enough to hide either's hiccups.
+const PAGES_AHEAD: usize = 4;
+
+/// What a scan is asked for.
+pub(super) struct ScanRequest<'a> {
+    pub(super) sync: &'a SyncDef,
+    pub(super) run_id: &'a str,
+    pub(super) plan: &'a Path,
+    pub(super) operations: Operations,
+    pub(super) binding: Binding,
+    pub(super) options: &'a RunOptions,
+    pub(super) withheld: HashMap<KeyHash, u64>,
+}
+
+/// A finished plan, and what a guard needs to know beside it.
+pub(super) struct Planned {
+    pub(super) summary: PlanSummary,
+    pub(super) digest: [u8; 32],
+    pub(super) remap: bool,
+}
+
+/// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
+/// On any error there is no plan file.
+pub(super) async fn scan(
+    request: ScanRequest<'_>,
+    project: &Project,
+    kit: &Arc<Kit>,
+    key: &Arc<StateKey>,
+    snapshot: Snapshot,
+    watch: &dyn Watch,
+) -> Result<Planned, RunError> {
+    let sync = request.sync;
+    let Opened { scan, mapper, digest } = open(project, sync, kit).await?;
+    let remap = snapshot.config_digest().is_some_and(|old| old != digest);
+    let projection = mapper.projection(snapshot.seed());
+    let operations = &request.operations;
+    let options = request.options;
+    let plan_request = PlanRequest {
+        run_id: request.run_id.to_owned(),
+        config_digest: digest,
+        binding: request.binding,
+        removals: operations.removal.is_some(),
+        moves: operations.moves.is_some(),
+        match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
+        keep_address: operations.removal.is_some() || operations.moves.is_some(),
+        whole_set: operations.write.1.whole_set,
+        remap,
+        full: options.full,
+        // With another mapping the same row may no longer be refused.
+        withheld: if remap { HashMap::new() } else { request.withheld },
+        only: (!options.only.is_empty()).then(|| options.only.clone()),
+        max_rows: options.max_rows,
+        min_free: project.state.min_free,
+    };
+    let writer = PlanWriter::new(request.plan, key.clone());
+    let (pages, compared) = mpsc::channel(PAGES_AHEAD);
+    let comparing = tokio::task::spawn_blocking(move || compare(&snapshot, plan_request, &mapper, writer, compared));
+    let scanned = forward(scan, projection, pages, watch).await;
+    let summary = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
+    // The scan's own fault says more than "the pages stopped".
+    scanned?;
+    match summary {
+        Ok(summary) => Ok(Planned { summary, digest, remap }),
+        Err(e) => Err(explain(e, &sync.model)),
+    }
+}
+
+/// A model that is open for one scan.
+pub(super) struct Opened {
+    pub(super) scan: Box<dyn Scan>,
+    pub(super) mapper: Mapper,
+    /// What decides how a row is sent: columns and types, key, mapping.
+    pub(super) digest: [u8; 32],
+}
+
+/// Opens the scan and compiles the mapping against the model's columns.
+pub(super) async fn open(
+    project: &Project,
+    sync: &SyncDef,
+    kit: &Arc<Kit>,
+) -> Result<Opened, RunError> {
+    let model = &sync.model;
+    let warehouse = project
+        .warehouses
+        .get(&model.warehouse)
+        .ok_or_else(|| Fault::bug(format!("warehouse `{}` is not in the project", model.warehouse)))?;
+    let source = warehouse.config.open(kit.clone())?;
+    let wanted = Model {
+        name: model.name.clone(),
+        query: model.query.clone(),
+        filter: sync.filter.clone(),
+        parallel: model.parallel,
+        timeout: model.timeout,
+        idle_timeout: model.idle_timeout,
+    };
+    let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
+    let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
+    let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
+    let digest = config::digest(sync, &columns);
+    Ok(Opened { scan, mapper, digest })
+}
+
+/// A fault with a place in the model's SQL becomes a problem with a place in its file.
+fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
+    let (Some(offset), Some(span)) = (fault.sql_offset, &model.query_span) else { return fault.into() };
+    let start = (span.range.start + offset).min(span.range.end);
+    let end = (start + 1).min(span.range.end).max(start);
+    let place = backhaul_kit::config::Span { file: span.file.clone(), range: start..end };
+    RunError::Problems(vec![
+        Problem::error("model-sql", format!("model `{}`: {}", model.name, fault.message))
+            .at(&place)
+            .remedy(fault.remedy_text().to_owned()),
+    ])
+}
+
+type Page = Result<Box<dyn RowPage>, (u64, Proof)>;
+
+/// Moves pages from the warehouse to the comparing thread. Only an [`Scanned::End`] makes the scan complete.
+async fn forward(
+    scan: Box<dyn Scan>,
+    projection: Projection,
+    pages: mpsc::Sender<Page>,
+    watch: &dyn Watch,
+) -> Result<(), Fault> {
+    let mut stream = scan.pages(projection);
+    let mut rows = 0u64;
+    while let Some(scanned) = stream.next().await {
+        let page = match scanned? {
+            Scanned::Page(page) => {
+                rows += page.rows() as u64;
+                watch.event(Event::Scanned { rows });
+                Ok(page)
+            }
+            Scanned::End { rows, proof } => Err((rows, proof)),
+        };
+        let end = page.is_err();
+        // The comparing thread hangs up when it has failed; its error is the one to report.
+        if pages.send(page).await.is_err() || end {
+            return Ok(());
+        }
+    }
+    Err(Fault::transient("the warehouse ended the scan without a proof that it was complete"))
+}
+
+fn compare(
+    snapshot: &Snapshot,
+    request: PlanRequest,
+    mapper: &Mapper,
+    writer: PlanWriter,
+    mut pages: mpsc::Receiver<Page>,
+) -> Result<PlanSummary, DiffError> {
+    let mut differ = Differ::new(snapshot, request, mapper, writer)?;
+    while let Some(page) = pages.blocking_recv() {
+        match page {
+            Ok(page) => differ.page(page.as_ref())?,
+            Err((rows, proof)) => return differ.finish(rows, &proof),
+        }
+    }
+    Err(DiffError::Source(Fault::transient("the scan stopped before its end")))
+}
+
+/// Says which keys are wrong (masked) and how to find them.
+fn explain(error: DiffError, model: &ModelDef) -> RunError {
+    let columns: Vec<String> = model.key.iter().map(|(name, _)| quote(name)).collect();
+    let columns = columns.join(", ");
+    let from = match &model.query {
+        backhaul_kit::ModelQuery::Table(table) => table.clone(),
+        backhaul_kit::ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
+    };
+    let place = model.key.first().map(|(_, span)| span.clone());
+    let problem = match error {
+        DiffError::DuplicateKeys { count, examples } => {
+            let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
+            Problem::error(
+                "duplicate-keys",
+                format!("model `{}` has {count} rows whose key occurs more than once, as {}", model.name, shown.join(", ")),
+            )
+            .remedy(format!("find them: select {columns}, count(*) from {from} group by {columns} having count(*) > 1"))
+        }
+        DiffError::NullKeys { rows } => {
+            let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
+            Problem::error("null-keys", format!("model `{}` has {rows} rows whose key is NULL", model.name))
+                .remedy(format!("find them: select * from {from} where {}", any.join(" or ")))
+        }
+        other => return other.into(),
+    };
+    RunError::Problems(vec![match place {
+        Some(span) => problem.at(&span),
+        None => problem,
+    }])
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
