@@ -1,8 +1,22 @@
 //! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
 
+mod counts;
+mod differ;
+mod error;
+mod judge;
 mod op;
+mod plan;
+mod request;
+mod residue;
+mod seen;
+mod standing;
 
+pub use counts::{PlanCounts, PlanSummary};
+pub use differ::Differ;
+pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
+pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
+pub use request::PlanRequest;
 
 use backhaul_kit::{FieldValue, Reason, Value};
 

@@ -1,3 +1,26 @@
-//! What each destination has accepted, on disk.
+//! What each destination has accepted, on disk. Formats, states and the commit order are in `DESIGN.md`.
 
+mod base;
+mod blocks;
+mod effects;
+mod error;
+pub(crate) mod file;
+mod fingerprint;
 pub mod log;
+mod manifest;
+mod overlay;
+mod records;
+mod seal;
+pub(crate) mod sealed;
+mod settle;
+mod store;
+
+pub use error::{FileError, SnapshotError};
+pub use fingerprint::storable;
+pub(crate) use fingerprint::{FieldHasher, IN_DOUBT, NEVER_ACCEPTED, UNKNOWN_FIELD};
+pub(crate) use manifest::hex_digest;
+pub use manifest::{Binding, LastRun};
+pub(crate) use records::{Details, Records};
+pub use seal::StateKey;
+pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
+pub use store::{Snapshot, Store};

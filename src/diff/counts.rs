@@ -1,0 +1,61 @@
+//! What a plan comes to, in numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `postponed` and `left_alone`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanCounts {
+    /// Rows of the scan.
+    pub rows: u64,
+    /// Rows that the destination has as they are.
+    pub unchanged: u64,
+    /// `Add` ops.
+    pub added: u64,
+    /// `Change` ops.
+    pub changed: u64,
+    /// `Move` ops.
+    pub moved: u64,
+    /// `Remove` ops.
+    pub removed: u64,
+    /// `Forget` ops: keys that left the model while another live row claims their address.
+    pub forgotten: u64,
+    /// `Touch` ops.
+    pub touched: u64,
+    /// `Refresh` ops.
+    pub refreshed: u64,
+    /// `Reject` ops: rows that the mapper refused.
+    pub rejected: u64,
+    /// Rows that were rejected as they are now, and are not due to be tried again.
+    pub withheld: u64,
+    /// Of the ops that are sent: records that were in doubt before.
+    pub repeats: u64,
+    /// Rows and removals left for the next run by `max_rows`.
+    pub postponed: u64,
+    /// Rows that were not asked for by name.
+    pub left_alone: u64,
+    /// Rows that did not stand where the snapshot's order made them expected.
+    pub misses: u64,
+}
+
+impl PlanCounts {
+    /// How many ops a destination hears of.
+    pub fn sent(&self) -> u64 {
+        self.added + self.changed + self.moved + self.removed + self.refreshed
+    }
+}
+
+/// A finished plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanSummary {
+    /// The plan hash: SHA-256 in lower-case hexadecimal digits. It names exactly these ops against exactly
+    /// this state of the snapshot.
+    pub hash: String,
+    /// What it comes to.
+    pub counts: PlanCounts,
+    /// What proved that the scan was complete, in the source's words.
+    pub proof: String,
+    /// Length of the plan file.
+    pub bytes: u64,
+}

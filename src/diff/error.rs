@@ -1,0 +1,59 @@
+//! Why a scan did not become a plan.
+
+use backhaul_kit::Fault;
+
+use crate::snapshot::{FileError, SnapshotError};
+
+/// What went wrong with a plan file.
+pub type PlanError = FileError;
+
+/// Why a scan did not become a plan. No plan file is left.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// Rows without a key.
+    #[error("{rows} rows have no key: a key column is NULL")]
+    NullKeys {
+        /// How many.
+        rows: u64,
+    },
+    /// Keys that name more than one row.
+    #[error("{count} rows repeat the key of another row")]
+    DuplicateKeys {
+        /// Rows beyond the first of their key.
+        count: u64,
+        /// Canonical bytes of up to five of the keys, as far as they are at hand. People's data: mask them
+        /// before they are shown.
+        examples: Vec<Vec<u8>>,
+    },
+    /// The pages had another number of rows than the source says.
+    #[error("the scan is incomplete: the source counts {said} rows, {seen} came")]
+    Incomplete {
+        /// Rows that came.
+        seen: u64,
+        /// Rows that the source counts.
+        said: u64,
+    },
+    /// A page could not be read.
+    #[error(transparent)]
+    Source(#[from] Fault),
+    /// The snapshot could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The plan, or a scratch file beside it, could not be written.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl DiffError {
+    /// What the reader can do about it.
+    pub fn remedy(&self) -> &str {
+        match self {
+            Self::NullKeys { .. } => "leave such rows out of the model, or choose a key that is never NULL",
+            Self::DuplicateKeys { .. } => "make the model return one row a key, or add columns to the key",
+            Self::Incomplete { .. } => "run again: nothing was sent and nothing was removed",
+            Self::Source(fault) => fault.remedy_text(),
+            Self::Snapshot(error) => error.remedy(),
+            Self::Plan(error) => error.remedy(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a plan is asked to be.
+
+use std::collections::{HashMap, HashSet};
+
+use backhaul_kit::KeyHash;
+
+use crate::snapshot::Binding;
+
+/// What a plan is asked to be.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// The run that it is for.
+    pub run_id: String,
+    /// Digest of everything that decides what a row is sent as.
+    pub config_digest: [u8; 32],
+    /// Whose data it becomes.
+    pub binding: Binding,
+    /// Whether keys that left the model are removed at the destination.
+    pub removals: bool,
+    /// Whether a changed match value is a [`Move`](super::OpKind::Move); otherwise it is a change.
+    pub moves: bool,
+    /// Place of the match field among the mapped fields.
+    pub match_field: Option<usize>,
+    /// Whether the snapshot remembers what finds a record again.
+    pub keep_address: bool,
+    /// Every row goes into the plan, unchanged ones as `Refresh`; if nothing else is to be sent, none does.
+    pub whole_set: bool,
+    /// The mapping changed: every row is mapped and compared field by field.
+    pub remap: bool,
+    /// Every row is sent, changed or not.
+    pub full: bool,
+    /// Rejected rows that are not due: a row with this fingerprint is passed over.
+    pub withheld: HashMap<KeyHash, u64>,
+    /// If set, only these keys (as [`backhaul_kit::key::display`] shows them) are looked at.
+    pub only: Option<HashSet<String>>,
+    /// At most so many ops are sent; the rest stays for the next run.
+    pub max_rows: Option<u64>,
+    /// Bytes that must stay free on the file system of the plan.
+    pub min_free: u64,
+}

@@ -1,0 +1,183 @@
+//! Reading a snapshot record by record: the base with the overlay laid over it.
+
+use backhaul_kit::{Address, KeyHash};
+
+use super::base::{ColumnCache, RECORD_BYTES, decode_key};
+use super::blocks::{BLOCK, u32_at, u64_at};
+use super::error::{FileError, SnapshotError};
+use super::fingerprint::{DELETED, UNKNOWN_FIELD};
+use super::overlay::{OverlayEntry, SegmentEntry};
+use super::store::Snapshot;
+
+/// After a jump little is read ahead, then ever more up to this many blocks.
+const MAX_BLOCKS: usize = 32;
+const FIRST_BLOCKS: usize = 2;
+
+/// A record as matching sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// [`KeyHash::NULL`] where the record was removed.
+    pub(crate) key_hash: KeyHash,
+    /// Its fingerprint or state.
+    pub(crate) fingerprint: u64,
+}
+
+/// A window of records that moves over the snapshot, best forwards.
+pub(crate) struct Records<'s> {
+    snapshot: &'s Snapshot,
+    window: Vec<Record>,
+    start: u64,
+    blocks: usize,
+    raw: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl<'s> Records<'s> {
+    /// Nothing is read yet.
+    pub(crate) fn new(snapshot: &'s Snapshot) -> Self {
+        Self { snapshot, window: Vec::new(), start: 0, blocks: FIRST_BLOCKS, raw: Vec::new(), plain: Vec::new() }
+    }
+
+    /// The record at `ordinal`; `None` behind the last one.
+    #[inline]
+    pub(crate) fn get(&mut self, ordinal: u64) -> Result<Option<Record>, SnapshotError> {
+        if let Some(record) = ordinal.checked_sub(self.start).and_then(|at| self.window.get(at as usize)) {
+            return Ok(Some(*record));
+        }
+        if ordinal >= self.snapshot.ordinals() {
+            return Ok(None);
+        }
+        self.load(ordinal)?;
+        Ok(self.window.get((ordinal - self.start) as usize).copied())
+    }
+
+    /// Where `key` may stand if it is an anchor's; the record there says whether it does.
+    pub(crate) fn anchor(&self, key: KeyHash) -> impl Iterator<Item = u64> + use<'s> {
+        let anchors: &'s [(u64, u64)] = self.snapshot.base.as_ref().map_or(&[], |base| &base.anchors);
+        let half = key.0 as u64;
+        let first = anchors.partition_point(|(hash, _)| *hash < half);
+        anchors[first..].iter().take_while(move |(hash, _)| *hash == half).map(|(_, ordinal)| *ordinal)
+    }
+
+    #[cold]
+    fn load(&mut self, ordinal: u64) -> Result<(), FileError> {
+        let sequential = ordinal == self.start + self.window.len() as u64;
+        self.blocks = if sequential { (2 * self.blocks).min(MAX_BLOCKS) } else { FIRST_BLOCKS };
+        self.window.clear();
+        let base_records = self.snapshot.base_records();
+        let Some(base) = self.snapshot.base.as_ref().filter(|_| ordinal < base_records) else {
+            self.start = ordinal;
+            let tail = self.snapshot.overlay.from(ordinal);
+            self.window.extend(tail.iter().take(self.blocks * BLOCK).map(OverlayEntry::record));
+            return Ok(());
+        };
+        let block = ordinal / BLOCK as u64;
+        self.start = block * BLOCK as u64;
+        base.recs.read(block, self.blocks, &mut self.raw, &mut self.plain)?;
+        self.window.extend(self.plain.chunks_exact(RECORD_BYTES).map(|bytes| Record {
+            key_hash: KeyHash(u128::from(u64_at(bytes, 0)) | u128::from(u64_at(bytes, 8)) << 64),
+            fingerprint: u64_at(bytes, 16),
+        }));
+        for entry in self.snapshot.overlay.from(self.start) {
+            let Some(record) = self.window.get_mut((entry.ordinal - self.start) as usize) else { break };
+            *record = entry.record();
+        }
+        Ok(())
+    }
+}
+
+impl OverlayEntry {
+    fn record(&self) -> Record {
+        Record { key_hash: self.key_hash, fingerprint: self.fingerprint }
+    }
+}
+
+/// Reads keys, addresses and field hashes of single records; cheapest in ascending order.
+pub(crate) struct Details<'s> {
+    snapshot: &'s Snapshot,
+    keys: ColumnCache<Vec<u8>>,
+    addresses: ColumnCache<Address>,
+    fields: FieldsCache,
+    segments: Vec<ColumnCache<SegmentEntry>>,
+}
+
+#[derive(Default)]
+struct FieldsCache {
+    block: Option<u64>,
+    raw: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl<'s> Details<'s> {
+    /// Nothing is read yet.
+    pub(crate) fn new(snapshot: &'s Snapshot) -> Self {
+        Self {
+            snapshot,
+            keys: ColumnCache::default(),
+            addresses: ColumnCache::default(),
+            fields: FieldsCache::default(),
+            segments: snapshot.overlay.segments.iter().map(|_| ColumnCache::default()).collect(),
+        }
+    }
+
+    /// Canonical key bytes of the record; empty for a removed one.
+    pub(crate) fn key(&mut self, ordinal: u64) -> Result<Vec<u8>, SnapshotError> {
+        if let Some(entry) = self.overlaid(ordinal)? {
+            return Ok(entry.key.clone());
+        }
+        match &self.snapshot.base {
+            Some(base) => Ok(self.keys.entry(&base.keys, ordinal, decode_key)?.clone()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What is remembered of the record at the destination.
+    pub(crate) fn address(&mut self, ordinal: u64) -> Result<Address, SnapshotError> {
+        if let Some(entry) = self.overlaid(ordinal)? {
+            return Ok(entry.address.clone());
+        }
+        match self.snapshot.base.as_ref().and_then(|base| base.addresses.as_ref()) {
+            Some(column) => Ok(self.addresses.entry(column, ordinal, |input| Address::decode(input))?.clone()),
+            None => Ok(Address::default()),
+        }
+    }
+
+    /// Replaces `out` with the hashes of the record's mapped fields, in the snapshot's field order.
+    pub(crate) fn fields(&mut self, ordinal: u64, out: &mut Vec<u32>) -> Result<(), SnapshotError> {
+        out.clear();
+        if let Some(entry) = self.overlaid(ordinal)? {
+            out.extend_from_slice(&entry.fields);
+            return Ok(());
+        }
+        let count = self.snapshot.fields().len();
+        let Some(column) = self.snapshot.base.as_ref().and_then(|base| base.fields.as_ref()) else {
+            out.resize(count, UNKNOWN_FIELD);
+            return Ok(());
+        };
+        let (block, cache) = (ordinal / BLOCK as u64, &mut self.fields);
+        if cache.block != Some(block) {
+            cache.block = None;
+            column.read(block, 1, &mut cache.raw, &mut cache.plain)?;
+            cache.block = Some(block);
+        }
+        let at = (ordinal % BLOCK as u64) as usize * 4 * count;
+        let hashes = cache
+            .plain
+            .get(at..at + 4 * count)
+            .ok_or_else(|| FileError::damaged(column.path(), format!("record {ordinal} is missing")))?;
+        out.extend(hashes.chunks_exact(4).map(|hash| u32_at(hash, 0)));
+        Ok(())
+    }
+
+    fn overlaid(&mut self, ordinal: u64) -> Result<Option<&SegmentEntry>, FileError> {
+        let Some(entry) = self.snapshot.overlay.get(ordinal) else { return Ok(None) };
+        let segment = entry.segment as usize;
+        let (reader, fields) = (&self.snapshot.overlay.segments[segment], self.snapshot.fields().len());
+        let decode = |input: &mut &[u8]| SegmentEntry::decode(input, fields);
+        let found = self.segments[segment].entry(reader, entry.place.into(), decode)?;
+        if found.ordinal != ordinal || (found.fingerprint == DELETED) != (entry.key_hash == KeyHash::NULL) {
+            return Err(FileError::damaged(reader.path(), format!("record {ordinal} is another one")));
+        }
+        Ok(Some(found))
+    }
+}

@@ -1,0 +1,196 @@
+//! The state folder of one sync, and the snapshot in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::base::Base;
+use super::error::{FileError, SnapshotError};
+use super::file::{create_private_folder, verify_digest};
+use super::manifest::{Binding, LastRun, Manifest};
+use super::overlay::Overlay;
+use super::seal::StateKey;
+
+/// When a settle writes what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The overlay may always have so many entries.
+    pub(super) overlay_entries: u64,
+    /// Beyond that it may have one entry for so many records of the base.
+    pub(super) base_records_per_entry: u64,
+    /// With more segments than these a settle merges them into one.
+    pub(super) segments: usize,
+    /// So many bytes of effects are held in memory while settling; more go to scratch files.
+    pub(super) effect_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { overlay_entries: 4096, base_records_per_entry: 20, segments: 16, effect_bytes: 8 << 20 }
+    }
+}
+
+/// The state folder of one sync (0700, files 0600). Whoever opens it for writing holds the lease of the
+/// destination account.
+pub struct Store {
+    pub(super) folder: PathBuf,
+    pub(super) key: Arc<StateKey>,
+    pub(super) limits: Limits,
+    manifest: Mutex<Arc<Manifest>>,
+}
+
+impl Store {
+    /// Opens the folder, or makes it with an empty snapshot (random seed and id), and deletes what a crash
+    /// left there. Files that are not a snapshot's stay.
+    ///
+    /// # Errors
+    /// A damaged manifest, another version, a missing or shortened file, another state key.
+    pub fn open(folder: &Path, key: Arc<StateKey>) -> Result<Self, SnapshotError> {
+        Self::open_with(folder, key, Limits::default())
+    }
+
+    pub(crate) fn open_with(folder: &Path, key: Arc<StateKey>, limits: Limits) -> Result<Self, SnapshotError> {
+        create_private_folder(folder)?;
+        let manifest = match Manifest::read(folder)? {
+            Some(manifest) => manifest,
+            None => {
+                let manifest = Manifest::empty(&key)?;
+                manifest.commit(folder)?;
+                manifest
+            }
+        };
+        // Checked before anything is deleted: a key that does not fit must not cost files.
+        manifest.seed(folder, &key)?;
+        manifest.delete_orphans(folder)?;
+        Self::of(folder, key, limits, manifest)
+    }
+
+    /// Opens the folder for reading alone: nothing is created or deleted. `None` where there is no snapshot.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_existing(folder: &Path, key: Arc<StateKey>) -> Result<Option<Self>, SnapshotError> {
+        match Manifest::read(folder)? {
+            Some(manifest) => Self::of(folder, key, Limits::default(), manifest).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn of(folder: &Path, key: Arc<StateKey>, limits: Limits, manifest: Manifest) -> Result<Self, SnapshotError> {
+        let store =
+            Self { folder: folder.to_owned(), key, limits, manifest: Mutex::new(Arc::new(manifest)) };
+        store.snapshot()?;
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The snapshot as it is now. It stays readable, and the same, while a settle replaces it.
+    ///
+    /// # Errors
+    /// A file that is missing, shortened, or altered where it was looked at.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let manifest = self.manifest();
+        let seed = manifest.seed(&self.folder, &self.key)?;
+        let fields = manifest.fields.len();
+        let base = match &manifest.base {
+            Some(files) => Some(Base::open(&self.folder, files, fields, &self.key)?),
+            None => None,
+        };
+        let base_records = base.as_ref().map_or(0, |base| base.records);
+        if manifest.next_ordinal < base_records {
+            return Err(FileError::damaged(&self.folder, "the base has more records than the manifest counts").into());
+        }
+        let ordinals = base_records..manifest.next_ordinal;
+        let overlay = Overlay::open(&self.folder, &manifest.segments, fields, seed, &self.key, ordinals)?;
+        Ok(Snapshot { manifest, seed, base, overlay })
+    }
+
+    /// Reads every byte of every file and compares it with what was written.
+    ///
+    /// # Errors
+    /// The first file that is not what it was.
+    pub fn verify(&self) -> Result<(), SnapshotError> {
+        let manifest = self.manifest();
+        for file in manifest.files() {
+            verify_digest(&self.folder, file)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn manifest(&self) -> Arc<Manifest> {
+        Arc::clone(&self.manifest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn replace_manifest(&self, manifest: Manifest) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(manifest);
+    }
+}
+
+/// What a destination has accepted, at one moment.
+pub struct Snapshot {
+    pub(super) manifest: Arc<Manifest>,
+    seed: u64,
+    pub(super) base: Option<Base>,
+    pub(super) overlay: Overlay,
+}
+
+impl Snapshot {
+    /// The secret seed of all hashes; it never changes.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How many records the destination has accepted.
+    pub fn accepted(&self) -> u64 {
+        self.manifest.accepted
+    }
+
+    /// How many records are in doubt.
+    pub fn in_doubt(&self) -> u64 {
+        self.manifest.in_doubt
+    }
+
+    /// Whose data it is; `None` before the first settle.
+    pub fn binding(&self) -> Option<&Binding> {
+        self.manifest.binding.as_ref()
+    }
+
+    /// Digest of what the accepted values were made with (mapping, columns, versions); `None` before the
+    /// first settle.
+    pub fn config_digest(&self) -> Option<[u8; 32]> {
+        self.manifest.config_digest
+    }
+
+    /// Names this state of the snapshot; changes at each settle that changes anything.
+    pub fn base_id(&self) -> &str {
+        &self.manifest.id
+    }
+
+    /// Names of the mapped fields whose hashes are remembered.
+    pub fn fields(&self) -> &[String] {
+        &self.manifest.fields
+    }
+
+    /// The run that was settled last.
+    pub fn last_run(&self) -> Option<&LastRun> {
+        self.manifest.last_run.as_ref()
+    }
+
+    /// How many ordinals there are, those of removed records included.
+    pub(crate) fn ordinals(&self) -> u64 {
+        self.manifest.next_ordinal
+    }
+
+    /// How many records the base has.
+    pub(super) fn base_records(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.records)
+    }
+
+    /// Whether there is no record at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.base.is_none() && self.overlay.entries.iter().all(|e| e.key_hash == backhaul_kit::KeyHash::NULL)
+    }
+}
