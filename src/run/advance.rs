@@ -117,6 +117,10 @@ impl Advance<'_> {
 
     /// Writes the stage down before it begins.
     pub(super) async fn begin(&mut self, stage: Stage) -> Result<(), RunError> {
+        let now: Stage = self.record.stage.parse().map_err(Fault::bug)?;
+        if now != stage && !now.next().contains(&stage) {
+            return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
+        }
         self.record.stage = stage.to_string();
         match stage {
             Stage::Scan => self.record.status = RunStatus::Planning,

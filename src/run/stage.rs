@@ -30,8 +30,8 @@ impl Stage {
     /// The stages that may follow.
     pub(crate) fn next(self) -> &'static [Self] {
         match self {
-            // A plan that is empty or failed has nothing to deliver.
-            Self::Scan => &[Self::Held, Self::Deliver, Self::Settle, Self::Done],
+            // A plan that sends nothing has nothing to deliver.
+            Self::Scan => &[Self::Held, Self::Deliver, Self::Record, Self::Done],
             Self::Held => &[Self::Deliver, Self::Done],
             // An old or unwanted delivery is settled as far as it came.
             Self::Deliver => &[Self::Record],
