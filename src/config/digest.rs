@@ -33,7 +33,8 @@ pub fn digest(sync: &SyncDef, schema: &Schema) -> [u8; 32] {
     for (column, _) in &sync.model.key {
         encoder.text(column);
     }
-    encoder.text(sync.shape.match_field.as_ref().map_or("", |(place, _)| sync.fields[*place].target.as_str()));
+    let matched = sync.shape.match_field.as_ref().and_then(|(place, _)| sync.fields.get(*place));
+    encoder.text(matched.map_or("", |field| field.target.as_str()));
     encoder.number(sync.fields.len() as u64);
     for field in &sync.fields {
         encoder.field(field);

@@ -149,10 +149,10 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
         );
     }
     let column = table.text_at("column").map(|(column, span)| FieldSource::Column(column, span));
-    let value = table.take("value").and_then(|item| constant(table, "value", item)).map(FieldSource::Value);
+    let value = table.take("value").and_then(|item| constant(table, "value", &item)).map(FieldSource::Value);
     let template = table.text_at("template").and_then(|(text, span)| template(&problems, text, span));
     let normalise = table.choice_at("as", Normaliser::CHOICES);
-    let default = table.take("default").and_then(|item| constant(table, "default", item));
+    let default = table.take("default").and_then(|item| constant(table, "default", &item));
     let null = table.choice("null", NULL);
     let write = table.choice("write", WRITE).unwrap_or(WritePolicy::Always);
     // Asked for only where it is there, so that no hint offers it.
@@ -195,7 +195,7 @@ fn template(problems: &Problems, text: String, span: Span) -> Option<FieldSource
 }
 
 /// A TOML scalar or array as a value.
-fn constant(table: &ConfigTable, key: &str, item: Item) -> Option<Value> {
+fn constant(table: &ConfigTable, key: &str, item: &Item) -> Option<Value> {
     let refuse = |message: String, remedy: &str| {
         table.problems().push(Problem::error("bad-value", message).at(&item.span).remedy(remedy));
         None
@@ -214,7 +214,7 @@ fn constant(table: &ConfigTable, key: &str, item: Item) -> Option<Value> {
             None => return refuse(format!("`{path}` is not a time of the calendar"), "write it as a string"),
         },
         ItemKind::Array(items) => {
-            let values: Option<Vec<Value>> = items.iter().map(|item| constant(table, key, item.clone())).collect();
+            let values: Option<Vec<Value>> = items.iter().map(|item| constant(table, key, item)).collect();
             Value::Array(values?)
         }
         ItemKind::Table(_) => {

@@ -99,7 +99,7 @@ impl Excerpt {
         let hidden = if secret {
             let continued = all.iter().any(|other| other.masked && goes_on_into(other, span, line_start));
             let value = if continued { Some(0) } else { start_of_value(raw) };
-            value.map(|value| vec![value..raw.len()]).unwrap_or_default()
+            value.map(|value| value..raw.len()).into_iter().collect()
         } else {
             let mut hidden = Vec::new();
             // The value of a key that nobody knows may be a secret under a misspelt name.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span, nearest};
+use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::load::Registry;
 use super::project::{Destination, OnUnknown, StateSettings, Warehouse};
@@ -145,7 +146,7 @@ fn warehouses(table: &mut ConfigTable, registry: &Registry<'_>, project: &mut Ro
     for (name, span, mut inner) in table.tables("warehouses") {
         check_name(table, "warehouse", &name, &span);
         project.warehouse_names.insert(name.clone());
-        let Some(kind) = kind(&mut inner, "warehouse", registry.warehouses, |kind| kind.name()) else { continue };
+        let Some(kind) = kind(&mut inner, "warehouse", registry.warehouses, SourceKind::name) else { continue };
         let config = kind.parse(&mut inner);
         inner.finish();
         if let Some(config) = config {
@@ -158,7 +159,9 @@ fn destinations(table: &mut ConfigTable, registry: &Registry<'_>, project: &mut 
     for (name, span, mut inner) in table.tables("destinations") {
         check_name(table, "destination", &name, &span);
         project.destination_names.insert(name.clone());
-        let Some(kind) = kind(&mut inner, "destination", registry.destinations, |kind| kind.name()) else { continue };
+        let Some(kind) = kind(&mut inner, "destination", registry.destinations, DestinationKind::name) else {
+            continue;
+        };
         let account = kind.account(&mut inner);
         inner.finish();
         if let Some(account) = account {

@@ -20,7 +20,7 @@ pub(crate) struct TemplateError {
 /// A compiled template.
 #[derive(Debug)]
 pub(crate) struct Template {
-    environment: Environment<'static>,
+    environment: Box<Environment<'static>>,
 }
 
 impl Template {
@@ -40,7 +40,7 @@ impl Template {
                 return Err(TemplateError { message: format!("there is no {word} `{name}`"), line: Some(line) });
             }
         }
-        Ok(Self { environment })
+        Ok(Self { environment: Box::new(environment) })
     }
 
     /// The columns that the template reads, sorted.
@@ -207,10 +207,9 @@ fn end_of_block(text: &str, start: usize, close: &str) -> usize {
                 chars.next();
             }
             Some(q) if c == q => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if text[start + i..].starts_with(close) => return start + i,
-            None => {}
+            Some(_) | None => {}
         }
     }
     text.len()

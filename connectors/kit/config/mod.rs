@@ -7,6 +7,7 @@
 mod problem;
 mod secret;
 mod table;
+mod unit;
 
 pub use problem::{Problem, Problems, Severity, SourceFile, Span};
 pub use secret::{Secret, SecretRef, Secrets};

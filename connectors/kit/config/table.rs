@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::unit::{parse_bytes, parse_duration};
 use super::{Problem, Problems, SecretRef, SourceFile, Span};
 
 /// A value with its place.
@@ -70,7 +71,11 @@ pub fn parse(file: &Arc<SourceFile>, problems: &Problems) -> ConfigTable {
             continue;
         }
         let code = if duplicate { "duplicate-key" } else { "syntax" };
-        let mut problem = Problem::error(code, error.message().trim_end_matches('.').to_owned()).masked();
+        let message = match error.span().and_then(|range| file.text.get(range)) {
+            Some(key) if duplicate => format!("duplicate key `{key}`"),
+            _ => error.message().trim_end_matches('.').to_owned(),
+        };
+        let mut problem = Problem::error(code, message).masked();
         problem = problem.remedy(if duplicate {
             "a key stands once in its table: keep one of the two"
         } else {
@@ -491,45 +496,6 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, c)| c)
 }
 
-/// `"1h 30m"` → 90 minutes; `None` when it is not a duration of more than zero.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    for part in text.split_whitespace() {
-        let digits = part.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = part.split_at(digits);
-        let number: u64 = number.parse().ok()?;
-        let millis = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-    }
-    (!total.is_zero()).then_some(total)
-}
-
-/// `"1GiB"` → 1,073,741,824.
-fn parse_bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let factor = match unit.trim_start() {
-        "B" => 1,
-        "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -562,15 +528,6 @@ mod tests {
         assert_eq!(found[0].code, "inline-secret");
         assert!(found[0].masked);
         assert!(!found[0].message.contains("canary"));
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(parse_duration("15m"), Some(Duration::from_secs(900)));
-        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_secs(5400)));
-        for bad in ["", "15", "m", "-5m", "1.5h", "5 m", "0s", "99999999999999999999d"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
     }
 
     #[test]

@@ -74,7 +74,34 @@ pub fn sync_toml_with(registry: &Registry<'_>) -> Value {
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
-    SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>().to_value()
+    let mut schema = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>().to_value();
+    drop_nulls(&mut schema);
+    schema
+}
+
+/// TOML has no null: a key that may be left out is only that.
+fn drop_nulls(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [one] = types.as_slice() {
+                    members["type"] = one.clone();
+                }
+            }
+            if let Some(Value::Array(forms)) = members.get_mut("anyOf") {
+                forms.retain(|form| *form != json!({ "type": "null" }));
+                if let [Value::Object(one)] = forms.as_mut_slice() {
+                    let one = std::mem::take(one);
+                    members.remove("anyOf");
+                    members.extend(one);
+                }
+            }
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 fn take_definitions(schema: &mut Value) -> Map<String, Value> {

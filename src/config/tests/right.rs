@@ -181,6 +181,18 @@ fn a_link_out_of_the_project_is_no_sql_file() {
 }
 
 #[test]
+fn a_file_that_nests_without_end_is_refused() {
+    for text in [
+        "a = ".to_owned() + &"[".repeat(200_000),
+        "a = ".to_owned() + &"{a=".repeat(200_000),
+        "a.".repeat(200_000) + "a = 1",
+    ] {
+        let folder = project_over_base(&[("syncs/deep.toml", &text)]);
+        assert!(load(folder.path()).is_err());
+    }
+}
+
+#[test]
 fn no_cut_or_changed_file_makes_the_reader_panic() {
     let base = std::fs::read_to_string(super::fixtures().join("base/backhaul.toml")).unwrap();
     for (path, text) in [("syncs/customers.toml", SYNC), ("backhaul.toml", base.as_str())] {

@@ -37,11 +37,22 @@ const PLANTED: &[&str] = &[
     "[stat]\nkey = \"CANARY\"\n",
 ];
 
+/// The same in a sync, where no secret belongs at all.
+const PLANTED_IN_SYNCS: &[&str] = &[
+    "[into]\nmode = \"upsert\"\ntoken = \"CANARY\"\n",
+    "[into]\nmode = \"upsert\"\ntoken = { secert = \"CANARY\" }\n",
+    "[into]\nmode = \"upsert\"\ntoken = CANARY\n",
+    "[into]\nmode = \"upsert\"\ntoken = \"CANARY\n",
+    "token = [\"CANARY\"]\n[into]\n",
+];
+
 #[test]
 fn no_planted_secret_comes_out() {
-    for planted in PLANTED {
-        let text = format!("version = 1\n{}", planted.replace("CANARY", CANARY));
-        let folder = project_over_base(&[("backhaul.toml", &text)]);
+    let in_root = PLANTED.iter().map(|planted| ("backhaul.toml", format!("version = 1\n{planted}")));
+    let sync = "model = \"customers\"\ndestination = \"hook\"\n";
+    let in_syncs = PLANTED_IN_SYNCS.iter().map(|planted| ("syncs/customers.toml", format!("{sync}{planted}")));
+    for (path, planted) in in_root.chain(in_syncs) {
+        let folder = project_over_base(&[(path, &planted.replace("CANARY", CANARY))]);
         let found = load(folder.path()).err().unwrap_or_else(|| panic!("accepted: {planted}"));
         for shown in [render(&found, false), render(&found, true), problems_json(&found).to_string()] {
             // A part of it would be as bad: no fragment of eight characters may show.
