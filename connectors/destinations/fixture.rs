@@ -38,6 +38,18 @@ pub(crate) fn prepared(kind: &dyn DestinationKind, text: &str, key: &[&str], fie
     prepared.expect("no problems, so there is a destination")
 }
 
+/// The first example in a module's documentation, with the destination's table as `[account]`.
+pub(crate) fn example(source: &str) -> String {
+    let lines = source.lines().map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default());
+    let example = lines.skip_while(|line| *line != "```toml").skip(1).take_while(|line| *line != "```");
+    let mut text = String::new();
+    for line in example.filter(|line| !line.starts_with("type ")) {
+        text.push_str(if line.starts_with("[destinations.") { "[account]" } else { line });
+        text.push('\n');
+    }
+    text
+}
+
 fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
     let span = into.span().clone();
     let field = |target: &&str| FieldShape {

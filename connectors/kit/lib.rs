@@ -17,7 +17,7 @@
 pub mod batch;
 pub mod config;
 pub mod context;
-#[cfg(feature = "contract")]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod destination;
 pub mod fault;

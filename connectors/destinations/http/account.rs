@@ -65,7 +65,15 @@ impl HttpAccount {
         let credential = read_credential(table);
         let headers = read_headers(table, "headers");
         let mut windows = read_limits(table);
-        if let Some(share) = table.percent("quota") {
+        let share = table.percent("quota");
+        if share.is_some() && windows.is_empty() {
+            table.problems().push(
+                Problem::warning("quota-without-limits", format!("`{}` is a share of nothing", table.path_of("quota")))
+                    .at(table.span())
+                    .remedy("say what the API allows: `limits = [{ cap = 100, per = \"10s\" }]`"),
+            );
+        }
+        if let Some(share) = share {
             for window in &mut windows {
                 // At least one call: a quota of a small limit must not stop everything.
                 window.cap = ((f64::from(window.cap) * share).floor() as u32).max(1);

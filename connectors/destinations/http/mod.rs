@@ -18,16 +18,22 @@
 //! [into.request]
 //! url        = "/customers/batch"
 //! batch_size = 100
-//! rows_field = "customers"                    # {"customers": [{…}, {…}]}
-//! success    = { evidence = "row", results = "results", key = "external_id", id = "id",
-//!                ok = { field = "status", value = ["created", "updated"] }, error = "error.message" }
+//! key_field  = "external_id"                  # {"customers": [{"external_id": "42", …}, …]}
+//! rows_field = "customers"
+//!
+//! [into.request.success]
+//! evidence = "row"                            # the answer names the rows that it accepted
+//! results  = "results"
+//! key      = "external_id"
+//! id       = "id"
+//! ok       = { field = "status", value = ["created", "updated"] }
+//! error    = "error.message"
 //!
 //! [into.remove]
 //! url     = "/customers/{{ key }}"
 //! success = { evidence = "call", statuses = [204] }
 //! unchanged_statuses = [404]                  # already gone
 //! ```
-//! (TOML 1.0 wants an inline table on one line; `[into.request.success]` is the other way.)
 //!
 //! # The account
 //!
@@ -76,7 +82,8 @@
 //! calls have `operation`, `run` and `sync`. Values are escaped for where they stand: in a URL
 //! percent-encoded; in a body by its `Content-Type`: as JSON *with quotes* (`{"id": {{ key }}}`), XML or form data.
 //! A row whose template fails, gives broken JSON, or has an empty value or `..` in its URL is rejected and
-//! not sent. Removed rows have no fields.
+//! not sent. Removed rows have no fields. Of a row that moves, `match_value` is the old one, by which the API
+//! still knows it.
 //!
 //! **`success`** has no default, because a 200 alone proves nothing:
 //! - `evidence = "call"`: a status of `statuses` (default 200, 201, 204) settles every row of the call, if the

@@ -51,7 +51,7 @@ pub(super) enum Body {
     /// What the operator wrote.
     Template {
         /// The text.
-        template: Template,
+        template: Box<Template>,
         /// Whether the result must be JSON.
         json: bool,
     },
@@ -268,7 +268,7 @@ fn read_body(
                 .remedy("values bring their own quotes: write {\"id\": {{ key }}}, without quotes around {{ }}"),
         );
     }
-    Some(Body::Template { template, json })
+    Some(Body::Template { template: Box::new(template), json })
 }
 
 /// Renders a template with a made-up row; reports what can never work. The outer `None` is a problem.

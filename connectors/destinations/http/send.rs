@@ -111,6 +111,9 @@ pub(super) fn judge(call: &Call, batch: &Batch, answer: &Answer) -> Result<Outco
         413 if single => Ok(Outcomes::all(batch, &Verdict::Rejected(call.success.refusal(status, &answer.body)))),
         200..=299 => Err(Fault::ambiguous(format!("the destination answered {}", answer.status))
             .remedy("this status is not among `success.statuses`: add it there if it proves that rows were accepted")),
+        // Some APIs apply a call and then lead to the record: unlike 301, 307 and 308 these prove nothing.
+        302 | 303 => Err(Fault::ambiguous(format!("the destination answered {}", answer.status))
+            .remedy("redirects are not followed: write the final URL, or add the status to `success.statuses`")),
         _ => Err(fault_of_status(answer)
             .unwrap_or_else(|| Fault::ambiguous(format!("the destination answered {}", answer.status)))),
     }

@@ -3,7 +3,7 @@
 //! A vendor's tests say how to prepare the destination, which batches fit it and how the vendor's answers
 //! look ([`Subject`], [`HttpSubject`]); the suite asks the questions. One line makes a test of each:
 //!
-//! ```ignore
+//! ```text
 //! backhaul_kit::contract_tests!(Hubspot::default());       // every destination
 //! backhaul_kit::http_contract_tests!(Hubspot::default());  // those that speak HTTP
 //! ```
@@ -15,6 +15,8 @@ mod http;
 mod rows;
 mod server;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 pub use http::*;
 pub use rows::{canary_kit, row, run};

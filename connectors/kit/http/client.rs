@@ -299,3 +299,87 @@ pub fn fault_of_status(answer: &Answer) -> Option<Fault> {
         _ => Fault::config(said),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FaultClass;
+    use crate::contract::{Reply, Scripted, Server};
+
+    /// `{"packed":true}` in gzip.
+    const PACKED: &[u8] = &[
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x2a, 0x48, 0x4c, 0xce, 0x4e, 0x4d,
+        0x51, 0xb2, 0x2a, 0x29, 0x2a, 0x4d, 0xad, 0x05, 0x00, 0x89, 0xe0, 0xb5, 0xdc, 0x0f, 0x00, 0x00, 0x00,
+    ];
+
+    fn client(options: &HttpOptions) -> Http {
+        Http::new(options, Auth::None, Arc::new(Limiter::new(&[]))).expect("a client")
+    }
+
+    fn get(url: &str) -> Request {
+        Request::new(Method::GET, Url::parse(url).expect("a URL"))
+    }
+
+    #[tokio::test]
+    async fn gzip_is_asked_for_and_unpacked() {
+        let server = Server::start(|_| {
+            Reply::Answer(Scripted::of(200, "application/json", PACKED).header("content-encoding", "gzip"))
+        })
+        .await;
+        let answer = client(&HttpOptions::default()).send(get(server.url())).await.expect("an answer");
+        assert_eq!(&answer.body[..], br#"{"packed":true}"#);
+        let asked = server.received();
+        assert!(asked[0].header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let other = Server::start(|_| Reply::Answer(Scripted::empty(200))).await;
+        let target = other.url().to_owned();
+        let server = Server::start(move |_| Reply::Answer(Scripted::empty(302).header("location", &target))).await;
+        let answer = client(&HttpOptions::default()).send(get(server.url())).await.expect("an answer");
+        assert_eq!(answer.status, StatusCode::FOUND);
+        assert_eq!(fault_of_status(&answer).map(|fault| fault.class), Some(FaultClass::Config));
+        assert_eq!(other.received().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_ambiguous_after_the_first_byte_timeout() {
+        // Accepts connections in the backlog and never reads from them.
+        let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let url = format!("http://{}", silent.local_addr().expect("a bound address"));
+        let options = HttpOptions {
+            connect_timeout: Duration::from_secs(100),
+            first_byte_timeout: Duration::from_secs(7),
+            timeout: Duration::from_secs(100),
+        };
+        let started = tokio::time::Instant::now();
+        let fault = client(&options).send(get(&url)).await.expect_err("no answer");
+        assert_eq!(fault.class, FaultClass::Ambiguous);
+        assert_eq!(started.elapsed().as_secs(), 7);
+    }
+
+    #[test]
+    fn retry_after_is_a_number_or_a_date() {
+        let after = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a header"));
+            retry_after(&Answer { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Bytes::new() })
+        };
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let far = after("Tue, 31 Dec 2999 23:59:59 GMT").expect("a date");
+        assert!(far > Duration::from_secs(3600));
+        assert_eq!(after("soon"), None);
+    }
+
+    #[test]
+    fn debug_output_holds_no_row_and_no_query() {
+        let request =
+            get("https://api.example.com/v1/people/ada?email=ada@example.com").json("{\"email\":\"ada@example.com\"}");
+        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"ada") };
+        let shown = format!("{request:?} {answer:?}");
+        assert!(!shown.contains("ada"), "{shown}");
+        assert!(shown.contains("api.example.com"));
+    }
+}

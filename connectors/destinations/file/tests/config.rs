@@ -54,3 +54,12 @@ fn the_schema_names_the_keys_that_are_read() {
         assert_eq!(named, keys);
     }
 }
+
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text = fixture::example(include_str!("../mod.rs"));
+    assert!(text.contains("[into]"), "{text}");
+    let (prepared, found) = fixture::read(&FileKind, &text, &["id"], &["email"]);
+    assert_eq!(found, []);
+    assert_eq!(prepared.expect("a destination").object(), "customers");
+}

@@ -72,6 +72,7 @@ async fn a_refused_batch_without_names_is_cut() {
 async fn statuses_have_their_class() {
     for (status, class) in [
         (301, FaultClass::Config),
+        (303, FaultClass::Ambiguous),
         (401, FaultClass::Auth),
         (403, FaultClass::Auth),
         (405, FaultClass::Config),

@@ -42,6 +42,9 @@ fn the_account_is_checked_key_by_key() {
     assert_eq!(codes, ["out-of-range", "missing-key"]);
     assert_eq!(account(&format!("{good}timeout = \"5s\"")), of(&[("unknown-key", "timeout")]));
     assert_eq!(account(&format!("{good}check = \"me\"")), of(&[("bad-path", "\"me\"")]));
+    assert_eq!(account(&format!("{good}quota = \"50%\""))[0].0, "quota-without-limits");
+    assert_eq!(account("url = \"http://example.com\""), of(&[("plain-http", "\"http://example.com\"")]));
+    assert_eq!(account("url = \"http://127.0.0.1:8080\""), []);
 }
 
 #[test]
@@ -175,4 +178,14 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
     for schema in [&kind.account, &kind.into] {
         jsonschema::meta::validate(schema).expect("a valid JSON Schema");
     }
+}
+
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text = crate::destinations::fixture::example(include_str!("../mod.rs"));
+    assert!(text.contains("[into.remove]"), "{text}");
+    let (prepared, found) = read(&text, &["email", "plan"]);
+    assert_eq!(found, []);
+    let facts = prepared.expect("a destination").facts(Operation::Upsert);
+    assert_eq!((facts.max_rows, facts.evidence), (100, Evidence::Row));
 }

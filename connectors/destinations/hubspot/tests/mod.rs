@@ -2,6 +2,7 @@
 
 mod answers;
 mod config;
+mod contract;
 mod delivery;
 mod inspection;
 mod spec;
