@@ -10,6 +10,8 @@ mod request;
 mod residue;
 mod seen;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;

@@ -14,13 +14,13 @@ use super::seal::StateKey;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// The overlay may always have so many entries.
-    pub(super) overlay_entries: u64,
+    pub(crate) overlay_entries: u64,
     /// Beyond that it may have one entry for so many records of the base.
-    pub(super) base_records_per_entry: u64,
+    pub(crate) base_records_per_entry: u64,
     /// With more segments than these a settle merges them into one.
-    pub(super) segments: usize,
+    pub(crate) segments: usize,
     /// So many bytes of effects are held in memory while settling; more go to scratch files.
-    pub(super) effect_bytes: usize,
+    pub(crate) effect_bytes: usize,
 }
 
 impl Default for Limits {
