@@ -62,8 +62,8 @@ fn a_run_of_so_many_rows_leaves_the_rest_to_the_next() {
 fn an_interrupted_run_finishes_what_is_in_flight_and_sends_nothing_again() {
     let (_warehouse, customers, sink, project) = project_with(5_000);
     sink.hold_after(1_000);
-    let run = project.start(&["run", SYNC]);
-    sink.wait_for_rows(1_000);
+    let mut run = project.start(&["run", SYNC]);
+    run.wait_for_rows(&sink, 1_000);
     run.interrupt();
     sink.release();
     run.finish().expect(130);
@@ -76,8 +76,8 @@ fn an_interrupted_run_finishes_what_is_in_flight_and_sends_nothing_again() {
 fn a_second_run_on_the_same_account_waits_or_says_that_it_may_not() {
     let (_warehouse, customers, sink, project) = project_with(1_000);
     sink.hold_after(100);
-    let first = project.start(&["run", SYNC]);
-    sink.wait_for_rows(100);
+    let mut first = project.start(&["run", SYNC]);
+    first.wait_for_rows(&sink, 100);
     project.backhaul(&["run", SYNC, "--no-wait"]).expect(6);
     let mut second = project.start(&["run", SYNC]);
     // Commands that only read are never locked out.

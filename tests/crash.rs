@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::customers::Customers;
-use crate::support::project::Project;
+use crate::support::project::{Project, SYNC};
 use crate::support::sink_process::Sink;
 use crate::support::warehouse::{Warehouse, on_each_warehouse};
 
@@ -16,8 +16,8 @@ on_each_warehouse!(a_killed_run_is_finished_by_the_next_one, a_run_that_is_kille
 /// Kills a run once the sink has applied `rows` rows in all. The answers of the calls in flight then are lost.
 fn kill_after(project: &Project, sink: &Sink, rows: u64) {
     sink.hold_after(rows);
-    let run = project.start(&["run", crate::support::project::SYNC]);
-    sink.wait_for_rows(rows);
+    let mut run = project.start(&["run", SYNC]);
+    run.wait_for_rows(sink, rows);
     // Far longer than acknowledgements may wait to be made durable.
     std::thread::sleep(Duration::from_secs(1));
     run.kill();
@@ -86,7 +86,7 @@ fn a_run_that_is_killed_while_it_scans_leaves_nothing_half_done() {
     customers.publish(&warehouse, Some(&sink));
     for wait in [1, 5, 20, 60] {
         sink.hold_after(0);
-        let run = project.start(&["run", crate::support::project::SYNC]);
+        let run = project.start(&["run", SYNC]);
         std::thread::sleep(Duration::from_millis(wait));
         run.kill();
         sink.release();

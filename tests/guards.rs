@@ -19,6 +19,7 @@ fn delivered(rows: i64) -> (Warehouse, Customers, Sink, Project) {
     let mut customers = Customers::new(rows);
     customers.publish(&warehouse, Some(&sink));
     project.run().expect(0);
+    customers.judge(&sink).assert_exact();
     (warehouse, customers, sink, project)
 }
 

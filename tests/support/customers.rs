@@ -123,3 +123,30 @@ fn literals(row: &Customer) -> String {
     let email = row.email.as_deref().map_or_else(|| "null".to_owned(), quoted);
     format!("{email}, {}, {}", quoted(&row.name), quoted(&row.plan))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::support::warehouse::{Warehouse, on_each_warehouse};
+
+    use super::*;
+
+    on_each_warehouse!(the_table_is_what_was_published);
+
+    fn the_table_is_what_was_published(warehouse: &Warehouse) {
+        let mut customers = Customers::new(1_001);
+        customers.publish(warehouse, None);
+        customers.set_plan([1, 6], "pro");
+        customers.remove([2]);
+        customers.add([2_000]);
+        customers.publish(warehouse, None);
+        warehouse.assert_count("select * from customers", 1_001);
+        for (id, row) in customers.rows.iter().filter(|(id, _)| [1, 3, 6, 7, 2_000].contains(*id)) {
+            let [email, name, plan] = [row.email.as_deref(), Some(&*row.name), Some(&*row.plan)].map(|text| {
+                text.map_or_else(|| "is null".to_owned(), |text| format!("= '{}'", text.replace('\'', "''")))
+            });
+            let query =
+                format!("select * from customers where id = {id} and email {email} and name {name} and plan {plan}",);
+            warehouse.assert_count(&query, 1);
+        }
+    }
+}

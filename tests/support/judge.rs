@@ -80,13 +80,24 @@ impl Judgement {
     }
 
     /// The sink has the last version of the model, by legitimate steps; rows may have been sent again.
+    #[track_caller]
     pub(crate) fn assert_converged(&self) {
-        let Self { lost, stale, left_over, invented, false_removals, sent_again: _ } = self;
-        let wrong = [lost, stale, left_over, invented, false_removals].iter().any(|keys| !keys.is_empty());
-        assert!(!wrong, "the sink and the model disagree: {self:?}");
+        let kinds = [
+            ("lost", &self.lost),
+            ("stale", &self.stale),
+            ("left over", &self.left_over),
+            ("invented", &self.invented),
+            ("falsely removed", &self.false_removals),
+        ];
+        let wrong = kinds.iter().filter(|(_, keys)| !keys.is_empty());
+        let told: Vec<String> = wrong
+            .map(|(kind, keys)| format!("{} {kind}, such as {:?}", keys.len(), keys.iter().take(5).collect::<Vec<_>>()))
+            .collect();
+        assert!(told.is_empty(), "the sink and the model disagree: {}", told.join("; "));
     }
 
     /// As [`assert_converged`](Self::assert_converged), and no row was sent again.
+    #[track_caller]
     pub(crate) fn assert_exact(&self) {
         self.assert_converged();
         assert_eq!(self.sent_again, 0, "rows were sent again that the sink already had");

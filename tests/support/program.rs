@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sink_process::PATIENCE;
+use super::sink_process::Sink;
+
+/// The longest that a test waits for something that must happen. Nothing is timed by it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a run of the program left.
 #[derive(Debug)]
@@ -150,6 +153,27 @@ impl Running {
     /// Whether it has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.poll().is_none()
+    }
+
+    /// Waits until the sink has applied so many rows in all.
+    #[track_caller]
+    pub(crate) fn wait_for_rows(&mut self, sink: &Sink, rows: u64) {
+        let start = Instant::now();
+        while sink.stats().rows < rows {
+            assert!(
+                self.poll().is_none(),
+                "it ended and the sink has {:?}:\n{}",
+                sink.stats(),
+                self.stdout.whole() + &self.stderr.whole()
+            );
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the sink has {:?} and no more comes:\n{}",
+                sink.stats(),
+                self.stderr.so_far()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until stdout or stderr has this text, and gives both as they are then.

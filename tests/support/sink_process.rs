@@ -9,10 +9,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::Instant;
-
-/// The longest that a test waits for something that must happen. Nothing is timed by it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running sink; dropping it stops it.
 pub(crate) struct Sink {
@@ -130,15 +126,6 @@ impl Sink {
     /// Notes in the journal that this version of the model is in force.
     pub(crate) fn version(&self, version: usize) {
         self.order("version", &json!({ "version": version }));
-    }
-
-    /// Waits until it has applied so many rows in all.
-    pub(crate) fn wait_for_rows(&self, rows: u64) {
-        let start = Instant::now();
-        while self.stats().rows < rows {
-            assert!(start.elapsed() < PATIENCE, "the sink has {:?} and waits for {rows} rows", self.stats());
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 
     /// A request as any client makes one: status and body.

@@ -78,6 +78,12 @@ impl Warehouse {
         }
     }
 
+    /// Fails the test unless the query gives so many rows.
+    pub(crate) fn assert_count(&self, query: &str, rows: usize) {
+        let check = format!("create table counted (n bigint check (n = {rows}))");
+        self.execute(&format!("{check}; insert into counted select count(*) from ({query}) as q; drop table counted;"));
+    }
+
     /// The SQLite file.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         match self {
