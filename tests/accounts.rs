@@ -10,9 +10,7 @@ use crate::support::warehouse::Warehouse;
 fn hubspot(project: &Project, hub_id: &str) -> (Running, String, String) {
     let arguments = ["sandbox", "hubspot", "--set", &format!("hub_id={hub_id}"), "--output", "json"];
     let mut sandbox = project.start(&arguments);
-    let said = sandbox.wait_for_text("token");
-    let line = said.lines().find(|line| line.trim_start().starts_with('{')).expect("a line of JSON");
-    let json: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let json = sandbox.wait_for_json();
     let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {json}")).to_owned();
     (sandbox, text("url"), text("token"))
 }

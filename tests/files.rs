@@ -44,7 +44,7 @@ fn files(project: &Project, ending: &str) -> Vec<PathBuf> {
 
 #[test]
 fn the_full_set_is_written_again_when_a_row_changed_and_not_otherwise() {
-    let (warehouse, mut customers, project) = project_with(1_000, "format = \"jsonl\"\ncontent = \"full\"\n");
+    let (warehouse, mut customers, project) = project_with(1_000, "format = \"jsonl\"\nset = \"full\"\n");
     project.run().expect(0);
     let read = |project: &Project| -> Vec<Value> {
         let newest = files(project, ".jsonl").pop().expect("a file of JSON lines");
@@ -72,7 +72,7 @@ fn the_full_set_is_written_again_when_a_row_changed_and_not_otherwise() {
 
 #[test]
 fn changes_are_written_with_their_operation_and_a_manifest_that_fits() {
-    let (warehouse, mut customers, project) = project_with(100, "format = \"csv\"\ncontent = \"changes\"\n");
+    let (warehouse, mut customers, project) = project_with(100, "format = \"csv\"\nset = \"changes\"\n");
     project.run().expect(0);
     let first = files(&project, ".csv");
     assert_eq!(first.len(), 1);
@@ -88,11 +88,11 @@ fn changes_are_written_with_their_operation_and_a_manifest_that_fits() {
     // Row 6 has quotes in its name, which CSV doubles.
     assert!(text.contains("\"O'Neil \"\"6\"\"\""), "{text}");
 
-    let manifest = files(&project, ".json").pop().expect("a manifest");
-    let manifest = std::fs::read_to_string(manifest).expect("the manifest");
-    let sha256 = sha256(text.as_bytes());
-    assert!(manifest.contains(&sha256), "{manifest} has not {sha256}");
-    assert!(manifest.contains(&text.len().to_string()), "{manifest} has not the {} bytes", text.len());
+    let manifest = files(&project, ".manifest.json").pop().expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).expect("the manifest")).expect("JSON");
+    assert_eq!(manifest["sha256"], sha256(text.as_bytes()));
+    assert_eq!(manifest["bytes"], text.len());
+    assert_eq!(manifest["rows"], 2);
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -176,15 +176,16 @@ impl Running {
         }
     }
 
-    /// Waits until stdout or stderr has this text, and gives both as they are then.
-    pub(crate) fn wait_for_text(&mut self, text: &str) -> String {
+    /// Waits until stdout is a whole JSON value.
+    #[track_caller]
+    pub(crate) fn wait_for_json(&mut self) -> serde_json::Value {
         let start = Instant::now();
         loop {
-            let said = self.stdout.so_far() + &self.stderr.so_far();
-            if said.contains(text) {
-                return said;
+            if let Ok(value) = serde_json::from_str(&self.stdout.so_far()) {
+                return value;
             }
-            assert!(self.is_running() && start.elapsed() < PATIENCE, "`{text}` was not said:\n{said}");
+            let ended = self.poll().is_some();
+            assert!(!ended && start.elapsed() < PATIENCE, "no JSON came:\n{}", self.stderr.so_far());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
