@@ -1,1 +1,25 @@
-//! x
+//! Whole-program tests: the built program against real databases and a real HTTP sink in a process of its own,
+//! whose journal is compared with the history of the model. See `tests/README.md`.
+
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod differences;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod guards;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod sink;
+#[cfg(test)]
+mod support;
