@@ -7,6 +7,7 @@
 mod advance;
 mod connect;
 mod error;
+mod leased;
 mod scan;
 mod stage;
 
@@ -20,11 +21,11 @@ use backhaul_kit::{Fault, Kit, Operation};
 use jiff::Timestamp;
 
 use crate::config::{Project, Schedule, StateSettings, SyncDef};
+use crate::daemon::Resumable;
 use crate::deliver::ProgressSink;
 use crate::diff::{OpKind, PlanReader, PlanSummary};
 use crate::guard::{self, Case, Hold};
 use crate::snapshot::{Binding, Snapshot, StateKey, Store};
-use crate::daemon::Resumable;
 use crate::state::{Lease, LeaseTiming, NewRun, RunRecord, RunStatus, Sealer, State, StateError, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
@@ -87,14 +88,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self {
-            only: HashSet::new(),
-            max_rows: None,
-            yes: false,
-            full: false,
-            wait: true,
-            trigger: Trigger::Manual,
-        }
+        Self { only: HashSet::new(), max_rows: None, yes: false, full: false, wait: true, trigger: Trigger::Manual }
     }
 }
 
@@ -215,7 +209,12 @@ impl Runs {
     ///
     /// # Errors
     /// As [`Runs::run`] up to the plan.
-    pub async fn plan(&self, sync: &Arc<SyncDef>, options: &RunOptions, watch: &dyn Watch) -> Result<Preview, RunError> {
+    pub async fn plan(
+        &self,
+        sync: &Arc<SyncDef>,
+        options: &RunOptions,
+        watch: &dyn Watch,
+    ) -> Result<Preview, RunError> {
         let folder = self.take_over(sync).await?;
         let run_id = format!("plan-{}", std::process::id());
         let files = RunFiles::new(&folder, &run_id);
@@ -249,6 +248,7 @@ impl Runs {
         watch: &dyn Watch,
         cancel: Cancel,
     ) -> Result<Vec<RunRecord>, RunError> {
+        check_options(sync, options)?;
         let (site, connected) = self.enter(sync, options.wait).await?;
         let ended = self.run_in(sync, &site, options, connected, watch, cancel).await;
         site.lease.release().await;
@@ -347,7 +347,7 @@ impl Runs {
         }
         let first = if planned.summary.counts.sent() > 0 { Stage::Deliver } else { Stage::Record };
         advance.begin(first).await?;
-        advance.to_the_end(connected).await
+        advance.finish(connected).await
     }
 
     /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.
@@ -453,7 +453,7 @@ impl Runs {
         if stage == Stage::Deliver && old {
             advance.begin(Stage::Record).await?;
         }
-        advance.to_the_end(None).await?;
+        advance.finish(None).await?;
         Ok(Some(record))
     }
 
@@ -505,7 +505,7 @@ impl Runs {
         record.exit_code = None;
         let mut advance = Advance { runs: self, sync, site, record: &mut record, watch, cancel };
         let result = match advance.begin(Stage::Deliver).await {
-            Ok(()) => advance.to_the_end(connected).await,
+            Ok(()) => advance.finish(connected).await,
             Err(error) => Err(error),
         };
         self.close(site, &mut record, result).await?;
@@ -531,6 +531,18 @@ impl Sealer for StateKey {
     fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         self.open_blob(context, sealed)
     }
+}
+
+/// A full file is the whole model or nothing.
+fn check_options(sync: &SyncDef, options: &RunOptions) -> Result<(), RunError> {
+    let partial = !options.only.is_empty() || options.max_rows.is_some();
+    if partial && Operations::of(sync).write.1.whole_set {
+        return Err(RunError::Refused {
+            message: format!("sync `{}` delivers the whole set at once: a part of it cannot be sent", sync.name),
+            remedy: "leave out --only and --max-rows".into(),
+        });
+    }
+    Ok(())
 }
 
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {

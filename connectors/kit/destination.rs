@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
-use crate::config::{ConfigTable, Span};
+use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
 use crate::fault::Fault;
 use crate::source::TypeClass;
@@ -182,6 +182,22 @@ pub struct SyncShape {
     pub span: Span,
 }
 
+impl SyncShape {
+    /// Refuses fields whose `write` is not `always`: for destinations that write every field they are given.
+    pub fn refuse_conditional_writes(&self, destination: &str, problems: &Problems) {
+        for field in &self.fields {
+            let word = match field.write {
+                WritePolicy::Always => continue,
+                WritePolicy::IfEmpty => "if_empty",
+                WritePolicy::OnCreate => "on_create",
+            };
+            let message = format!("{destination} cannot write `{}` with write = \"{word}\"", field.target);
+            let problem = Problem::error("unsupported-write", message).at(&field.span);
+            problems.push(problem.remedy("every field that is sent is written: use write = \"always\""));
+        }
+    }
+}
+
 /// A checked `[destinations.X]`.
 pub trait Account: Send + Sync {
     /// Reads the rest of a sync's `[into]`. Problems go to the table; `None` when there were any. No I/O.
@@ -253,7 +269,7 @@ pub enum AddressKind {
 /// Facts of one operation at one destination. They come from the vendor's documents, not from hope.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The most rows a call takes.
+    /// The most rows a call takes; 0 where the operation is not offered.
     pub max_rows: usize,
     /// The most bytes a call's body takes, where known.
     pub max_bytes: Option<usize>,
@@ -267,7 +283,8 @@ pub struct Facts {
     pub order: Order,
     /// Session kind.
     pub session: Session,
-    /// Every row of the model goes into the plan when anything changed (a full file).
+    /// Every row of the model goes into the plan when anything changed (a full file); what left the model is gone
+    /// with the next one, whatever `removed` says.
     pub whole_set: bool,
     /// How many calls may be in flight.
     pub concurrency: usize,

@@ -237,11 +237,7 @@ impl<'a> Judge<'a> {
 
     /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record in
     /// `live`. Deleting such an address would delete the row that now has it.
-    pub(super) fn claims(
-        &mut self,
-        gone: &[u64],
-        live: impl Iterator<Item = u64>,
-    ) -> Result<Claims, DiffError> {
+    pub(super) fn claims(&mut self, gone: &[u64], live: impl Iterator<Item = u64>) -> Result<Claims, DiffError> {
         let mut leaving = Vec::new();
         if self.request.keep_address {
             for ordinal in gone {

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 
 use super::connect::{Connected, check_identity, connect};
 use super::error::io_error;
-use super::{Cancel, Runs, Event, RunError, Site, Stage, Watch};
+use super::leased::Leased;
+use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch};
 use crate::config::SyncDef;
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{Op, OpKind, PlanError, PlanReader};
@@ -83,8 +84,13 @@ pub(super) struct Advance<'a> {
 
 impl Advance<'_> {
     /// Takes the run from its stage to its end, or to where it was cancelled.
-    pub(super) async fn to_the_end(mut self, connected: Option<Connected>) -> Result<(), RunError> {
+    pub(super) async fn finish(mut self, connected: Option<Connected>) -> Result<(), RunError> {
         let files = RunFiles::new(&self.site.folder, &self.record.id);
+        // The last thing that reporting does is to destroy the plan: without it only the end is left to write.
+        if self.record.stage == Stage::Report.as_str() && !files.plan().exists() {
+            files.destroy()?;
+            return self.begin(Stage::Done).await;
+        }
         let plan = PlanReader::open(&files.plan(), &self.runs.key)?;
         let mut connected = connected;
         loop {
@@ -174,7 +180,7 @@ impl Advance<'_> {
         };
         let summary = plan.summary();
         let job = Job {
-            destination: connected.destination.clone(),
+            destination: Arc::new(Leased::new(connected.destination.clone(), self.site.lease.watch())),
             run: Run {
                 id: self.record.id.clone(),
                 sync: self.sync.name.clone(),
@@ -203,10 +209,11 @@ impl Advance<'_> {
         Ok(Outcome::Complete)
     }
 
-    /// Counts what became of the rows, and keeps what the mapper refused.
+    /// Closes the log, counts what became of the rows, and keeps what the mapper refused.
     async fn record_rejects(&mut self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+        self.seal(files)?;
         let fates = self.fates(files)?;
-        let planned = plan.summary().counts.clone();
+        let planned = plan.summary().counts;
         let counts = &mut self.record.counts;
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
         if let Some(replay) = &fates.0 {
@@ -240,6 +247,20 @@ impl Advance<'_> {
             }
         }
         self.keep(&group).await
+    }
+
+    /// Seals a log that was left open: an old run is settled as far as it came.
+    fn seal(&self, files: &RunFiles) -> Result<(), RunError> {
+        let path = files.log();
+        if !path.exists() {
+            return Ok(());
+        }
+        let replay = Replay::read(&path, &self.record.id)?;
+        if replay.sealed().is_none() {
+            let log = LogWriter::resume(&path, &self.record.id, &replay).map_err(io_error(&path))?;
+            log.seal().map_err(io_error(&path))?;
+        }
+        Ok(())
     }
 
     async fn keep(&self, rejects: &[NewReject]) -> Result<(), RunError> {

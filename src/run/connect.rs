@@ -67,7 +67,8 @@ pub(super) fn check_object(bound: &Binding, sync: &SyncDef) -> Result<(), Fault>
         return Ok(());
     }
     let message = format!("sync `{}` has delivered to `{}` so far and now names `{object}`", sync.name, bound.object);
-    Err(Fault::config(message).remedy("a new object is a new sync: give it a file of its own, or put the old object back"))
+    Err(Fault::config(message)
+        .remedy("a new object is a new sync: give it a file of its own, or put the old object back"))
 }
 
 /// The account that the snapshot speaks of is the account we are connected to, or nothing is sent.
@@ -98,11 +99,8 @@ pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, 
             return Err(RunError::Problems(problems));
         }
     }
-    let binding = Binding {
-        identity: report.identity,
-        object: sync.prepared.object(),
-        environment: String::from("default"),
-    };
+    let binding =
+        Binding { identity: report.identity, object: sync.prepared.object(), environment: String::from("default") };
     Ok(Connected { destination, binding, operations: Operations::of(sync) })
 }
 

@@ -93,11 +93,7 @@ pub(super) struct Opened {
 }
 
 /// Opens the scan and compiles the mapping against the model's columns.
-pub(super) async fn open(
-    project: &Project,
-    sync: &SyncDef,
-    kit: &Arc<Kit>,
-) -> Result<Opened, RunError> {
+pub(super) async fn open(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<Opened, RunError> {
     let model = &sync.model;
     let warehouse = project
         .warehouses
@@ -192,7 +188,11 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
             let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
             Problem::error(
                 "duplicate-keys",
-                format!("model `{}` has {count} rows whose key occurs more than once, as {}", model.name, shown.join(", ")),
+                format!(
+                    "model `{}` has {count} rows whose key occurs more than once, as {}",
+                    model.name,
+                    shown.join(", ")
+                ),
             )
             .remedy(format!("find them: select {columns}, count(*) from {from} group by {columns} having count(*) > 1"))
         }

@@ -42,8 +42,7 @@ impl FreeSpace {
         if self.keep == 0 {
             return Ok(());
         }
-        let stat =
-            rustix::fs::statvfs(folder).map_err(|e| FileError::io("ask the free space of", folder, e.into()))?;
+        let stat = rustix::fs::statvfs(folder).map_err(|e| FileError::io("ask the free space of", folder, e.into()))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         if free < self.keep {
             return Err(FileError::NoSpace { folder: folder.to_owned(), free, needed: self.keep });

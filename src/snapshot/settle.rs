@@ -250,7 +250,10 @@ impl<'a> Merge<'a> {
         let fields =
             if keeps_fields { vec![UNKNOWN_FIELD; self.header.fields.len()] } else { hasher.hashes(&op.fields) };
         let address = self.address(op, fate);
-        Some(Effect { entry: SegmentEntry { ordinal, fingerprint, key: op.key.clone(), address, fields }, keeps_fields })
+        Some(Effect {
+            entry: SegmentEntry { ordinal, fingerprint, key: op.key.clone(), address, fields },
+            keeps_fields,
+        })
     }
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
@@ -299,8 +302,7 @@ impl<'a> Merge<'a> {
     ) -> Result<(BaseFiles, u64, u64), SnapshotError> {
         let kept = self.snapshot.base.as_ref().is_some_and(|base| base.addresses.is_some());
         let addresses = self.header.keep_address || kept;
-        let mut base =
-            BaseWriter::create(&self.store.folder, &self.store.key, self.header.fields.len(), addresses)?;
+        let mut base = BaseWriter::create(&self.store.folder, &self.store.key, self.header.fields.len(), addresses)?;
         let (mut accepted, mut in_doubt) = (0, 0);
         let mut push = |record: &NewRecord<'_>| {
             accepted += u64::from(is_accepted(record.fingerprint));

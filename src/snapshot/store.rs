@@ -76,8 +76,7 @@ impl Store {
     }
 
     fn of(folder: &Path, key: Arc<StateKey>, limits: Limits, manifest: Manifest) -> Result<Self, SnapshotError> {
-        let store =
-            Self { folder: folder.to_owned(), key, limits, manifest: Mutex::new(Arc::new(manifest)) };
+        let store = Self { folder: folder.to_owned(), key, limits, manifest: Mutex::new(Arc::new(manifest)) };
         store.snapshot()?;
         Ok(store)
     }

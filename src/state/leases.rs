@@ -116,15 +116,17 @@ impl Lease {
         self.epoch.cast_unsigned()
     }
 
-    /// To be asked before each batch; it costs nothing.
+    /// As [`LeaseWatch::ensure_held`].
     ///
     /// # Errors
     /// [`StateError::LeaseLost`] where the lease ran out, or somebody else has the account.
     pub fn ensure_held(&self) -> Result<(), StateError> {
-        if self.lost.load(Ordering::Acquire) || self.renewed.borrow().elapsed() >= self.ttl {
-            return Err(StateError::LeaseLost);
-        }
-        Ok(())
+        self.watch().ensure_held()
+    }
+
+    /// For whoever writes to the account under this lease.
+    pub fn watch(&self) -> LeaseWatch {
+        LeaseWatch { ttl: self.ttl, renewed: self.renewed.clone(), lost: Arc::clone(&self.lost) }
     }
 
     /// Gives the account free and returns when the next process may have it.
@@ -134,6 +136,27 @@ impl Lease {
             // The task ends by itself after giving the lease free; a panic in it leaves the lease to expire.
             renewing.await.unwrap_or_default();
         }
+    }
+}
+
+/// Tells whether a lease is still held.
+#[derive(Clone, Debug)]
+pub struct LeaseWatch {
+    ttl: Duration,
+    renewed: watch::Receiver<Instant>,
+    lost: Arc<AtomicBool>,
+}
+
+impl LeaseWatch {
+    /// To be asked before each batch; it costs nothing.
+    ///
+    /// # Errors
+    /// [`StateError::LeaseLost`] where the lease ran out, or somebody else has the account.
+    pub fn ensure_held(&self) -> Result<(), StateError> {
+        if self.lost.load(Ordering::Acquire) || self.renewed.borrow().elapsed() >= self.ttl {
+            return Err(StateError::LeaseLost);
+        }
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use error::StateError;
-pub use leases::{Holder, Lease, LeaseTiming};
+pub use leases::{Holder, Lease, LeaseTiming, LeaseWatch};
 pub use rejects::{NewReject, Reject, RejectClass, RejectCode, Resolution, Withheld};
 pub use runs::{NewRun, RunCounts, RunError, RunRecord, RunStatus, Trigger};
 pub use store::State;

@@ -78,7 +78,8 @@ impl FileSync {
         let set = required_choice(into, "set", &[("full", Set::Full), ("changes", Set::Changes)]);
         let (stem, stem_span) = shape.object.clone().unwrap_or_else(|| (shape.name.clone(), shape.span.clone()));
         check_stem(into, &stem, &stem_span);
-        check_mode(into, shape, set);
+        check_mode(into, shape);
+        shape.refuse_conditional_writes("a file", into.problems());
         let targets: Vec<String> = shape.fields.iter().map(|field| field.target.clone()).collect();
         let nest = Nest::compile(&targets).map_err(|errors| {
             for error in errors {
@@ -137,7 +138,7 @@ fn check_stem(into: &ConfigTable, stem: &str, span: &Span) {
     }
 }
 
-fn check_mode(into: &ConfigTable, shape: &SyncShape, set: Option<Set>) {
+fn check_mode(into: &ConfigTable, shape: &SyncShape) {
     let (mode, span) = &shape.mode;
     if !matches!(mode, Mode::Upsert | Mode::Append) {
         into.problems().push(
@@ -152,14 +153,6 @@ fn check_mode(into: &ConfigTable, shape: &SyncShape, set: Option<Set>) {
             Problem::error("removed-unsupported", format!("files know no `removed = \"{}\"`", removed.as_str()))
                 .at(span)
                 .remedy("use \"delete\" (a row leaves the full set, or is a `remove` among the changes) or \"ignore\""),
-        ),
-        Removed::Ignore if set == Some(Set::Full) => into.problems().push(
-            Problem::warning(
-                "full-set-keeps-removed",
-                "a full file keeps rows that left the model until another row changes",
-            )
-            .at(span)
-            .remedy("set `removed = \"delete\"`"),
         ),
         Removed::Ignore | Removed::Delete => {}
     }

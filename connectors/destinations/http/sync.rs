@@ -27,6 +27,7 @@ impl HttpSync {
     /// Reads what is left of `[into]`; problems go to it.
     pub(super) fn read(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let before = into.problems().errors();
+        shape.refuse_conditional_writes("an HTTP API", into.problems());
         let names =
             Names { fields: shape.fields.iter().map(|field| field.target.clone()).collect(), key: shape.key.clone() };
         if !into.has("request") {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
-    Session, SyncShape, WritePolicy,
+    Session, SyncShape,
 };
 
 use super::account::HubSpotAccount;
@@ -177,15 +177,8 @@ fn check_fields(into: &ConfigTable, shape: &SyncShape) {
             let problem = Problem::error("nested-target", message).at(&field.span);
             into.problems().push(problem.remedy("name the property by its internal name, as \"city\""));
         }
-        let word = match field.write {
-            WritePolicy::Always => continue,
-            WritePolicy::IfEmpty => "if_empty",
-            WritePolicy::OnCreate => "on_create",
-        };
-        let message = format!("HubSpot cannot write `{}` with write = \"{word}\"", field.target);
-        let problem = Problem::error("unsupported-write", message).at(&field.span);
-        into.problems().push(problem.remedy("its batch calls write every property they name: use write = \"always\""));
     }
+    shape.refuse_conditional_writes("HubSpot", into.problems());
 }
 
 fn match_property(into: &ConfigTable, shape: &SyncShape) -> Option<MatchProperty> {

@@ -9,19 +9,76 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 pub(super) const CUSTOMERS: u64 = 20_000;
 
 const FIRST: &[&str] = &[
-    "Anna", "Ben", "Carla", "Dmitri", "Elif", "Farid", "Greta", "Hiro", "Ines", "Jamal", "Katarzyna", "Luca", "Mei",
-    "Noah", "Olga", "Priya", "Quentin", "Rosa", "Søren", "Thabo", "Ursula", "Víctor", "Wanjiru", "Xavier", "Yuki",
+    "Anna",
+    "Ben",
+    "Carla",
+    "Dmitri",
+    "Elif",
+    "Farid",
+    "Greta",
+    "Hiro",
+    "Ines",
+    "Jamal",
+    "Katarzyna",
+    "Luca",
+    "Mei",
+    "Noah",
+    "Olga",
+    "Priya",
+    "Quentin",
+    "Rosa",
+    "Søren",
+    "Thabo",
+    "Ursula",
+    "Víctor",
+    "Wanjiru",
+    "Xavier",
+    "Yuki",
     "Zoë",
 ];
 const LAST: &[&str] = &[
-    "Abebe", "Becker", "Costa", "Dubois", "Eriksson", "Fernández", "García", "Haddad", "Ivanova", "Jensen", "Kowalski",
-    "Lindberg", "Müller", "Nakamura", "O'Brien", "Papadopoulos", "Quispe", "Rossi", "Schneider", "Tanaka", "Usman",
-    "Virtanen", "Wagner", "Yılmaz", "Zhang",
+    "Abebe",
+    "Becker",
+    "Costa",
+    "Dubois",
+    "Eriksson",
+    "Fernández",
+    "García",
+    "Haddad",
+    "Ivanova",
+    "Jensen",
+    "Kowalski",
+    "Lindberg",
+    "Müller",
+    "Nakamura",
+    "O'Brien",
+    "Papadopoulos",
+    "Quispe",
+    "Rossi",
+    "Schneider",
+    "Tanaka",
+    "Usman",
+    "Virtanen",
+    "Wagner",
+    "Yılmaz",
+    "Zhang",
 ];
 const CITIES: &[(&str, &str)] = &[
-    ("Berlin", "DE"), ("Hamburg", "DE"), ("München", "DE"), ("Wien", "AT"), ("Zürich", "CH"), ("Paris", "FR"),
-    ("Lyon", "FR"), ("Madrid", "ES"), ("Lisboa", "PT"), ("Milano", "IT"), ("Warszawa", "PL"), ("Praha", "CZ"),
-    ("København", "DK"), ("Stockholm", "SE"), ("Dublin", "IE"),
+    ("Berlin", "DE"),
+    ("Hamburg", "DE"),
+    ("München", "DE"),
+    ("Wien", "AT"),
+    ("Zürich", "CH"),
+    ("Paris", "FR"),
+    ("Lyon", "FR"),
+    ("Madrid", "ES"),
+    ("Lisboa", "PT"),
+    ("Milano", "IT"),
+    ("Warszawa", "PL"),
+    ("Praha", "CZ"),
+    ("København", "DK"),
+    ("Stockholm", "SE"),
+    ("Dublin", "IE"),
 ];
 const PLANS: &[&str] = &["free", "free", "free", "starter", "starter", "pro"];
 
@@ -101,9 +158,10 @@ impl Warehouse {
 
     /// What the destination should hold: id, e-mail, plan and city of every customer.
     pub(super) async fn expected(&mut self) -> Result<Vec<[String; 4]>, sqlx::Error> {
-        let rows = sqlx::query("select cast(customer_id as text), email, plan, city from customers order by customer_id")
-            .fetch_all(&mut self.connection)
-            .await?;
+        let rows =
+            sqlx::query("select cast(customer_id as text), email, plan, city from customers order by customer_id")
+                .fetch_all(&mut self.connection)
+                .await?;
         rows.iter().map(|row| Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?])).collect()
     }
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::failure;
 use super::run::{cancel_on_signals, line};
 use super::watch::Bars;
-use crate::cli::{ApproveArgs, DiscardArgs, Engine, Exit, Failure, Screen};
 use crate::cli::runs::RunView;
+use crate::cli::{ApproveArgs, DiscardArgs, Engine, Exit, Failure, Screen};
 use crate::run::Runs;
 use crate::state::RunRecord;
 

@@ -15,9 +15,7 @@ use async_trait::async_trait;
 use backhaul_kit::config::{Problem, Secrets};
 
 use super::demo::{self, DemoArgs};
-use super::{
-    ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, RunArgs, SchemaFile, Screen,
-};
+use super::{ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, RunArgs, SchemaFile, Screen};
 use crate::config::{self, Project, SyncDef};
 use crate::run::{RunError, Runs, state_key};
 use crate::snapshot::StateKey;

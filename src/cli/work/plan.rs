@@ -26,13 +26,11 @@ pub(super) async fn plan(
     let mut pending = false;
     for sync in syncs {
         let options = RunOptions::default();
-        let preview = runs
-            .plan(sync, &options, &Bars::new(screen, &sync.name))
-            .await
-            .map_err(|e| failure(engine, &e))?;
+        let preview =
+            runs.plan(sync, &options, &Bars::new(screen, &sync.name)).await.map_err(|e| failure(engine, &e))?;
         pending |= preview.plan.summary().counts.sent() > 0;
         if let Some(key) = &args.request {
-            request::show(engine, screen, runs, &preview, key).await?;
+            request::show(engine, screen, runs, &preview, key)?;
             continue;
         }
         let samples = samples(&preview, args.sample).map_err(|e| failure(engine, &e.into()))?;

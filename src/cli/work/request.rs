@@ -8,7 +8,13 @@ use crate::cli::{Engine, Exit, Failure, Format, Screen};
 use crate::deliver;
 use crate::run::{Preview, Runs};
 
-pub(super) async fn show(engine: &dyn Engine, screen: &Screen, runs: &Runs, preview: &Preview, key: &str) -> Result<(), Failure> {
+pub(super) fn show(
+    engine: &dyn Engine,
+    screen: &Screen,
+    runs: &Runs,
+    preview: &Preview,
+    key: &str,
+) -> Result<(), Failure> {
     let sync = &preview.sync;
     let op = preview.plan.find(key).map_err(|e| failure(engine, &e.into()))?.ok_or_else(|| {
         Failure::usage(format!("the plan of `{}` has nothing for key {key}", sync.name))
@@ -19,12 +25,7 @@ pub(super) async fn show(engine: &dyn Engine, screen: &Screen, runs: &Runs, prev
             .remedy("the row changed in no mapped field, or the mapping refuses it: see `backhaul plan`")
     })?;
     let destination = sync.prepared.open(runs.kit().clone())?;
-    let run = Run {
-        id: String::from("preview"),
-        sync: sync.name.clone(),
-        rows: 1,
-        started: jiff::Timestamp::now(),
-    };
+    let run = Run { id: String::from("preview"), sync: sync.name.clone(), rows: 1, started: jiff::Timestamp::now() };
     let Some(row) = deliver::row(op) else {
         return Err(Failure::new(Exit::Failed, "this operation is not sent"));
     };

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::failure;
 use super::watch::Bars;
-use crate::cli::screen::{Format, Tone, number, plural};
-use crate::cli::{Engine, Exit, Failure, FailOn, RunArgs, Screen};
 use crate::cli::runs::RunView;
+use crate::cli::screen::{Format, Tone, number, plural};
+use crate::cli::{Engine, Exit, FailOn, Failure, RunArgs, Screen};
 use crate::config::SyncDef;
 use crate::daemon::Shutdown;
 use crate::run::{Cancel, RunOptions, Runs};
@@ -49,7 +49,8 @@ pub(super) async fn run(
                 let failed = failure(engine, &error);
                 exit = exit.worst(failed.exit);
                 if screen.format() != Format::Json {
-                    screen.failure(&Failure { message: format!("{}: {}", sync.name, failed.message), ..failed.clone() });
+                    screen
+                        .failure(&Failure { message: format!("{}: {}", sync.name, failed.message), ..failed.clone() });
                 }
                 failures.push(json!({ "sync": sync.name, "error": failed }));
             }
@@ -70,8 +71,8 @@ pub(super) async fn run(
 
 /// A cancel flag that the first SIGINT or SIGTERM raises.
 pub(super) fn cancel_on_signals() -> Result<Cancel, Failure> {
-    let shutdown = Shutdown::on_signals()
-        .map_err(|e| Failure::new(Exit::Failed, format!("cannot listen for Ctrl-C: {e}")))?;
+    let shutdown =
+        Shutdown::on_signals().map_err(|e| Failure::new(Exit::Failed, format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(cancel_on(shutdown))
 }
 

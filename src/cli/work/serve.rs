@@ -12,8 +12,8 @@ use crate::run::{Cancel, RunOptions, Runs};
 use crate::state::{RunError as RunFailure, RunStatus, StateError, Trigger};
 
 pub(super) async fn serve(screen: &Screen, runs: Runs) -> Result<Exit, Failure> {
-    let shutdown = Shutdown::on_signals()
-        .map_err(|e| Failure::new(Exit::Failed, format!("cannot listen for signals: {e}")))?;
+    let shutdown =
+        Shutdown::on_signals().map_err(|e| Failure::new(Exit::Failed, format!("cannot listen for signals: {e}")))?;
     let scheduled = Scheduled::of(runs.project());
     let state = runs.state().clone();
     let runner = Arc::new(Serving { runs, cancel: cancel_on(shutdown.clone()) });

@@ -35,10 +35,8 @@ fn the_same_ops_against_the_same_snapshot_have_the_same_hash() {
     let first = hash(request("run-a"));
     assert_eq!(first.len(), 64);
     assert_eq!(first, hash(request("run-b")));
-    let other_account = PlanRequest {
-        binding: Binding { identity: "portal 2".into(), ..request("").binding },
-        ..request("run-c")
-    };
+    let other_account =
+        PlanRequest { binding: Binding { identity: "portal 2".into(), ..request("").binding }, ..request("run-c") };
     assert_ne!(first, hash(other_account));
     assert_ne!(first, hash(PlanRequest { config_digest: [9; 32], ..request("run-d") }));
 }
