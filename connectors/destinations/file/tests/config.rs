@@ -30,7 +30,6 @@ fn what_is_wrong_is_said_where_it_stands() {
         ("object = \".hidden\"", "bad-file-name", "\".hidden\""),
         ("mode = \"audience\"", "mode-unsupported", "\"audience\""),
         ("removed = \"archive\"", "removed-unsupported", "\"archive\""),
-        ("removed = \"ignore\"", "full-set-keeps-removed", "\"ignore\""),
         ("compress = true", "unknown-key", "compress"),
     ] {
         assert_eq!(problems("path = \"out\"", &format!("{good}\n{line}"), &["email"]), of(&[(code, marked)]));
