@@ -81,9 +81,7 @@ pub(super) fn check_length(folder: &Path, entry: &FileEntry) -> Result<(), FileE
     let path = folder.join(&entry.name);
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == entry.bytes => Ok(()),
-        Ok(found) => {
-            Err(FileError::damaged(&path, format!("it has {} bytes instead of {}", found.len(), entry.bytes)))
-        }
+        Ok(found) => Err(FileError::damaged(&path, format!("it has {} bytes instead of {}", found.len(), entry.bytes))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Err(FileError::damaged(&path, "the manifest lists it but it is not there"))
         }
@@ -115,17 +113,14 @@ impl BaseWriter {
     /// Starts the files of a base with `fields` mapped fields.
     pub(super) fn create(folder: &Path, key: &StateKey, fields: usize, addresses: bool) -> Result<Self, FileError> {
         let name = random_name()?;
-        let new =
-            |what: &str| NewFile::create(&folder.join(format!("{BASE_PREFIX}{name}.{what}")), FreeSpace::ANY);
+        let new = |what: &str| NewFile::create(&folder.join(format!("{BASE_PREFIX}{name}.{what}")), FreeSpace::ANY);
         let column = |what, kind| Ok::<_, FileError>(ChunkedColumn::new(SealedWriter::new(new(what)?, key, kind)?));
         Ok(Self {
             recs: BlockWriter::new(new("recs")?, RECS_MAGIC, RECORD_BYTES)?,
             anchors: Vec::new(),
             keys: column("keys", SealedKind::Keys)?,
             addresses: addresses.then(|| column("addresses", SealedKind::Addresses)).transpose()?,
-            fields: (fields > 0)
-                .then(|| BlockWriter::new(new("fields")?, FIELDS_MAGIC, 4 * fields))
-                .transpose()?,
+            fields: (fields > 0).then(|| BlockWriter::new(new("fields")?, FIELDS_MAGIC, 4 * fields)).transpose()?,
             records: 0,
         })
     }

@@ -148,13 +148,7 @@ impl BlockReader {
 
     /// Replaces `out` with the records of `count` blocks from block `first` on (fewer at the end). `raw` is
     /// scratch space, kept by the caller.
-    pub(crate) fn read(
-        &self,
-        first: u64,
-        count: usize,
-        raw: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FileError> {
+    pub(crate) fn read(&self, first: u64, count: usize, raw: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), FileError> {
         out.clear();
         let first_record = first * BLOCK as u64;
         let records = (self.records.saturating_sub(first_record)).min((count * BLOCK) as u64) as usize;

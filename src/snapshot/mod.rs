@@ -23,6 +23,6 @@ pub use manifest::{Binding, LastRun};
 pub(crate) use records::{Details, Records};
 pub use seal::StateKey;
 pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
-pub use store::{Snapshot, Store};
 #[cfg(test)]
 pub(crate) use store::Limits;
+pub use store::{Snapshot, Store};

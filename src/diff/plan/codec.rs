@@ -146,8 +146,11 @@ mod tests {
     }
 
     fn reason() -> impl Strategy<Value = Reason> {
-        (".{1,9}", ".{0,9}", proptest::option::of(".{0,9}"))
-            .prop_map(|(code, text, field)| Reason { code, text, field })
+        (".{1,9}", ".{0,9}", proptest::option::of(".{0,9}")).prop_map(|(code, text, field)| Reason {
+            code,
+            text,
+            field,
+        })
     }
 
     prop_compose! {

@@ -92,4 +92,3 @@ pub(super) fn plan_hash(header: &PlanHeader, chunks: &[ChunkInfo]) -> String {
     }
     hex_digest::to_hex(hash.finish().as_ref())
 }
-

@@ -61,8 +61,7 @@ impl PlanWriter {
         // The type has nothing that JSON cannot hold.
         sealed.chunk(&serde_json::to_vec(&header).unwrap_or_default())?;
         let chunk = Vec::with_capacity(CHUNK_BYTES + 1024);
-        self.open =
-            Some(Open { header, sealed, chunk, chunk_ops: 0, chunk_kinds: 0, chunks: Vec::new(), ops: 0 });
+        self.open = Some(Open { header, sealed, chunk, chunk_ops: 0, chunk_kinds: 0, chunks: Vec::new(), ops: 0 });
         Ok(())
     }
 
@@ -102,11 +101,7 @@ impl PlanWriter {
     }
 
     /// Keys of the ops so far for which `wanted` holds; at most `limit`.
-    pub(crate) fn keys(
-        &mut self,
-        wanted: impl Fn(&Op) -> bool,
-        limit: usize,
-    ) -> Result<Vec<Vec<u8>>, PlanError> {
+    pub(crate) fn keys(&mut self, wanted: impl Fn(&Op) -> bool, limit: usize) -> Result<Vec<Vec<u8>>, PlanError> {
         let path = self.path.clone();
         let open = self.open()?;
         open.end_chunk()?;

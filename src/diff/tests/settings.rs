@@ -153,8 +153,7 @@ fn what_a_new_mapping_did_not_reach_is_sent_by_the_next_run() {
     let rows = rows(0..4);
     sync.run(&rows);
     sync.mapper = TestMapper::new(&[("email", 1), ("n", 2), ("note", 3)]);
-    let request =
-        PlanRequest { remap: true, config_digest: [2; 32], max_rows: Some(3), ..sync.next_request() };
+    let request = PlanRequest { remap: true, config_digest: [2; 32], max_rows: Some(3), ..sync.next_request() };
     let plan = sync.plan(&rows, request);
     let refused = Fates { fates: HashMap::from([(1, Settle::Kept)]), ..Fates::default() };
     let settled = sync.settle(&plan, &refused);
