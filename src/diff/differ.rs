@@ -18,6 +18,8 @@ use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Snapshot, SnapshotError
 const LOOK_AHEAD: u64 = 16;
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
+/// So many rows of the residue are compared at a time: their records are read in the snapshot's order.
+const BATCH: usize = if cfg!(test) { 64 } else { 64 << 10 };
 
 /// Compares pages with a snapshot and writes the plan.
 pub struct Differ<'a> {
@@ -267,8 +269,12 @@ impl<'a> Differ<'a> {
             self.examples.extend(new);
             return Ok(());
         }
+        index.end_finding();
         let judge = &mut self.judge;
-        index.read(|_, (digest, waiting), row| {
+        index.read(|place, (digest, waiting), row| {
+            if place.is_multiple_of(BATCH) {
+                judge.read_ahead(index.found(place, BATCH))?;
+            }
             let found = match waiting {
                 Waiting::Done => return Ok(()),
                 Waiting::New => None,

@@ -77,13 +77,18 @@ impl<'a> Judge<'a> {
     #[inline]
     pub(super) fn needs_record(&mut self, standing: Option<Standing>, digest: RowDigest) -> bool {
         if standing == Some(Standing::Same) {
-            let sends_all = self.request.full || self.request.whole_set || self.request.remap;
+            let sends_all = self.sends_all();
             self.counts.unchanged += u64::from(!sends_all);
             return sends_all;
         }
         let withheld = self.is_withheld(digest);
         self.counts.withheld += u64::from(withheld);
         !withheld
+    }
+
+    /// Whether unchanged rows are looked at too.
+    fn sends_all(&self) -> bool {
+        self.request.full || self.request.whole_set || self.request.remap
     }
 
     /// Whether the row was rejected as it is, and is not due.
@@ -95,6 +100,13 @@ impl<'a> Judge<'a> {
     /// Whether the plan may send no more.
     fn is_full(&self) -> bool {
         self.request.max_rows.is_some_and(|max| self.sent >= max)
+    }
+
+    /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
+    pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
+        let sends_all = self.sends_all();
+        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
+        Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
     }
 
     /// Maps a row, compares it with what is remembered of its record, and writes its op.

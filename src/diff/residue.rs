@@ -48,9 +48,17 @@ impl Packed {
     }
 }
 
+/// 32 bytes: the digest is kept in its parts, or alignment would make it 48.
 struct ResidueRow {
-    digest: RowDigest,
+    key: KeyHash,
+    fingerprint: u64,
     packed: Packed,
+}
+
+impl ResidueRow {
+    fn digest(&self) -> RowDigest {
+        RowDigest { key: self.key, fingerprint: self.fingerprint }
+    }
 }
 
 /// Takes rows during the scan.
@@ -75,7 +83,7 @@ impl Residue {
         record: &[Value],
         beside: &PlanWriter,
     ) -> Result<(), PlanError> {
-        self.rows.push(ResidueRow { digest, packed: Packed::NEW });
+        self.rows.push(ResidueRow { key: digest.key, fingerprint: digest.fingerprint, packed: Packed::NEW });
         put_bytes(key, &mut self.chunk);
         let mut encoded = Vec::new();
         for value in record {
@@ -106,7 +114,7 @@ impl Residue {
             repeated: Vec::new(),
         };
         for place in 0..index.rows.len() {
-            let (slot, found) = index.slot(index.rows[place].digest.key);
+            let (slot, found) = index.slot(index.rows[place].key);
             if found.is_some() {
                 index.repeat(place);
             } else {
@@ -137,7 +145,7 @@ impl ResidueIndex {
         loop {
             match self.places[slot] {
                 0 => return (slot, None),
-                place if self.rows[place as usize - 1].digest.key == key => {
+                place if self.rows[place as usize - 1].key == key => {
                     return (slot, Some(place as usize - 1));
                 }
                 _ => slot = (slot + 1) & mask,
@@ -152,12 +160,25 @@ impl ResidueIndex {
 
     /// Hashes of the row at `place`.
     pub(super) fn digest(&self, place: usize) -> RowDigest {
-        self.rows[place].digest
+        self.rows[place].digest()
     }
 
     /// Says what was found out about the row at `place`.
     pub(super) fn set(&mut self, place: usize, waiting: Waiting) {
         self.rows[place].packed = Packed::of(waiting);
+    }
+
+    /// Ends the finding by key: its table is no longer needed.
+    pub(super) fn end_finding(&mut self) {
+        self.places = Vec::new();
+    }
+
+    /// The records that were found for rows at `place` and after it, in the next `count` rows.
+    pub(super) fn found(&self, place: usize, count: usize) -> impl Iterator<Item = (u64, Standing)> {
+        self.rows.iter().skip(place).take(count).filter_map(|row| match row.packed.waiting() {
+            Waiting::Found(ordinal, standing) => Some((ordinal, standing)),
+            Waiting::New | Waiting::Done => None,
+        })
     }
 
     /// The row at `place` repeats the key of another row.
@@ -196,8 +217,8 @@ impl ResidueIndex {
             while !input.is_empty() {
                 let row = WaitingRow::decode(&mut input).filter(|_| place < self.rows.len());
                 let row = row.ok_or_else(|| self.damaged())?;
-                let ResidueRow { digest, packed } = &self.rows[place];
-                each(place, (*digest, packed.waiting()), row)?;
+                let known = &self.rows[place];
+                each(place, (known.digest(), known.packed.waiting()), row)?;
                 place += 1;
             }
             Ok(())

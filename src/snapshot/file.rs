@@ -182,7 +182,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| FileError::io("write", folder, e))
 }
 
-/// Reads the file again and compares every byte's worth of it with what was written.
+/// Reads a whole listed file and compares its length and digest with the entry.
 pub(crate) fn verify_digest(folder: &Path, entry: &FileEntry) -> Result<(), FileError> {
     let path = folder.join(&entry.name);
     let mut file = File::open(&path).map_err(|e| FileError::io("read", &path, e))?;

@@ -168,9 +168,9 @@ impl Manifest {
         let mut file = NewFile::create(&new, FreeSpace::ANY)?;
         file.write(self.to_text().as_bytes())?;
         let bytes = file.finish()?.bytes;
-        fail::fail_point!("settle::before_rename", |_| std::process::abort());
+        fail::fail_point!("manifest::before_rename", |_| std::process::abort());
         std::fs::rename(&new, &committed).map_err(|e| FileError::io("rename", &new, e))?;
-        fail::fail_point!("settle::after_rename", |_| std::process::abort());
+        fail::fail_point!("manifest::after_rename", |_| std::process::abort());
         sync_folder(folder)?;
         Ok(bytes)
     }
@@ -274,7 +274,7 @@ mod tests {
         manifest.config_digest = Some([7; 32]);
         manifest.last_run = Some(LastRun { run_id: "r1".into(), log_digest: [9; 32], log_len: 12 });
         manifest.commit(folder.path()).expect("committed");
-        assert_eq!(Manifest::read(folder.path()).expect("read"), Some(manifest.clone()));
+        assert_eq!(Manifest::read(folder.path()).expect("read"), Some(manifest));
 
         let path = folder.path().join(NAME);
         let whole = std::fs::read(&path).expect("the file");

@@ -99,6 +99,14 @@ pub(crate) struct Details<'s> {
     addresses: ColumnCache<Address>,
     fields: FieldsCache,
     segments: Vec<ColumnCache<SegmentEntry>>,
+    /// What was read ahead, by ordinal.
+    ahead: Vec<Ahead>,
+}
+
+struct Ahead {
+    ordinal: u64,
+    address: Address,
+    fields: Box<[u32]>,
 }
 
 #[derive(Default)]
@@ -117,7 +125,28 @@ impl<'s> Details<'s> {
             addresses: ColumnCache::default(),
             fields: FieldsCache::default(),
             segments: snapshot.overlay.segments.iter().map(|_| ColumnCache::default()).collect(),
+            ahead: Vec::new(),
         }
+    }
+
+    /// Reads addresses and field hashes of records that will be asked for in another order; forgets those
+    /// that were read ahead before.
+    pub(crate) fn read_ahead(&mut self, mut ordinals: Vec<u64>) -> Result<(), SnapshotError> {
+        self.ahead = Vec::new();
+        ordinals.sort_unstable();
+        let mut ahead = Vec::with_capacity(ordinals.len());
+        let mut fields = Vec::new();
+        for ordinal in ordinals {
+            self.fields(ordinal, &mut fields)?;
+            ahead.push(Ahead { ordinal, address: self.address(ordinal)?, fields: fields.as_slice().into() });
+        }
+        self.ahead = ahead;
+        Ok(())
+    }
+
+    fn read_already(&self, ordinal: u64) -> Option<&Ahead> {
+        let place = self.ahead.binary_search_by_key(&ordinal, |ahead| ahead.ordinal).ok()?;
+        self.ahead.get(place)
     }
 
     /// Canonical key bytes of the record; empty for a removed one.
@@ -133,11 +162,14 @@ impl<'s> Details<'s> {
 
     /// What is remembered of the record at the destination.
     pub(crate) fn address(&mut self, ordinal: u64) -> Result<Address, SnapshotError> {
+        if let Some(ahead) = self.read_already(ordinal) {
+            return Ok(ahead.address.clone());
+        }
         if let Some(entry) = self.overlaid(ordinal)? {
             return Ok(entry.address.clone());
         }
         match self.snapshot.base.as_ref().and_then(|base| base.addresses.as_ref()) {
-            Some(column) => Ok(self.addresses.entry(column, ordinal, |input| Address::decode(input))?.clone()),
+            Some(column) => Ok(self.addresses.entry(column, ordinal, Address::decode)?.clone()),
             None => Ok(Address::default()),
         }
     }
@@ -145,6 +177,10 @@ impl<'s> Details<'s> {
     /// Replaces `out` with the hashes of the record's mapped fields, in the snapshot's field order.
     pub(crate) fn fields(&mut self, ordinal: u64, out: &mut Vec<u32>) -> Result<(), SnapshotError> {
         out.clear();
+        if let Some(ahead) = self.read_already(ordinal) {
+            out.extend_from_slice(&ahead.fields);
+            return Ok(());
+        }
         if let Some(entry) = self.overlaid(ordinal)? {
             out.extend_from_slice(&entry.fields);
             return Ok(());

@@ -247,13 +247,19 @@ impl<'a> Merge<'a> {
             Settle::Accepted => (op.fingerprint, false),
             Settle::InDoubt => (IN_DOUBT, true),
         };
-        let fields =
-            if keeps_fields { vec![UNKNOWN_FIELD; self.header.fields.len()] } else { hasher.hashes(&op.fields) };
+        let fields = self.field_hashes(op, fingerprint, hasher);
         let address = self.address(op, fate);
         Some(Effect {
             entry: SegmentEntry { ordinal, fingerprint, key: op.key.clone(), address, fields },
             keeps_fields,
         })
+    }
+
+    /// One hash for every field of the plan; unknown where nobody knows what the destination has.
+    fn field_hashes(&self, op: &Op, fingerprint: u64, hasher: &mut FieldHasher) -> Vec<u32> {
+        let mut hashes = if fingerprint == IN_DOUBT { Vec::new() } else { hasher.hashes(&op.fields) };
+        hashes.resize(self.header.fields.len(), UNKNOWN_FIELD);
+        hashes
     }
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
@@ -280,11 +286,7 @@ impl<'a> Merge<'a> {
                 return None;
             }
             let fingerprint = self.new_state(&op)?;
-            let fields = if fingerprint == IN_DOUBT {
-                vec![UNKNOWN_FIELD; self.header.fields.len()]
-            } else {
-                hasher.hashes(&op.fields)
-            };
+            let fields = self.field_hashes(&op, fingerprint, &mut hasher);
             let address = self.address(&op, self.fate(&op));
             let ordinal = next_ordinal;
             next_ordinal += 1;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use backhaul_kit::KeyHash;
+
 use super::base::Base;
 use super::error::{FileError, SnapshotError};
 use super::file::{create_private_folder, verify_digest};
@@ -190,6 +192,27 @@ impl Snapshot {
 
     /// Whether there is no record at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.base.is_none() && self.overlay.entries.iter().all(|e| e.key_hash == backhaul_kit::KeyHash::NULL)
+        self.base_records() == 0 && self.overlay.entries.iter().all(|e| e.key_hash == KeyHash::NULL)
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Replaces the snapshot by a base of these keys and stored fingerprints, without fields and addresses.
+    pub(crate) fn commit_base(&self, records: &[(Vec<u8>, u64)]) -> Result<(), SnapshotError> {
+        use super::base::{BaseWriter, NewRecord};
+
+        let seed = self.snapshot()?.seed();
+        let mut base = BaseWriter::create(&self.folder, &self.key, 0, false)?;
+        for (key, fingerprint) in records {
+            let (key_hash, address) = (KeyHash::of(key, seed), &backhaul_kit::Address::default());
+            base.push(&NewRecord { key_hash, fingerprint: *fingerprint, key, address, fields: &[] })?;
+        }
+        let mut manifest = Manifest::clone(&self.manifest());
+        manifest.base = Some(base.finish()?);
+        manifest.next_ordinal = records.len() as u64;
+        manifest.commit(&self.folder)?;
+        self.replace_manifest(manifest);
+        Ok(())
     }
 }

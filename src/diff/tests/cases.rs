@@ -1,7 +1,8 @@
 //! What a plan says of rows that came, changed, moved, left, or cannot be told apart.
 
 use super::*;
-use crate::diff::PlanError;
+use crate::diff::{PlanError, PlanOps};
+use crate::snapshot::NEVER_ACCEPTED;
 
 fn files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
@@ -75,24 +76,21 @@ fn repeated_keys_stop_the_plan_wherever_their_rows_stand_and_leave_nothing() {
     loaded.run(&rows(0..600));
     std::fs::remove_file(loaded.folder.path().join("run-1.plan")).expect("deleted");
     let empty = Sync::new();
-    let twice = |ids: &[i64]| rows((0..600).chain(ids.iter().copied()));
-    let cases: [(&str, &Sync, Vec<TestRow>, u64, &[i64]); 5] = [
-        ("in a first load", &empty, twice(&[7, 7, 9]), 3, &[7, 9]),
-        ("found at an anchor", &loaded, twice(&[256]), 1, &[256]),
-        ("found in the look-ahead", &loaded, rows([0, 1, 2].into_iter().chain([256, 260, 256])), 1, &[256]),
-        ("waiting while its record was seen", &loaded, twice(&[5]), 1, &[5]),
-        ("both waiting", &loaded, twice(&[1000, 1001, 1000]), 1, &[1000]),
-    ];
-    for (name, sync, scan, rows, keys) in cases {
+    let check = |name: &str, sync: &Sync, scan: &[TestRow], repeated: u64, keys: &[i64]| {
         let snapshot = sync.store.snapshot().expect("a snapshot");
-        let path = sync.folder.path().join("p");
-        let refused = try_plan(&snapshot, &scan, request("r"), &sync.mapper, &path);
+        let refused = try_plan(&snapshot, scan, request("r"), &sync.mapper, &sync.folder.path().join("p"));
         let Err(DiffError::DuplicateKeys { count, examples }) = refused else { panic!("{name}: {refused:?}") };
         let mut examples: Vec<i64> = examples.iter().map(|key| id_of(key)).collect();
         examples.sort_unstable();
-        assert_eq!((count, examples.as_slice()), (rows, keys), "{name}");
+        assert_eq!((count, examples.as_slice()), (repeated, keys), "{name}");
         assert_eq!(files(sync.folder.path()), ["state"], "{name}");
-    }
+    };
+    let twice = |ids: &[i64]| rows((0..600).chain(ids.iter().copied()));
+    check("in a first load", &empty, &twice(&[7, 7, 9]), 3, &[7, 9]);
+    check("found at an anchor", &loaded, &twice(&[256]), 1, &[256]);
+    check("found in the look-ahead", &loaded, &rows([0, 1, 2, 256, 260, 256, 260]), 2, &[256, 260]);
+    check("waiting while its record was seen", &loaded, &twice(&[5]), 1, &[5]);
+    check("both waiting", &loaded, &twice(&[1000, 1001, 1000]), 1, &[1000]);
 }
 
 #[test]
@@ -254,4 +252,28 @@ fn an_op_is_found_by_the_key_that_an_operator_types() {
     let found = plan.find("2718").expect("read").expect("in the plan");
     assert_eq!(id_of(&found.key), 2718);
     assert!(plan.find("3000").expect("read").is_none());
+}
+
+#[test]
+fn what_was_never_accepted_is_added_when_it_is_in_the_model_and_never_removed() {
+    let mut sync = Sync::new();
+    sync.store.commit_base(&[(key_of(0), NEVER_ACCEPTED), (key_of(1), NEVER_ACCEPTED)]).expect("committed");
+    let plan = sync.run(&rows([1]));
+    assert_eq!(kinds(&plan), [(1, OpKind::Add)]);
+    assert_eq!(ops(&plan)[0].ordinal, Some(1));
+    let snapshot = sync.store.snapshot().expect("a snapshot");
+    assert_eq!((snapshot.accepted(), snapshot.in_doubt()), (1, 0));
+    assert_eq!(sync.records()[&0].fingerprint, NEVER_ACCEPTED);
+    assert!(sync.run(&rows([1])).is_empty());
+}
+
+#[test]
+fn what_the_run_hands_between_threads_may_go_there() {
+    fn may_go<T: Send>() {}
+    fn may_be_shared<T: Send + std::marker::Sync>() {}
+    may_go::<Differ<'static>>();
+    may_go::<PlanOps>();
+    may_be_shared::<PlanReader>();
+    may_be_shared::<Snapshot>();
+    may_be_shared::<Store>();
 }

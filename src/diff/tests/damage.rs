@@ -215,7 +215,7 @@ fn reading_alone_creates_and_deletes_nothing() {
 }
 
 #[test]
-fn people_s_data_never_stands_on_disk_in_the_clear() {
+fn personal_data_never_stands_on_disk_in_the_clear() {
     let mut sync = Sync::new();
     let people: Vec<TestRow> = (0..600).map(|id| TestRow::new(id, "somebody@example.com", id)).collect();
     sync.run(&people);
