@@ -135,7 +135,8 @@ fn a_large_first_run_to_a_live_account_waits_for_a_yes() {
     project.write(&sync_file(), &sync("customers", 1_000));
     let mut customers = Customers::new(10_001);
     customers.publish(&warehouse, None);
-    project.run().expect(5).says(&["--yes"]);
+    project.run().expect(5).says(&["10001", "first_run_max"]);
+    assert_eq!(sink.stats().calls, 0);
     project.backhaul(&["run", SYNC, "--yes"]).expect(0);
     customers.judge(&sink).assert_exact();
 }
