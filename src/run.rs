@@ -266,7 +266,8 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
         for record in self.unfinished(&sync.name).await? {
-            if let Some(record) = self.recover(sync, site, record, watch, cancel.clone()).await? {
+            let again = options.yes;
+            if let Some(record) = self.recover(sync, site, record, again, watch, cancel.clone()).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
                 if !goes_on {
@@ -312,7 +313,7 @@ impl Runs {
         let record = self.state.run(run).await?;
         let recovered = match record.status.terminal() {
             true => Ok(None),
-            false => self.recover(&sync, &site, record, watch, cancel).await,
+            false => self.recover(&sync, &site, record, false, watch, cancel).await,
         };
         site.lease.release().await;
         recovered?;
@@ -422,13 +423,14 @@ impl Runs {
         Ok(all.into_iter().filter(|run| run.sync == sync).collect())
     }
 
-    /// Brings an unfinished run to its end. A held one stays as it is until it is too old; `None` where
-    /// there was nothing to report.
+    /// Brings an unfinished run to its end. A held one stays as it is until it is too old, or is to be judged
+    /// again; `None` where there was nothing to report.
     async fn recover(
         &self,
         sync: &SyncDef,
         site: &Site,
         mut record: RunRecord,
+        judge_again: bool,
         watch: &dyn Watch,
         cancel: Cancel,
     ) -> Result<Option<RunRecord>, RunError> {
@@ -436,7 +438,7 @@ impl Runs {
         let stage: Stage = record.stage.parse().map_err(Fault::bug)?;
         let old = age(&record) > plan_max_age(sync);
         match stage {
-            Stage::Held if !old => return Ok(Some(record)),
+            Stage::Held if !old && !judge_again => return Ok(Some(record)),
             Stage::Held => {
                 self.state.discard(&record.id, Timestamp::now()).await?;
                 files.destroy()?;

@@ -16,10 +16,10 @@ use super::leased::Leased;
 use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch};
 use crate::config::SyncDef;
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::diff::{OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay, Standing};
 use crate::snapshot::{Settle, SettleInfo, Settlement, settle};
-use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
+use crate::state::{NewReject, Reject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
 /// Rejects of the mapper go to the state in groups of this many.
 const REJECTS_AT_ONCE: usize = 500;
@@ -283,20 +283,37 @@ impl Advance<'_> {
         Ok(())
     }
 
-    /// Clears the rejects of rows that were accepted, then destroys the plan and the log.
+    /// Clears the rejects that are no longer true, then destroys the plan and the log.
     async fn report(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(&self.sync.name).await?.into_iter().collect();
-        if !waiting.is_empty() {
-            let fates = self.fates(files)?;
-            let accepted: Vec<KeyHash> = plan
-                .ops(None)
-                .filter_map(Result::ok)
-                .filter(|op: &Op| waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted)
-                .map(|op| op.key_hash)
-                .collect();
-            self.runs.state.clear_rejects(&self.sync.name, &accepted).await?;
+        let rejects = self.runs.state.rejects(Some(&self.sync.name), None).await?;
+        if !rejects.is_empty() {
+            let healed = self.healed(&rejects, plan, &self.fates(files)?)?;
+            self.runs.state.clear_rejects(&self.sync.name, &healed).await?;
         }
         files.destroy()
+    }
+
+    /// Rejected rows that were accepted since, and those that were due and for which the whole scan found nothing
+    /// to do: they are again as they were accepted, or left the model before they ever were.
+    fn healed(&self, rejects: &[Reject], plan: &PlanReader, fates: &Fates) -> Result<Vec<KeyHash>, RunError> {
+        let counts = &plan.summary().counts;
+        let whole = counts.postponed + counts.left_alone == 0;
+        let (mut planned, mut accepted) = (HashSet::new(), HashSet::new());
+        let waiting: HashSet<KeyHash> = rejects.iter().map(|reject| reject.key_hash).collect();
+        for op in plan.ops(None) {
+            let op = op?;
+            if waiting.contains(&op.key_hash) {
+                planned.insert(op.key_hash);
+                if op.kind.is_sent() && fates.fate(op.number) == Settle::Accepted {
+                    accepted.insert(op.key_hash);
+                }
+            }
+        }
+        let was_due = |reject: &Reject| reject.next_at.is_none_or(|at| at <= self.record.started);
+        let healed = rejects.iter().filter(|reject| {
+            accepted.contains(&reject.key_hash) || (whole && was_due(reject) && !planned.contains(&reject.key_hash))
+        });
+        Ok(healed.map(|reject| reject.key_hash).collect())
     }
 }
 

@@ -234,7 +234,9 @@ impl Demo<'_> {
         let code = rejects["rejects"][0]["code"].as_str().unwrap_or("?").to_owned();
         let detail = format!("✓ {} accepted   ✗ {} kept for next time ({code})", ran.accepted, ran.rejected);
         self.step(4, "HubSpot refuses 3 of them", &ran.calls_text(), &detail)?;
-        warehouse.change("update customers set email = replace(email, ' at ', '@') where email like '% at %'").await?;
+        warehouse
+            .change("update customers set email = replace(email, ' at example.com', '@example.org') where email like '% at %'")
+            .await?;
         let again = self.run().await?;
         expect(again.accepted == 3 && again.rejected == 0, "the repaired rows did not come again")?;
         self.step(0, "you repair them, the next run", &again.calls_text(), "✓ 3 accepted, and nothing else was sent")?;
