@@ -14,7 +14,11 @@ mod delivery;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
+mod first_steps;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
