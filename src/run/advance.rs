@@ -127,6 +127,7 @@ impl Advance<'_> {
         if now != stage && !now.next().contains(&stage) {
             return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
         }
+        let before = self.record.status;
         self.record.stage = stage.to_string();
         match stage {
             Stage::Scan => self.record.status = RunStatus::Planning,
@@ -136,7 +137,9 @@ impl Advance<'_> {
             Stage::Done => self.end(),
         }
         self.runs.state.update_run(self.record, Timestamp::now()).await?;
-        self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        if self.record.status != before {
+            self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        }
         Ok(())
     }
 
