@@ -3,42 +3,51 @@
 //! Every stage is written to the state before it begins and can be done again: a run that was interrupted
 //! is brought to its end before the next one of its sync begins. The snapshot's manifest is the truth about
 //! what is settled; the state is brought into line with it.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `site` | the folder of a sync, the lease on its account, what crashes left there |
+//! | `connect` | which account is this, and does its object take what the sync writes |
+//! | `scan` | scan → plan |
+//! | `preview` | a plan to look at |
+//! | `stage`, `advance` | from a plan to the end of its run |
+//! | `recover` | runs that were interrupted, and those that fail |
+//! | `approve` | held runs |
+//! | `error` | why a run stopped |
 
 mod advance;
+mod approve;
 mod connect;
 mod error;
 mod leased;
+mod preview;
+mod recover;
 mod scan;
+mod site;
 mod stage;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use backhaul_kit::Kit;
 use backhaul_kit::config::Secrets;
-use backhaul_kit::{Fault, Kit, Operation};
 use jiff::Timestamp;
 
-use crate::config::{Project, Schedule, StateSettings, SyncDef};
-use crate::daemon::Resumable;
+use crate::config::{Project, SyncDef};
 use crate::deliver::ProgressSink;
-use crate::diff::{OpKind, PlanReader, PlanSummary};
+use crate::diff::PlanSummary;
 use crate::guard::{self, Case, Hold};
-use crate::snapshot::{Binding, Snapshot, StateKey, Store};
-use crate::state::{Lease, LeaseTiming, NewRun, RunRecord, RunStatus, Sealer, State, StateError, Trigger};
+use crate::snapshot::{Binding, Snapshot, StateKey};
+use crate::state::{NewRun, RunRecord, RunStatus, State, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
-use connect::{Connected, Operations, check_object, connect};
+use connect::{Connected, Operations};
 pub use error::RunError;
-use error::{io_error, stale};
+pub use preview::{Preview, check};
 use scan::{Planned, ScanRequest, scan};
+pub use site::state_key;
+use site::{Site, make_private};
 use stage::Stage;
-
-/// The longest a plan may wait, unless its sync's interval asks for less.
-const PLAN_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// A plan may always wait this long.
-const PLAN_MIN_AGE: Duration = Duration::from_secs(3600);
 
 /// Becomes true when a run shall come to rest: what is in flight is finished and logged.
 pub type Cancel = tokio::sync::watch::Receiver<bool>;
@@ -92,34 +101,6 @@ impl Default for RunOptions {
     }
 }
 
-/// A plan that was made to be looked at.
-pub struct Preview {
-    /// The plan; its file goes when this is dropped.
-    pub plan: PlanReader,
-    /// Why a run of it would be held.
-    pub holds: Vec<Hold>,
-    /// About how many calls it takes: full batches of every kind.
-    pub calls: u64,
-    /// The sync.
-    pub sync: Arc<SyncDef>,
-    files: RunFiles,
-}
-
-impl Preview {
-    /// What the destination does with ops of that kind, if it hears of them.
-    pub fn operation(&self, kind: OpKind) -> Option<Operation> {
-        Operations::of(&self.sync).of_kind(kind).map(|(operation, _)| *operation)
-    }
-}
-
-impl Drop for Preview {
-    fn drop(&mut self) {
-        if let Err(error) = self.files.destroy() {
-            tracing::warn!(%error, "a plan that was only looked at could not be removed");
-        }
-    }
-}
-
 /// Runs the syncs of a project.
 #[derive(Clone)]
 pub struct Runs {
@@ -129,12 +110,12 @@ pub struct Runs {
     key: Arc<StateKey>,
 }
 
-/// The place of one sync in the state folder, and the right to write there.
-struct Site {
-    folder: PathBuf,
-    store: Store,
-    binding: Binding,
-    lease: Lease,
+/// What every step of a run works with.
+struct Ground<'a> {
+    sync: &'a SyncDef,
+    site: &'a Site,
+    watch: &'a dyn Watch,
+    cancel: Cancel,
 }
 
 impl Runs {
@@ -167,75 +148,6 @@ impl Runs {
         &self.kit
     }
 
-    fn folder(&self, sync: &str) -> PathBuf {
-        self.project.state.dir.join("syncs").join(sync)
-    }
-
-    /// The sync's folder; one that stands under an earlier name of the sync is taken over.
-    async fn take_over(&self, sync: &SyncDef) -> Result<PathBuf, RunError> {
-        let folder = self.folder(&sync.name);
-        for old in &sync.previously {
-            let from = self.folder(old);
-            if from.exists() && !folder.exists() {
-                self.state.rename_sync(old, &sync.name).await?;
-                std::fs::rename(&from, &folder).map_err(io_error(&from))?;
-            }
-        }
-        make_private(&folder)?;
-        Ok(folder)
-    }
-
-    /// Waits for the right to write to the sync's account, and opens its snapshot.
-    async fn enter(&self, sync: &SyncDef, wait: bool) -> Result<(Site, Option<Connected>), RunError> {
-        let folder = self.take_over(sync).await?;
-        let bound = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?.binding().cloned(),
-            None => None,
-        };
-        let (binding, connected) = match bound {
-            Some(binding) => (binding, None),
-            None => {
-                let connected = connect(sync, self.kit.clone()).await?;
-                (connected.binding.clone(), Some(connected))
-            }
-        };
-        check_object(&binding, sync)?;
-        let lease = self.state.acquire(&binding.identity, wait, LeaseTiming::default()).await?;
-        let store = Store::open(&folder, self.key.clone())?;
-        Ok((Site { folder, store, binding, lease }, connected))
-    }
-
-    /// Makes the plan of a run without running it. Takes no lease and changes nothing.
-    ///
-    /// # Errors
-    /// As [`Runs::run`] up to the plan.
-    pub async fn plan(
-        &self,
-        sync: &Arc<SyncDef>,
-        options: &RunOptions,
-        watch: &dyn Watch,
-    ) -> Result<Preview, RunError> {
-        let folder = self.take_over(sync).await?;
-        let run_id = format!("plan-{}", std::process::id());
-        let files = RunFiles::new(&folder, &run_id);
-        let snapshot = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?,
-            // Nothing has run yet: an empty snapshot that goes with the preview.
-            None => Store::open(&files.folder().join("empty"), self.key.clone())?.snapshot()?,
-        };
-        let binding = match snapshot.binding() {
-            Some(binding) => binding.clone(),
-            None => connect(sync, self.kit.clone()).await?.binding,
-        };
-        check_object(&binding, sync)?;
-        let accepted = snapshot.accepted();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch).await?;
-        let plan = PlanReader::open(&files.plan(), &self.key)?;
-        let holds = self.judge(sync, &planned, accepted, options);
-        let calls = Operations::of(sync).calls(&planned.summary.counts);
-        Ok(Preview { plan, holds, calls, sync: sync.clone(), files })
-    }
-
     /// Brings interrupted runs of the sync to their end, then makes one run of it. The records come in that
     /// order.
     ///
@@ -250,24 +162,20 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         check_options(sync, options)?;
         let (site, connected) = self.enter(sync, options.wait).await?;
-        let ended = self.run_in(sync, &site, options, connected, watch, cancel).await;
-        site.lease.release().await;
+        let ended = self.run_on(&Ground { sync, site: &site, watch, cancel }, options, connected).await;
+        site.leave().await;
         ended
     }
 
-    async fn run_in(
+    async fn run_on(
         &self,
-        sync: &SyncDef,
-        site: &Site,
+        ground: &Ground<'_>,
         options: &RunOptions,
         connected: Option<Connected>,
-        watch: &dyn Watch,
-        cancel: Cancel,
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
-        for record in self.unfinished(&sync.name).await? {
-            let again = options.yes;
-            if let Some(record) = self.recover(sync, site, record, again, watch, cancel.clone()).await? {
+        for record in self.unfinished(&ground.sync.name).await? {
+            if let Some(record) = self.recover(ground, record, options.yes).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
                 if !goes_on {
@@ -276,69 +184,34 @@ impl Runs {
             }
         }
         let new = NewRun {
-            sync: sync.name.clone(),
+            sync: ground.sync.name.clone(),
             trigger: options.trigger,
             stage: Stage::Scan.to_string(),
             config_digest: None,
         };
         let mut record = self.state.create_run(&new, Timestamp::now()).await?;
-        let result = self.fresh(sync, site, &mut record, options, connected, watch, cancel).await;
-        self.close(site, &mut record, result).await?;
+        let result = self.fresh(ground, &mut record, options, connected).await;
+        self.close(ground.site, &mut record, result).await?;
         ended.push(record);
         Ok(ended)
     }
 
-    /// The runs that were interrupted and that no living process works on.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub async fn resumable(&self) -> Result<Vec<Resumable>, StateError> {
-        let unfinished = self.state.unfinished_runs().await?;
-        let interrupted = unfinished.into_iter().filter(|run| run.status != RunStatus::Held);
-        let known = interrupted.filter(|run| self.project.syncs.contains_key(&run.sync));
-        Ok(known.map(|run| Resumable { run: run.id, sync: run.sync }).collect())
-    }
-
-    /// Brings one interrupted run to its end.
-    ///
-    /// # Errors
-    /// As [`Runs::run`].
-    pub async fn resume(&self, run: &str, watch: &dyn Watch, cancel: Cancel) -> Result<RunRecord, RunError> {
-        let record = self.state.run(run).await?;
-        let sync = self.project.syncs.get(&record.sync).cloned().ok_or_else(|| RunError::Refused {
-            message: format!("sync `{}` of run {run} is no longer in the project", record.sync),
-            remedy: format!("put its file back, or `backhaul discard {run}`"),
-        })?;
-        let (site, _) = self.enter(&sync, true).await?;
-        let record = self.state.run(run).await?;
-        let recovered = match record.status.terminal() {
-            true => Ok(None),
-            false => self.recover(&sync, &site, record, false, watch, cancel).await,
-        };
-        site.lease.release().await;
-        recovered?;
-        Ok(self.state.run(run).await?)
-    }
-
     /// A new run: scan, guard, and on from there.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one run, used here and nowhere else")]
     async fn fresh(
         &self,
-        sync: &SyncDef,
-        site: &Site,
+        ground: &Ground<'_>,
         record: &mut RunRecord,
         options: &RunOptions,
         connected: Option<Connected>,
-        watch: &dyn Watch,
-        cancel: Cancel,
     ) -> Result<(), RunError> {
-        let mut advance = Advance { runs: self, sync, site, record, watch, cancel };
+        let Ground { sync, site, watch, .. } = ground;
+        let mut advance = Advance { runs: self, ground, record };
         advance.begin(Stage::Scan).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
         let snapshot = site.store.snapshot()?;
         let accepted = snapshot.accepted();
         let run_id = advance.record.id.clone();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, site.binding.clone(), watch).await?;
+        let planned = self.scan(sync, &run_id, &files, options, snapshot, site.binding.clone(), *watch).await?;
         note_plan(advance.record, &planned, &files);
         let holds = self.judge(sync, &planned, accepted, options);
         if !holds.is_empty() {
@@ -349,33 +222,6 @@ impl Runs {
         let first = if planned.summary.counts.sent() > 0 { Stage::Deliver } else { Stage::Record };
         advance.begin(first).await?;
         advance.finish(connected).await
-    }
-
-    /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.
-    async fn close(&self, site: &Site, record: &mut RunRecord, result: Result<(), RunError>) -> Result<(), RunError> {
-        let Err(error) = result else { return Ok(()) };
-        let files = RunFiles::new(&site.folder, &record.id);
-        let began = record.stage.parse::<Stage>().map_err(Fault::bug)?;
-        if began == Stage::Scan || (began == Stage::Deliver && !files.log().exists()) {
-            self.fail(&files, record, &error).await?;
-        }
-        Err(error)
-    }
-
-    /// Ends a run that an earlier process left before it had sent anything.
-    async fn give_up(&self, files: &RunFiles, record: &mut RunRecord) -> Result<(), RunError> {
-        let interrupted = RunError::Interrupted { run: record.id.clone() };
-        self.fail(files, record, &interrupted).await
-    }
-
-    async fn fail(&self, files: &RunFiles, record: &mut RunRecord, error: &RunError) -> Result<(), RunError> {
-        record.status = RunStatus::Failed;
-        record.stage = Stage::Done.to_string();
-        record.error = Some(error.failure());
-        record.exit_code = Some(error.exit_code());
-        record.finished = Some(Timestamp::now());
-        self.state.update_run(record, Timestamp::now()).await?;
-        files.destroy()
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one scan, used here and nowhere else")]
@@ -417,122 +263,6 @@ impl Runs {
             yes: options.yes,
         })
     }
-
-    async fn unfinished(&self, sync: &str) -> Result<Vec<RunRecord>, RunError> {
-        let all = self.state.unfinished_runs().await?;
-        Ok(all.into_iter().filter(|run| run.sync == sync).collect())
-    }
-
-    /// Brings an unfinished run to its end. A held one stays as it is until it is too old, or is to be judged
-    /// again; `None` where there was nothing to report.
-    async fn recover(
-        &self,
-        sync: &SyncDef,
-        site: &Site,
-        mut record: RunRecord,
-        judge_again: bool,
-        watch: &dyn Watch,
-        cancel: Cancel,
-    ) -> Result<Option<RunRecord>, RunError> {
-        let files = RunFiles::new(&site.folder, &record.id);
-        let stage: Stage = record.stage.parse().map_err(Fault::bug)?;
-        let old = age(&record) > plan_max_age(sync);
-        match stage {
-            Stage::Held if !old && !judge_again => return Ok(Some(record)),
-            Stage::Held => {
-                self.state.discard(&record.id, Timestamp::now()).await?;
-                files.destroy()?;
-                return Ok(None);
-            }
-            // Nothing was sent: the next scan has fresher values.
-            Stage::Scan | Stage::Done => return self.give_up(&files, &mut record).await.map(|()| None),
-            Stage::Deliver if old && !files.log().exists() => {
-                return self.give_up(&files, &mut record).await.map(|()| None);
-            }
-            Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
-        }
-        let mut advance = Advance { runs: self, sync, site, record: &mut record, watch, cancel };
-        if stage == Stage::Deliver && old {
-            advance.begin(Stage::Record).await?;
-        }
-        advance.finish(None).await?;
-        Ok(Some(record))
-    }
-
-    /// Lets a held run go: delivers exactly the plan of that hash, once.
-    ///
-    /// # Errors
-    /// A run that is not held, another plan hash, a plan that is too old, or whose snapshot, mapping or
-    /// account has changed since.
-    pub async fn approve(
-        &self,
-        sync: &Arc<SyncDef>,
-        run: &str,
-        plan_hash: &str,
-        watch: &dyn Watch,
-        cancel: Cancel,
-    ) -> Result<RunRecord, RunError> {
-        let (site, connected) = self.enter(sync, true).await?;
-        let approved = self.approve_in(sync, &site, run, plan_hash, connected, watch, cancel).await;
-        site.lease.release().await;
-        approved
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one approval, used here and nowhere else")]
-    async fn approve_in(
-        &self,
-        sync: &SyncDef,
-        site: &Site,
-        run: &str,
-        plan_hash: &str,
-        connected: Option<Connected>,
-        watch: &dyn Watch,
-        cancel: Cancel,
-    ) -> Result<RunRecord, RunError> {
-        let mut record = self.state.run(run).await?;
-        if record.status == RunStatus::Held {
-            if age(&record) > plan_max_age(sync) {
-                return Err(stale(run, "its plan is too old"));
-            }
-            let plan = PlanReader::open(&RunFiles::new(&site.folder, run).plan(), &self.key)?;
-            if plan.header().base_id != site.store.snapshot()?.base_id() {
-                return Err(stale(run, "the snapshot has changed since its plan was made"));
-            }
-            if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
-                return Err(stale(run, "the mapping has changed since its plan was made"));
-            }
-        }
-        self.state.approve(run, plan_hash, Timestamp::now()).await?;
-        self.state.take_approval(run, plan_hash, Timestamp::now()).await?;
-        record.exit_code = None;
-        let mut advance = Advance { runs: self, sync, site, record: &mut record, watch, cancel };
-        let result = match advance.begin(Stage::Deliver).await {
-            Ok(()) => advance.finish(connected).await,
-            Err(error) => Err(error),
-        };
-        self.close(site, &mut record, result).await?;
-        Ok(record)
-    }
-
-    /// Gives a held run up; its plan is destroyed.
-    ///
-    /// # Errors
-    /// A run that is not held.
-    pub async fn discard(&self, run: &str) -> Result<RunRecord, RunError> {
-        let record = self.state.discard(run, Timestamp::now()).await?;
-        RunFiles::new(&self.folder(&record.sync), run).destroy()?;
-        Ok(record)
-    }
-}
-
-impl Sealer for StateKey {
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
-        self.seal_blob(context, plain).ok()
-    }
-
-    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        self.open_blob(context, sealed)
-    }
 }
 
 /// A full file is the whole model or nothing.
@@ -561,60 +291,4 @@ fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {
     noted.refreshed = counts.refreshed;
     noted.touched = counts.touched;
     noted.withheld = counts.withheld;
-}
-
-fn age(record: &RunRecord) -> Duration {
-    Duration::try_from(Timestamp::now().duration_since(record.started)).unwrap_or(Duration::ZERO)
-}
-
-/// min(24 h, 4 × interval), at least one hour.
-fn plan_max_age(sync: &SyncDef) -> Duration {
-    match &sync.schedule {
-        Schedule::Every(every) => every.saturating_mul(4).clamp(PLAN_MIN_AGE, PLAN_MAX_AGE),
-        Schedule::Manual | Schedule::Cron { .. } | Schedule::After(_) => PLAN_MAX_AGE,
-    }
-}
-
-/// The key of the project's state: the configured one, else the file beside the state folder.
-///
-/// # Errors
-/// A key that cannot be read, or that is gone while there is a state.
-pub fn state_key(settings: &StateSettings, secrets: &Secrets) -> Result<StateKey, RunError> {
-    match &settings.key {
-        Some(reference) => Ok(StateKey::from_secret(&secrets.secret(reference.clone()).reveal()?)?),
-        None => default_key(&settings.dir),
-    }
-}
-
-/// Asks the warehouse and the destination of a sync whether they fit it; says who was asked. Writes nothing.
-///
-/// # Errors
-/// Whatever a run would stop with before its plan.
-pub async fn check(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<String, RunError> {
-    scan::open(project, sync, kit).await?;
-    let connected = connect(sync, kit.clone()).await?;
-    Ok(format!("{} {}", connected.binding.identity, connected.binding.object))
-}
-
-/// `key` beside the state folder, made with the first state.
-fn default_key(dir: &Path) -> Result<StateKey, RunError> {
-    let path = dir.parent().unwrap_or(dir).join("key");
-    if path.exists() {
-        return Ok(StateKey::read_file(&path)?);
-    }
-    if dir.join("state.db").exists() {
-        return Err(RunError::Refused {
-            message: format!("the state in {} has lost its key {}", dir.display(), path.display()),
-            remedy: "restore the key file from a backup: without it the state cannot be read".into(),
-        });
-    }
-    if let Some(parent) = path.parent() {
-        make_private(parent)?;
-    }
-    Ok(StateKey::create_file(&path)?)
-}
-
-fn make_private(dir: &Path) -> Result<(), RunError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))
 }

@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use super::connect::{Connected, check_identity, connect};
 use super::error::io_error;
 use super::leased::Leased;
-use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch};
-use crate::config::SyncDef;
+use super::{Event, Ground, RunError, Runs, Stage};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay, Standing};
@@ -75,17 +74,14 @@ impl Settlement for Fates {
 /// One run on its way.
 pub(super) struct Advance<'a> {
     pub(super) runs: &'a Runs,
-    pub(super) sync: &'a SyncDef,
-    pub(super) site: &'a Site,
+    pub(super) ground: &'a Ground<'a>,
     pub(super) record: &'a mut RunRecord,
-    pub(super) watch: &'a dyn Watch,
-    pub(super) cancel: Cancel,
 }
 
 impl Advance<'_> {
     /// Takes the run from its stage to its end, or to where it was cancelled.
     pub(super) async fn finish(mut self, connected: Option<Connected>) -> Result<(), RunError> {
-        let files = RunFiles::new(&self.site.folder, &self.record.id);
+        let files = RunFiles::new(&self.ground.site.folder, &self.record.id);
         // The last thing that reporting does is to destroy the plan: without it only the end is left to write.
         if self.record.stage == Stage::Report.as_str() && !files.plan().exists() {
             files.destroy()?;
@@ -127,6 +123,7 @@ impl Advance<'_> {
         if now != stage && !now.next().contains(&stage) {
             return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
         }
+        let before = self.record.status;
         self.record.stage = stage.to_string();
         match stage {
             Stage::Scan => self.record.status = RunStatus::Planning,
@@ -136,7 +133,9 @@ impl Advance<'_> {
             Stage::Done => self.end(),
         }
         self.runs.state.update_run(self.record, Timestamp::now()).await?;
-        self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        if self.record.status != before {
+            self.ground.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        }
         Ok(())
     }
 
@@ -165,9 +164,9 @@ impl Advance<'_> {
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
-            None => connect(self.sync, self.runs.kit.clone()).await?,
+            None => connect(self.ground.sync, self.runs.kit.clone()).await?,
         };
-        check_identity(&plan.header().binding, &connected.binding, self.sync)?;
+        check_identity(&plan.header().binding, &connected.binding, self.ground.sync)?;
         self.record.identity = Some(connected.binding.identity.clone());
         let (log, already) = if files.log().exists() {
             let replay = Replay::read(&files.log(), &self.record.id)?;
@@ -180,10 +179,10 @@ impl Advance<'_> {
         };
         let summary = plan.summary();
         let job = Job {
-            destination: Arc::new(Leased::new(connected.destination.clone(), self.site.lease.watch())),
+            destination: Arc::new(Leased::new(connected.destination.clone(), self.ground.site.lease.watch())),
             run: Run {
                 id: self.record.id.clone(),
-                sync: self.sync.name.clone(),
+                sync: self.ground.sync.name.clone(),
                 rows: summary.counts.sent(),
                 started: self.record.started,
             },
@@ -192,11 +191,11 @@ impl Advance<'_> {
             already: already.map(Arc::new),
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
-                sync: self.sync.name.clone(),
+                sync: self.ground.sync.name.clone(),
                 run: self.record.id.clone(),
             }),
-            progress: self.watch.delivery(summary.counts.sent()),
-            cancel: self.cancel.clone(),
+            progress: self.ground.watch.delivery(summary.counts.sent()),
+            cancel: self.ground.cancel.clone(),
             policy: Policy::default(),
         };
         let delivered = deliver(job).await?;
@@ -265,7 +264,7 @@ impl Advance<'_> {
 
     async fn keep(&self, rejects: &[NewReject]) -> Result<(), RunError> {
         let state = &self.runs.state;
-        Ok(state.record_rejects(&self.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
+        Ok(state.record_rejects(&self.ground.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
     }
 
     fn fates(&self, files: &RunFiles) -> Result<Fates, RunError> {
@@ -279,16 +278,16 @@ impl Advance<'_> {
         let fates = self.fates(files)?;
         let (log_digest, log_len) = fates.0.as_ref().map_or(([0; 32], 0), |r| (r.digest(), r.len()));
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
-        settle(&self.site.store, plan, &fates, info)?;
+        settle(&self.ground.site.store, plan, &fates, info)?;
         Ok(())
     }
 
     /// Clears the rejects that are no longer true, then destroys the plan and the log.
     async fn report(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let rejects = self.runs.state.rejects(Some(&self.sync.name), None).await?;
+        let rejects = self.runs.state.rejects(Some(&self.ground.sync.name), None).await?;
         if !rejects.is_empty() {
             let healed = self.healed(&rejects, plan, &self.fates(files)?)?;
-            self.runs.state.clear_rejects(&self.sync.name, &healed).await?;
+            self.runs.state.clear_rejects(&self.ground.sync.name, &healed).await?;
         }
         files.destroy()
     }
