@@ -24,6 +24,8 @@ mod guards;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod output;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod support;

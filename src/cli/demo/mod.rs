@@ -113,7 +113,9 @@ pub(super) async fn demo(screen: &Screen, args: DemoArgs) -> Result<(), DemoErro
     demo.killed(&mut warehouse).await?;
     demo.say(&format!("Done in {:.0} s. Now yours:", started.elapsed().as_secs_f64()))?;
     if folder.keep {
-        demo.say(&format!("  the demo's project stays in {}", folder.path.display()))?;
+        demo.say(&format!("  the demo's project stays in {}; its stand-in, empty again:", folder.path.display()))?;
+        let port = demo.sandbox.url().rsplit(':').next().unwrap_or("0").to_owned();
+        demo.say(&format!("  backhaul sandbox hubspot --port {port} --set 'properties={PROPERTIES}'"))?;
     } else {
         demo.say("  backhaul demo --keep DIR      keep this project and look around in it")?;
     }
@@ -158,6 +160,9 @@ fn write_project(root: &Path, sandbox: &dyn Sandbox) -> Result<(), DemoError> {
     ];
     for (name, text) in files {
         let path = root.join(name);
+        // The examples name schemas that lie beside them, not here.
+        let text =
+            text.split_once('\n').filter(|(first, _)| first.starts_with("#:schema")).map_or(text, |(_, rest)| rest);
         let write = || {
             std::fs::create_dir_all(path.parent().unwrap_or(root))?;
             std::fs::write(&path, text)
