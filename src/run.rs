@@ -5,9 +5,11 @@
 //! what is settled; the state is brought into line with it.
 
 mod advance;
+mod cancel;
 mod connect;
 mod error;
 mod leased;
+mod leftovers;
 mod scan;
 mod stage;
 
@@ -29,6 +31,8 @@ use crate::snapshot::{Binding, Snapshot, StateKey, Store};
 use crate::state::{Lease, LeaseTiming, NewRun, RunRecord, RunStatus, Sealer, State, StateError, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
+pub use cancel::Cancel;
+use cancel::unless_cancelled;
 use connect::{Connected, Operations, check_object, connect};
 pub use error::RunError;
 use error::{io_error, stale};
@@ -39,9 +43,6 @@ use stage::Stage;
 const PLAN_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// A plan may always wait this long.
 const PLAN_MIN_AGE: Duration = Duration::from_secs(3600);
-
-/// Becomes true when a run shall come to rest: what is in flight is finished and logged.
-pub type Cancel = tokio::sync::watch::Receiver<bool>;
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,8 @@ pub struct Preview {
     /// The sync.
     pub sync: Arc<SyncDef>,
     files: RunFiles,
+    /// Tells runs of the sync that the file is still looked at.
+    _claim: std::fs::File,
 }
 
 impl Preview {
@@ -188,10 +191,7 @@ impl Runs {
     /// Waits for the right to write to the sync's account, and opens its snapshot.
     async fn enter(&self, sync: &SyncDef, wait: bool) -> Result<(Site, Option<Connected>), RunError> {
         let folder = self.take_over(sync).await?;
-        let bound = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?.binding().cloned(),
-            None => None,
-        };
+        let bound = Store::read(&folder, &self.key)?.and_then(|snapshot| snapshot.binding().cloned());
         let (binding, connected) = match bound {
             Some(binding) => (binding, None),
             None => {
@@ -214,26 +214,27 @@ impl Runs {
         sync: &Arc<SyncDef>,
         options: &RunOptions,
         watch: &dyn Watch,
+        cancel: &Cancel,
     ) -> Result<Preview, RunError> {
         let folder = self.take_over(sync).await?;
-        let run_id = format!("plan-{}", std::process::id());
+        let (run_id, claim) = leftovers::claim_preview(&folder)?;
         let files = RunFiles::new(&folder, &run_id);
-        let snapshot = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?,
+        let snapshot = match Store::read(&folder, &self.key)? {
+            Some(snapshot) => snapshot,
             // Nothing has run yet: an empty snapshot that goes with the preview.
             None => Store::open(&files.folder().join("empty"), self.key.clone())?.snapshot()?,
         };
         let binding = match snapshot.binding() {
             Some(binding) => binding.clone(),
-            None => connect(sync, self.kit.clone()).await?.binding,
+            None => unless_cancelled(cancel, connect(sync, self.kit.clone())).await?.binding,
         };
         check_object(&binding, sync)?;
         let accepted = snapshot.accepted();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch).await?;
+        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch, cancel).await?;
         let plan = PlanReader::open(&files.plan(), &self.key)?;
         let holds = self.judge(sync, &planned, accepted, options);
         let calls = Operations::of(sync).calls(&planned.summary.counts);
-        Ok(Preview { plan, holds, calls, sync: sync.clone(), files })
+        Ok(Preview { plan, holds, calls, sync: sync.clone(), files, _claim: claim })
     }
 
     /// Brings interrupted runs of the sync to their end, then makes one run of it. The records come in that
@@ -249,7 +250,7 @@ impl Runs {
         cancel: Cancel,
     ) -> Result<Vec<RunRecord>, RunError> {
         check_options(sync, options)?;
-        let (site, connected) = self.enter(sync, options.wait).await?;
+        let (site, connected) = unless_cancelled(&cancel, self.enter(sync, options.wait)).await?;
         let ended = self.run_in(sync, &site, options, connected, watch, cancel).await;
         site.lease.release().await;
         ended
@@ -265,7 +266,9 @@ impl Runs {
         cancel: Cancel,
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
-        for record in self.unfinished(&sync.name).await? {
+        let unfinished = self.unfinished(&sync.name).await?;
+        leftovers::sweep(&self.state, &site.folder, &unfinished).await?;
+        for record in unfinished {
             if let Some(record) = self.recover(sync, site, record, watch, cancel.clone()).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
@@ -273,6 +276,9 @@ impl Runs {
                     return Ok(ended);
                 }
             }
+        }
+        if *cancel.borrow() {
+            return Ok(ended);
         }
         let new = NewRun {
             sync: sync.name.clone(),
@@ -298,7 +304,8 @@ impl Runs {
         Ok(known.map(|run| Resumable { run: run.id, sync: run.sync }).collect())
     }
 
-    /// Brings one interrupted run to its end.
+    /// Brings one interrupted run to its end. One that a schedule had started and that had no plan yet is
+    /// scanned again, as a new run; the record is of that one then.
     ///
     /// # Errors
     /// As [`Runs::run`].
@@ -307,16 +314,25 @@ impl Runs {
         let sync = self.project.syncs.get(&record.sync).cloned().ok_or_else(|| RunError::Refused {
             message: format!("sync `{}` of run {run} is no longer in the project", record.sync),
             remedy: format!("put its file back, or `backhaul discard {run}`"),
+            exit: 78,
         })?;
-        let (site, _) = self.enter(&sync, true).await?;
+        let (site, _) = unless_cancelled(&cancel, self.enter(&sync, true)).await?;
         let record = self.state.run(run).await?;
-        let recovered = match record.status.terminal() {
-            true => Ok(None),
-            false => self.recover(&sync, &site, record, watch, cancel).await,
+        let recovered = if record.status.terminal() {
+            Ok(record)
+        } else if record.stage == Stage::Scan.as_str() && record.trigger != Trigger::Manual {
+            // Its slot is used: without another scan the sync would wait for the next one.
+            let options = RunOptions { trigger: record.trigger, ..RunOptions::default() };
+            let ended = self.run_in(&sync, &site, &options, None, watch, cancel).await;
+            ended.map(|mut ended| ended.pop().unwrap_or(record))
+        } else {
+            match self.recover(&sync, &site, record, watch, cancel).await {
+                Ok(_) => self.state.run(run).await.map_err(RunError::from),
+                Err(error) => Err(error),
+            }
         };
         site.lease.release().await;
-        recovered?;
-        Ok(self.state.run(run).await?)
+        recovered
     }
 
     /// A new run: scan, guard, and on from there.
@@ -337,8 +353,13 @@ impl Runs {
         let snapshot = site.store.snapshot()?;
         let accepted = snapshot.accepted();
         let run_id = advance.record.id.clone();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, site.binding.clone(), watch).await?;
+        let binding = site.binding.clone();
+        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch, &advance.cancel).await?;
         note_plan(advance.record, &planned, &files);
+        if options.only.is_empty() && planned.summary.counts.postponed == 0 {
+            let plan = PlanReader::open(&files.plan(), &self.key)?;
+            leftovers::forget_rejects(&self.state, advance.record, &plan).await?;
+        }
         let holds = self.judge(sync, &planned, accepted, options);
         if !holds.is_empty() {
             advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
@@ -354,6 +375,14 @@ impl Runs {
     async fn close(&self, site: &Site, record: &mut RunRecord, result: Result<(), RunError>) -> Result<(), RunError> {
         let Err(error) = result else { return Ok(()) };
         let files = RunFiles::new(&site.folder, &record.id);
+        if matches!(error, RunError::Cancelled) {
+            if record.trigger != Trigger::Manual {
+                // It used its slot: the next start takes it up.
+                return Ok(());
+            }
+            record.exit_code = Some(error.exit_code());
+            return self.end(&files, record, RunStatus::Cancelled).await;
+        }
         let began = record.stage.parse::<Stage>().map_err(Fault::bug)?;
         if began == Stage::Scan || (began == Stage::Deliver && !files.log().exists()) {
             self.fail(&files, record, &error).await?;
@@ -368,10 +397,15 @@ impl Runs {
     }
 
     async fn fail(&self, files: &RunFiles, record: &mut RunRecord, error: &RunError) -> Result<(), RunError> {
-        record.status = RunStatus::Failed;
-        record.stage = Stage::Done.to_string();
         record.error = Some(error.failure());
         record.exit_code = Some(error.exit_code());
+        self.end(files, record, RunStatus::Failed).await
+    }
+
+    /// Ends a run that sent nothing; its plan is destroyed.
+    async fn end(&self, files: &RunFiles, record: &mut RunRecord, status: RunStatus) -> Result<(), RunError> {
+        record.status = status;
+        record.stage = Stage::Done.to_string();
         record.finished = Some(Timestamp::now());
         self.state.update_run(record, Timestamp::now()).await?;
         files.destroy()
@@ -387,6 +421,7 @@ impl Runs {
         snapshot: Snapshot,
         binding: Binding,
         watch: &dyn Watch,
+        cancel: &Cancel,
     ) -> Result<Planned, RunError> {
         make_private(files.folder())?;
         let request = ScanRequest {
@@ -398,7 +433,7 @@ impl Runs {
             options,
             withheld: withheld(&self.state, &sync.name).await?,
         };
-        let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch).await;
+        let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {
             files.destroy()?;
         }
@@ -444,17 +479,28 @@ impl Runs {
             }
             // Nothing was sent: the next scan has fresher values.
             Stage::Scan | Stage::Done => return self.give_up(&files, &mut record).await.map(|()| None),
-            Stage::Deliver if old && !files.log().exists() => {
+            Stage::Deliver if !files.log().exists() && (old || !files.is_plan_sound(&self.key)) => {
                 return self.give_up(&files, &mut record).await.map(|()| None);
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
+        let settles = stage == Stage::Deliver && (old || self.is_remapped(sync, &files, &cancel).await?);
+        if settles && !files.log().exists() {
+            return self.give_up(&files, &mut record).await.map(|()| None);
+        }
         let mut advance = Advance { runs: self, sync, site, record: &mut record, watch, cancel };
-        if stage == Stage::Deliver && old {
+        if settles {
             advance.begin(Stage::Record).await?;
         }
         advance.finish(None).await?;
         Ok(Some(record))
+    }
+
+    /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
+    async fn is_remapped(&self, sync: &SyncDef, files: &RunFiles, cancel: &Cancel) -> Result<bool, RunError> {
+        let plan = PlanReader::open(&files.plan(), &self.key)?;
+        let opened = unless_cancelled(cancel, scan::open(&self.project, sync, &self.kit)).await?;
+        Ok(plan.header().config_digest != opened.digest)
     }
 
     /// Lets a held run go: delivers exactly the plan of that hash, once.
@@ -470,7 +516,7 @@ impl Runs {
         watch: &dyn Watch,
         cancel: Cancel,
     ) -> Result<RunRecord, RunError> {
-        let (site, connected) = self.enter(sync, true).await?;
+        let (site, connected) = unless_cancelled(&cancel, self.enter(sync, true)).await?;
         let approved = self.approve_in(sync, &site, run, plan_hash, connected, watch, cancel).await;
         site.lease.release().await;
         approved
@@ -499,9 +545,17 @@ impl Runs {
             if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
                 return Err(stale(run, "the mapping has changed since its plan was made"));
             }
+            // A plan that cannot be sent to its end is found before its first row goes out.
+            plan.verify()?;
         }
-        self.state.approve(run, plan_hash, Timestamp::now()).await?;
+        match self.state.approve(run, plan_hash, Timestamp::now()).await {
+            // An earlier process approved it and ended before the run went on.
+            Ok(()) | Err(StateError::AlreadyApproved { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        fail::fail_point!("approve::written", |_| std::process::abort());
         self.state.take_approval(run, plan_hash, Timestamp::now()).await?;
+        fail::fail_point!("approve::used", |_| std::process::abort());
         record.exit_code = None;
         let mut advance = Advance { runs: self, sync, site, record: &mut record, watch, cancel };
         let result = match advance.begin(Stage::Deliver).await {
@@ -540,6 +594,7 @@ fn check_options(sync: &SyncDef, options: &RunOptions) -> Result<(), RunError> {
         return Err(RunError::Refused {
             message: format!("sync `{}` delivers the whole set at once: a part of it cannot be sent", sync.name),
             remedy: "leave out --only and --max-rows".into(),
+            exit: 64,
         });
     }
     Ok(())
@@ -604,12 +659,17 @@ fn default_key(dir: &Path) -> Result<StateKey, RunError> {
         return Err(RunError::Refused {
             message: format!("the state in {} has lost its key {}", dir.display(), path.display()),
             remedy: "restore the key file from a backup: without it the state cannot be read".into(),
+            exit: 4,
         });
     }
     if let Some(parent) = path.parent() {
         make_private(parent)?;
     }
-    Ok(StateKey::create_file(&path)?)
+    match StateKey::create_file(&path) {
+        // Another process makes its first run too.
+        Err(_) if path.exists() => Ok(StateKey::read_file(&path)?),
+        created => Ok(created?),
+    }
 }
 
 fn make_private(dir: &Path) -> Result<(), RunError> {

@@ -18,6 +18,8 @@ mod files;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod sink;

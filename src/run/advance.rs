@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use super::connect::{Connected, check_identity, connect};
 use super::error::io_error;
 use super::leased::Leased;
-use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch};
+use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch, unless_cancelled};
 use crate::config::SyncDef;
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{Op, OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay, Standing};
-use crate::snapshot::{Settle, SettleInfo, Settlement, settle};
+use crate::snapshot::{Settle, SettleInfo, Settlement, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
 /// Rejects of the mapper go to the state in groups of this many.
@@ -44,6 +44,11 @@ impl RunFiles {
 
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// Whether all of the plan can be read.
+    pub(super) fn is_plan_sound(&self, key: &StateKey) -> bool {
+        PlanReader::open(&self.plan(), key).and_then(|plan| plan.verify()).is_ok()
     }
 
     /// Destroys the plan's values and the log.
@@ -87,7 +92,7 @@ impl Advance<'_> {
     pub(super) async fn finish(mut self, connected: Option<Connected>) -> Result<(), RunError> {
         let files = RunFiles::new(&self.site.folder, &self.record.id);
         // The last thing that reporting does is to destroy the plan: without it only the end is left to write.
-        if self.record.stage == Stage::Report.as_str() && !files.plan().exists() {
+        if self.record.stage == Stage::Report.as_str() && !files.is_plan_sound(&self.runs.key) {
             files.destroy()?;
             return self.begin(Stage::Done).await;
         }
@@ -135,7 +140,9 @@ impl Advance<'_> {
             Stage::Record | Stage::Settle | Stage::Report => self.record.status = RunStatus::Settling,
             Stage::Done => self.end(),
         }
+        fail::fail_point!(&format!("run::before_{stage}"), |_| std::process::abort());
         self.runs.state.update_run(self.record, Timestamp::now()).await?;
+        fail::fail_point!(&format!("run::in_{stage}"), |_| std::process::abort());
         self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
         Ok(())
     }
@@ -165,7 +172,10 @@ impl Advance<'_> {
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
-            None => connect(self.sync, self.runs.kit.clone()).await?,
+            None => match unless_cancelled(&self.cancel, connect(self.sync, self.runs.kit.clone())).await {
+                Err(RunError::Cancelled) => return Ok(Outcome::Interrupted),
+                connected => connected?,
+            },
         };
         check_identity(&plan.header().binding, &connected.binding, self.sync)?;
         self.record.identity = Some(connected.binding.identity.clone());
@@ -296,6 +306,7 @@ impl Advance<'_> {
                 .collect();
             self.runs.state.clear_rejects(&self.sync.name, &accepted).await?;
         }
+        fail::fail_point!("report::cleared", |_| std::process::abort());
         files.destroy()
     }
 }

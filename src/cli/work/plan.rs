@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::failure;
 use super::request;
+use super::run::cancel_on_signals;
 use super::watch::Bars;
 use crate::cli::screen::{number, plural};
 use crate::cli::{Engine, Exit, Failure, Format, PlanArgs, Screen};
@@ -24,10 +25,11 @@ pub(super) async fn plan(
 ) -> Result<Exit, Failure> {
     let mut shown = Vec::new();
     let mut pending = false;
+    let cancel = cancel_on_signals()?;
     for sync in syncs {
         let options = RunOptions::default();
-        let preview =
-            runs.plan(sync, &options, &Bars::new(screen, &sync.name)).await.map_err(|e| failure(engine, &e))?;
+        let planned = runs.plan(sync, &options, &Bars::new(screen, &sync.name), &cancel).await;
+        let preview = planned.map_err(|e| failure(engine, &e))?;
         pending |= preview.plan.summary().counts.sent() > 0;
         if let Some(key) = &args.request {
             request::show(engine, screen, runs, &preview, key)?;

@@ -63,7 +63,7 @@ pub(super) async fn run(
     if screen.format() == Format::Json {
         let shown: Vec<RunView> = records.iter().map(RunView::of).collect();
         screen.json(&json!({ "runs": shown, "failures": failures }))?;
-    } else if exit == Exit::Interrupted {
+    } else if exit == Exit::Interrupted && records.iter().any(|record| !record.status.terminal()) {
         screen.note("interrupted: what was in flight is finished and logged; the next run goes on from there");
     }
     Ok(exit)
@@ -116,7 +116,11 @@ pub(super) fn line(screen: &Screen, record: &RunRecord) -> String {
     part(counts.in_doubt, "in doubt");
     part(counts.withheld, "withheld");
     if parts.is_empty() {
-        parts.push(String::from(if record.status == RunStatus::Held { "nothing sent" } else { "nothing to send" }));
+        parts.push(String::from(match record.status {
+            RunStatus::Held | RunStatus::Cancelled => "nothing sent",
+            status if !status.terminal() => "not finished",
+            _ => "nothing to send",
+        }));
     }
     let tone = match record.status {
         RunStatus::Succeeded => Tone::Good,
