@@ -6,20 +6,22 @@
 //!
 //! | file | what is there |
 //! |---|---|
-//! | `site` | the folder of a sync, the lease on its account, what crashes left there |
+//! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan` | scan → plan |
 //! | `preview` | a plan to look at |
 //! | `stage`, `advance` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
-//! | `error` | why a run stopped |
+//! | `cancel`, `error` | why a run stopped |
 
 mod advance;
 mod approve;
+mod cancel;
 mod connect;
 mod error;
 mod leased;
+mod leftovers;
 mod preview;
 mod recover;
 mod scan;
@@ -35,12 +37,14 @@ use jiff::Timestamp;
 
 use crate::config::{Project, SyncDef};
 use crate::deliver::ProgressSink;
-use crate::diff::PlanSummary;
+use crate::diff::{PlanReader, PlanSummary};
 use crate::guard::{self, Case, Hold};
 use crate::snapshot::{Binding, Snapshot, StateKey};
 use crate::state::{NewRun, RunRecord, RunStatus, State, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
+pub use cancel::Cancel;
+use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
 pub use preview::{Preview, check};
@@ -48,9 +52,6 @@ use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;
 use site::{Site, make_private};
 use stage::Stage;
-
-/// Becomes true when a run shall come to rest: what is in flight is finished and logged.
-pub type Cancel = tokio::sync::watch::Receiver<bool>;
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +162,7 @@ impl Runs {
         cancel: Cancel,
     ) -> Result<Vec<RunRecord>, RunError> {
         check_options(sync, options)?;
-        let (site, connected) = self.enter(sync, options.wait).await?;
+        let (site, connected) = unless_cancelled(&cancel, self.enter(sync, options.wait)).await?;
         let ended = self.run_on(&Ground { sync, site: &site, watch, cancel }, options, connected).await;
         site.leave().await;
         ended
@@ -182,6 +183,9 @@ impl Runs {
                     return Ok(ended);
                 }
             }
+        }
+        if *ground.cancel.borrow() {
+            return Ok(ended);
         }
         let new = NewRun {
             sync: ground.sync.name.clone(),
@@ -204,15 +208,20 @@ impl Runs {
         options: &RunOptions,
         connected: Option<Connected>,
     ) -> Result<(), RunError> {
-        let Ground { sync, site, watch, .. } = ground;
+        let Ground { sync, site, watch, cancel } = ground;
         let mut advance = Advance { runs: self, ground, record };
         advance.begin(Stage::Scan).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
         let snapshot = site.store.snapshot()?;
         let accepted = snapshot.accepted();
         let run_id = advance.record.id.clone();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, site.binding.clone(), *watch).await?;
+        let binding = site.binding.clone();
+        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, *watch, cancel).await?;
         note_plan(advance.record, &planned, &files);
+        if options.only.is_empty() && planned.summary.counts.postponed == 0 {
+            let plan = PlanReader::open(&files.plan(), &self.key)?;
+            leftovers::forget_rejects(&self.state, advance.record, &plan).await?;
+        }
         let holds = self.judge(sync, &planned, accepted, options);
         if !holds.is_empty() {
             advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
@@ -234,6 +243,7 @@ impl Runs {
         snapshot: Snapshot,
         binding: Binding,
         watch: &dyn Watch,
+        cancel: &Cancel,
     ) -> Result<Planned, RunError> {
         make_private(files.folder())?;
         let request = ScanRequest {
@@ -245,7 +255,7 @@ impl Runs {
             options,
             withheld: withheld(&self.state, &sync.name).await?,
         };
-        let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch).await;
+        let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {
             files.destroy()?;
         }
@@ -272,6 +282,7 @@ fn check_options(sync: &SyncDef, options: &RunOptions) -> Result<(), RunError> {
         return Err(RunError::Refused {
             message: format!("sync `{}` delivers the whole set at once: a part of it cannot be sent", sync.name),
             remedy: "leave out --only and --max-rows".into(),
+            exit: 64,
         });
     }
     Ok(())

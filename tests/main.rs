@@ -22,6 +22,8 @@ mod first_steps;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod output;

@@ -18,7 +18,7 @@ pub struct RunArgs {
     /// Names of syncs, or tag:NAME, dest:NAME, owner:NAME
     #[arg(required = true, value_name = "SYNC")]
     pub syncs: Vec<String>,
-    /// Only the rows of these keys; nothing is removed
+    /// Only the rows of these keys; one that left the model is removed if the sync removes
     #[arg(long, value_name = "KEY", num_args = 1..)]
     pub only: Vec<String>,
     /// At most so many rows; the rest waits for the next run

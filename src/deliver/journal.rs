@@ -61,9 +61,10 @@ async fn keep(
     mut commands: mpsc::UnboundedReceiver<Command>,
     synced: mpsc::UnboundedSender<u64>,
 ) -> Result<LogWriter, DeliverError> {
+    // What the next sync makes durable, for the failpoints.
+    let (mut marks, mut acks) = (false, false);
     while let Some(first) = commands.recv().await {
         let (mut sync, mut savers) = (None, Vec::new());
-        let (mut marks, mut acks) = (false, false);
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
@@ -87,10 +88,10 @@ async fn keep(
             continue;
         }
         log = sync_on_disk(log).await?;
-        if marks {
+        if std::mem::take(&mut marks) {
             fail::fail_point!("deliver::after_mark", |_| std::process::abort());
         }
-        if acks {
+        if std::mem::take(&mut acks) {
             fail::fail_point!("deliver::after_ack", |_| std::process::abort());
         }
         for saver in savers {

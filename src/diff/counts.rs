@@ -27,7 +27,7 @@ pub struct PlanCounts {
     pub refreshed: u64,
     /// `Reject` ops: rows that the mapper refused.
     pub rejected: u64,
-    /// Rows that were rejected as they are now, and are not due to be tried again.
+    /// Rows and removals that were rejected as they are now, and are not due to be tried again.
     pub withheld: u64,
     /// Of the ops that are sent: records that were in doubt before.
     pub repeats: u64,

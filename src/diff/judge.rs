@@ -226,6 +226,11 @@ impl<'a> Judge<'a> {
         }
         let old_address = self.details.address(ordinal)?;
         let claimed = self.claims_of(&old_address).iter().flatten().any(|claim| live.0.binary_search(claim).is_ok());
+        let key_hash = KeyHash::of(&key, self.snapshot.seed());
+        if !claimed && self.request.withheld.get(&key_hash) == Some(&REMOVAL) {
+            self.counts.withheld += 1;
+            return Ok(());
+        }
         if !claimed && self.is_full() {
             self.counts.postponed += 1;
             return Ok(());
@@ -234,9 +239,9 @@ impl<'a> Judge<'a> {
             number: 0,
             kind: if claimed { OpKind::Forget } else { OpKind::Remove },
             ordinal: Some(ordinal),
-            key_hash: KeyHash::of(&key, self.snapshot.seed()),
+            key_hash,
             key,
-            fingerprint: 0,
+            fingerprint: REMOVAL,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -281,6 +286,8 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// What stands for the fingerprint in the removal of a row, and in its reject.
+const REMOVAL: u64 = 0;
 const MATCH_VALUE: u64 = 1;
 const REMOTE_ID: u64 = 2;
 

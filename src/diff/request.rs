@@ -29,7 +29,7 @@ pub struct PlanRequest {
     pub remap: bool,
     /// Every row is sent, changed or not.
     pub full: bool,
-    /// Rejected rows that are not due: a row with this fingerprint is passed over.
+    /// Rejected rows that are not due: a row with this fingerprint is passed over, with 0 the removal of the key.
     pub withheld: HashMap<KeyHash, u64>,
     /// If set, only these keys (as [`backhaul_kit::key::display`] shows them) are looked at.
     pub only: Option<HashSet<String>>,

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use super::connect::{Connected, check_identity, connect};
 use super::error::io_error;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage};
+use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay, Standing};
-use crate::snapshot::{Settle, SettleInfo, Settlement, settle};
-use crate::state::{NewReject, Reject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
+use crate::snapshot::{Settle, SettleInfo, Settlement, StateKey, settle};
+use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
 /// Rejects of the mapper go to the state in groups of this many.
 const REJECTS_AT_ONCE: usize = 500;
@@ -43,6 +43,11 @@ impl RunFiles {
 
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// Whether all of the plan can be read.
+    pub(super) fn is_plan_sound(&self, key: &StateKey) -> bool {
+        PlanReader::open(&self.plan(), key).and_then(|plan| plan.verify()).is_ok()
     }
 
     /// Destroys the plan's values and the log.
@@ -83,7 +88,7 @@ impl Advance<'_> {
     pub(super) async fn finish(mut self, connected: Option<Connected>) -> Result<(), RunError> {
         let files = RunFiles::new(&self.ground.site.folder, &self.record.id);
         // The last thing that reporting does is to destroy the plan: without it only the end is left to write.
-        if self.record.stage == Stage::Report.as_str() && !files.plan().exists() {
+        if self.record.stage == Stage::Report.as_str() && !files.is_plan_sound(&self.runs.key) {
             files.destroy()?;
             return self.begin(Stage::Done).await;
         }
@@ -132,7 +137,9 @@ impl Advance<'_> {
             Stage::Record | Stage::Settle | Stage::Report => self.record.status = RunStatus::Settling,
             Stage::Done => self.end(),
         }
+        fail::fail_point!(&format!("run::before_{stage}"), |_| std::process::abort());
         self.runs.state.update_run(self.record, Timestamp::now()).await?;
+        fail::fail_point!(&format!("run::in_{stage}"), |_| std::process::abort());
         if self.record.status != before {
             self.ground.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
         }
@@ -164,7 +171,11 @@ impl Advance<'_> {
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
-            None => connect(self.ground.sync, self.runs.kit.clone()).await?,
+            None => match unless_cancelled(&self.ground.cancel, connect(self.ground.sync, self.runs.kit.clone())).await
+            {
+                Err(RunError::Cancelled) => return Ok(Outcome::Interrupted),
+                connected => connected?,
+            },
         };
         check_identity(&plan.header().binding, &connected.binding, self.ground.sync)?;
         self.record.identity = Some(connected.binding.identity.clone());
@@ -282,37 +293,23 @@ impl Advance<'_> {
         Ok(())
     }
 
-    /// Clears the rejects that are no longer true, then destroys the plan and the log.
+    /// Clears the rejects of rows that were accepted, then destroys the plan and the log.
     async fn report(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let rejects = self.runs.state.rejects(Some(&self.ground.sync.name), None).await?;
-        if !rejects.is_empty() {
-            let healed = self.healed(&rejects, plan, &self.fates(files)?)?;
-            self.runs.state.clear_rejects(&self.ground.sync.name, &healed).await?;
-        }
-        files.destroy()
-    }
-
-    /// Rejected rows that were accepted since, and those that were due and for which the whole scan found nothing
-    /// to do: they are again as they were accepted, or left the model before they ever were.
-    fn healed(&self, rejects: &[Reject], plan: &PlanReader, fates: &Fates) -> Result<Vec<KeyHash>, RunError> {
-        let counts = &plan.summary().counts;
-        let whole = counts.postponed + counts.left_alone == 0;
-        let (mut planned, mut accepted) = (HashSet::new(), HashSet::new());
-        let waiting: HashSet<KeyHash> = rejects.iter().map(|reject| reject.key_hash).collect();
-        for op in plan.ops(None) {
-            let op = op?;
-            if waiting.contains(&op.key_hash) {
-                planned.insert(op.key_hash);
-                if op.kind.is_sent() && fates.fate(op.number) == Settle::Accepted {
-                    accepted.insert(op.key_hash);
+        let sync = &self.ground.sync.name;
+        let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(sync).await?.into_iter().collect();
+        if !waiting.is_empty() {
+            let fates = self.fates(files)?;
+            let mut accepted = Vec::new();
+            for op in plan.ops(None) {
+                let op = op?;
+                if op.kind.is_sent() && waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted {
+                    accepted.push(op.key_hash);
                 }
             }
+            self.runs.state.clear_rejects(sync, &accepted).await?;
         }
-        let was_due = |reject: &Reject| reject.next_at.is_none_or(|at| at <= self.record.started);
-        let healed = rejects.iter().filter(|reject| {
-            accepted.contains(&reject.key_hash) || (whole && was_due(reject) && !planned.contains(&reject.key_hash))
-        });
-        Ok(healed.map(|reject| reject.key_hash).collect())
+        fail::fail_point!("report::cleared", |_| std::process::abort());
+        files.destroy()
     }
 }
 

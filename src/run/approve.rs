@@ -9,10 +9,10 @@ use super::connect::Connected;
 use super::error::stale;
 use super::recover::{age, plan_max_age};
 use super::stage::Stage;
-use super::{Cancel, Ground, RunError, Runs, Watch, scan};
+use super::{Cancel, Ground, RunError, Runs, Watch, scan, unless_cancelled};
 use crate::config::SyncDef;
 use crate::diff::PlanReader;
-use crate::state::{RunRecord, RunStatus};
+use crate::state::{RunRecord, RunStatus, StateError};
 
 impl Runs {
     /// Lets a held run go: delivers exactly the plan of that hash, once.
@@ -28,7 +28,7 @@ impl Runs {
         watch: &dyn Watch,
         cancel: Cancel,
     ) -> Result<RunRecord, RunError> {
-        let (site, connected) = self.enter(sync, true).await?;
+        let (site, connected) = unless_cancelled(&cancel, self.enter(sync, true)).await?;
         let ground = Ground { sync, site: &site, watch, cancel };
         let approved = self.approve_on(&ground, run, plan_hash, connected).await;
         site.leave().await;
@@ -55,9 +55,17 @@ impl Runs {
             if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
                 return Err(stale(run, "the mapping has changed since its plan was made"));
             }
+            // A plan that cannot be sent to its end is found before its first row goes out.
+            plan.verify()?;
         }
-        self.state.approve(run, plan_hash, Timestamp::now()).await?;
+        match self.state.approve(run, plan_hash, Timestamp::now()).await {
+            // An earlier process approved it and ended before the run went on.
+            Ok(()) | Err(StateError::AlreadyApproved { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        fail::fail_point!("approve::written", |_| std::process::abort());
         self.state.take_approval(run, plan_hash, Timestamp::now()).await?;
+        fail::fail_point!("approve::used", |_| std::process::abort());
         record.exit_code = None;
         let mut advance = Advance { runs: self, ground, record: &mut record };
         let result = match advance.begin(Stage::Deliver).await {

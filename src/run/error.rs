@@ -53,7 +53,12 @@ pub enum RunError {
         message: String,
         /// What to do.
         remedy: String,
+        /// The exit code.
+        exit: u8,
     },
+    /// The operator stopped it before anything was sent.
+    #[error("stopped before anything was sent")]
+    Cancelled,
     /// A run ended before its plan was complete; nothing was sent.
     #[error("run {run} was interrupted before it sent anything")]
     Interrupted {
@@ -77,7 +82,8 @@ impl RunError {
             Self::Fault(fault) => fault.class.exit_code(),
             Self::Problems(_) => FaultClass::Config.exit_code(),
             Self::State(error) => error.exit_code(),
-            Self::Refused { .. } => 5,
+            Self::Refused { exit, .. } => *exit,
+            Self::Cancelled => 130,
             Self::Snapshot(_)
             | Self::Diff(_)
             | Self::Plan(_)
@@ -102,7 +108,7 @@ impl RunError {
             Self::Deliver(_) | Self::Io { .. } => {
                 String::from("check free space and rights of the state folder, then run again")
             }
-            Self::Interrupted { .. } => String::from("run again: the next scan compares afresh"),
+            Self::Cancelled | Self::Interrupted { .. } => String::from("run again: the next scan compares afresh"),
         }
     }
 
@@ -116,6 +122,7 @@ impl RunError {
             Self::Diff(_) | Self::Plan(_) => "plan",
             Self::Deliver(_) | Self::Io { .. } => "io",
             Self::Refused { .. } => "refused",
+            Self::Cancelled => "cancelled",
             Self::Interrupted { .. } => "interrupted",
         }
     }
@@ -131,6 +138,7 @@ pub(super) fn stale(run: &str, why: &str) -> RunError {
     RunError::Refused {
         message: format!("run {run} cannot be approved: {why}"),
         remedy: format!("`backhaul discard {run}`, then run the sync again"),
+        exit: 5,
     }
 }
 

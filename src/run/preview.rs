@@ -6,8 +6,7 @@ use backhaul_kit::{Kit, Operation};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
-use super::site::PREVIEW;
-use super::{RunError, RunOptions, Runs, Watch, scan};
+use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, unless_cancelled};
 use crate::config::{Project, SyncDef};
 use crate::diff::{OpKind, PlanReader};
 use crate::guard::Hold;
@@ -24,6 +23,8 @@ pub struct Preview {
     /// The sync.
     pub sync: Arc<SyncDef>,
     files: RunFiles,
+    /// Tells runs of the sync that the file is still looked at.
+    _claim: std::fs::File,
 }
 
 impl Preview {
@@ -51,26 +52,27 @@ impl Runs {
         sync: &Arc<SyncDef>,
         options: &RunOptions,
         watch: &dyn Watch,
+        cancel: &Cancel,
     ) -> Result<Preview, RunError> {
         let folder = self.take_over(sync).await?;
-        let run_id = format!("{PREVIEW}{}", std::process::id());
+        let (run_id, claim) = leftovers::claim_preview(&folder)?;
         let files = RunFiles::new(&folder, &run_id);
-        let snapshot = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?,
+        let snapshot = match Store::read(&folder, &self.key)? {
+            Some(snapshot) => snapshot,
             // Nothing has run yet: an empty snapshot that goes with the preview.
             None => Store::open(&files.folder().join("empty"), self.key.clone())?.snapshot()?,
         };
         let binding = match snapshot.binding() {
             Some(binding) => binding.clone(),
-            None => connect(sync, self.kit.clone()).await?.binding,
+            None => unless_cancelled(cancel, connect(sync, self.kit.clone())).await?.binding,
         };
         check_object(&binding, sync)?;
         let accepted = snapshot.accepted();
-        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch).await?;
+        let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch, cancel).await?;
         let plan = PlanReader::open(&files.plan(), &self.key)?;
         let holds = self.judge(sync, &planned, accepted, options);
         let calls = Operations::of(sync).calls(&planned.summary.counts);
-        Ok(Preview { plan, holds, calls, sync: sync.clone(), files })
+        Ok(Preview { plan, holds, calls, sync: sync.clone(), files, _claim: claim })
     }
 }
 

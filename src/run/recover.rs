@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use super::advance::{Advance, RunFiles};
 use super::site::Site;
 use super::stage::Stage;
-use super::{Cancel, Ground, RunError, Runs, Watch};
+use super::{Cancel, Ground, RunError, RunOptions, Runs, Watch, scan, unless_cancelled};
 use crate::config::{Schedule, SyncDef};
 use crate::daemon::Resumable;
-use crate::state::{RunRecord, RunStatus, StateError};
+use crate::diff::PlanReader;
+use crate::state::{RunRecord, RunStatus, StateError, Trigger};
 
 /// The longest a plan may wait, unless its sync's interval asks for less.
 const PLAN_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -30,7 +31,8 @@ impl Runs {
         Ok(known.map(|run| Resumable { run: run.id, sync: run.sync }).collect())
     }
 
-    /// Brings one interrupted run to its end.
+    /// Brings one interrupted run to its end. One that a schedule had started and that had no plan yet is
+    /// scanned again, as a new run; the record is of that one then.
     ///
     /// # Errors
     /// As [`Runs::run`].
@@ -39,17 +41,26 @@ impl Runs {
         let sync = self.project.syncs.get(&record.sync).cloned().ok_or_else(|| RunError::Refused {
             message: format!("sync `{}` of run {run} is no longer in the project", record.sync),
             remedy: String::from("put its file back: what the run sent must be settled"),
+            exit: 78,
         })?;
-        let (site, _) = self.enter(&sync, true).await?;
+        let (site, _) = unless_cancelled(&cancel, self.enter(&sync, true)).await?;
         // Another process may have brought it to its end while we waited.
         let record = self.state.run(run).await?;
-        let recovered = match record.status.terminal() {
-            true => Ok(None),
-            false => self.recover(&Ground { sync: &sync, site: &site, watch, cancel }, record, false).await,
+        let ground = Ground { sync: &sync, site: &site, watch, cancel };
+        let recovered = if record.status.terminal() {
+            Ok(record)
+        } else if record.stage == Stage::Scan.as_str() && record.trigger != Trigger::Manual {
+            // Its slot is used: without another scan the sync would wait for the next one.
+            let options = RunOptions { trigger: record.trigger, ..RunOptions::default() };
+            self.run_on(&ground, &options, None).await.map(|mut ended| ended.pop().unwrap_or(record))
+        } else {
+            match self.recover(&ground, record, false).await {
+                Ok(_) => self.state.run(run).await.map_err(RunError::from),
+                Err(error) => Err(error),
+            }
         };
         site.leave().await;
-        recovered?;
-        Ok(self.state.run(run).await?)
+        recovered
     }
 
     /// The runs of a sync that have not ended.
@@ -78,17 +89,28 @@ impl Runs {
             }
             // Nothing was sent: the next scan has fresher values.
             Stage::Scan | Stage::Done => return self.give_up(&files, &mut record).await.map(|()| None),
-            Stage::Deliver if old && !files.log().exists() => {
+            Stage::Deliver if !files.log().exists() && (old || !files.is_plan_sound(&self.key)) => {
                 return self.give_up(&files, &mut record).await.map(|()| None);
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
+        let settles = stage == Stage::Deliver && (old || self.is_remapped(ground, &files).await?);
+        if settles && !files.log().exists() {
+            return self.give_up(&files, &mut record).await.map(|()| None);
+        }
         let mut advance = Advance { runs: self, ground, record: &mut record };
-        if stage == Stage::Deliver && old {
+        if settles {
             advance.begin(Stage::Record).await?;
         }
         advance.finish(None).await?;
         Ok(Some(record))
+    }
+
+    /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
+    async fn is_remapped(&self, ground: &Ground<'_>, files: &RunFiles) -> Result<bool, RunError> {
+        let plan = PlanReader::open(&files.plan(), &self.key)?;
+        let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
+        Ok(plan.header().config_digest != opened.digest)
     }
 
     /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.
@@ -100,6 +122,14 @@ impl Runs {
     ) -> Result<(), RunError> {
         let Err(error) = result else { return Ok(()) };
         let files = RunFiles::new(&site.folder, &record.id);
+        if matches!(error, RunError::Cancelled) {
+            if record.trigger != Trigger::Manual {
+                // It used its slot: the next start takes it up.
+                return Ok(());
+            }
+            record.exit_code = Some(error.exit_code());
+            return self.end(&files, record, RunStatus::Cancelled).await;
+        }
         let began = record.stage.parse::<Stage>().map_err(Fault::bug)?;
         if began == Stage::Scan || (began == Stage::Deliver && !files.log().exists()) {
             self.fail(&files, record, &error).await?;
@@ -114,10 +144,15 @@ impl Runs {
     }
 
     async fn fail(&self, files: &RunFiles, record: &mut RunRecord, error: &RunError) -> Result<(), RunError> {
-        record.status = RunStatus::Failed;
-        record.stage = Stage::Done.to_string();
         record.error = Some(error.failure());
         record.exit_code = Some(error.exit_code());
+        self.end(files, record, RunStatus::Failed).await
+    }
+
+    /// Ends a run that sent nothing; its plan is destroyed.
+    async fn end(&self, files: &RunFiles, record: &mut RunRecord, status: RunStatus) -> Result<(), RunError> {
+        record.status = status;
+        record.stage = Stage::Done.to_string();
         record.finished = Some(Timestamp::now());
         self.state.update_run(record, Timestamp::now()).await?;
         files.destroy()

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
-use super::{Event, RunError, RunOptions, Watch};
+use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::config::{self, ModelDef, Project, SyncDef};
 use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter};
 use crate::mapping::Mapper;
@@ -39,7 +39,7 @@ pub(super) struct Planned {
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
-/// On any error there is no plan file.
+/// On any error, and when it is cancelled, there is no plan file.
 pub(super) async fn scan(
     request: ScanRequest<'_>,
     project: &Project,
@@ -47,9 +47,10 @@ pub(super) async fn scan(
     key: &Arc<StateKey>,
     snapshot: Snapshot,
     watch: &dyn Watch,
+    cancel: &Cancel,
 ) -> Result<Planned, RunError> {
     let sync = request.sync;
-    let Opened { scan, mapper, digest } = open(project, sync, kit).await?;
+    let Opened { scan, mapper, digest } = unless_cancelled(cancel, open(project, sync, kit)).await?;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
     let projection = mapper.projection(snapshot.seed());
     let operations = &request.operations;
@@ -74,7 +75,7 @@ pub(super) async fn scan(
     let writer = PlanWriter::new(request.plan, key.clone());
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || compare(&snapshot, plan_request, &mapper, writer, compared));
-    let scanned = forward(scan, projection, pages, watch).await;
+    let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
     let summary = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the pages stopped".
     scanned?;

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use backhaul_kit::config::Secrets;
 use jiff::Timestamp;
 
-use super::advance::RunFiles;
 use super::connect::{Connected, check_object, connect};
 use super::error::io_error;
 use super::stage::Stage;
-use super::{RunError, Runs};
+use super::{RunError, Runs, leftovers};
 use crate::config::{StateSettings, SyncDef};
 use crate::snapshot::{Binding, StateKey, Store};
-use crate::state::{Lease, LeaseTiming, NewRun, RunStatus, Sealer, StateError, Trigger};
-
-/// Plans that are only looked at lie in folders of this name and the process's number.
-pub(super) const PREVIEW: &str = "plan-";
+use crate::state::{Lease, LeaseTiming, NewRun, RunStatus, Sealer, Trigger};
 
 /// The place of one sync, with the lease on its account.
 pub(super) struct Site {
@@ -55,10 +51,7 @@ impl Runs {
     /// with what lies there.
     pub(super) async fn enter(&self, sync: &SyncDef, wait: bool) -> Result<(Site, Option<Connected>), RunError> {
         let folder = self.take_over(sync).await?;
-        let bound = match Store::open_existing(&folder, self.key.clone())? {
-            Some(store) => store.snapshot()?.binding().cloned(),
-            None => None,
-        };
+        let bound = Store::read(&folder, &self.key)?.and_then(|snapshot| snapshot.binding().cloned());
         let (binding, connected) = match bound {
             Some(binding) => (binding, None),
             None => {
@@ -73,42 +66,19 @@ impl Runs {
         Ok((Site { folder, store, binding, lease }, connected))
     }
 
-    /// Looks through what earlier processes left: a plan that nobody looks at any more is removed; a run that
-    /// the state does not know (it was restored from a backup, or lost) is entered again, because its log says
-    /// which rows are in doubt.
+    /// Removes what earlier processes left. A run that the state does not know (the database was restored or
+    /// lost) is entered again, because its log says which rows are in doubt.
     async fn adopt(&self, sync: &SyncDef, folder: &Path) -> Result<(), RunError> {
-        let runs = folder.join("runs");
-        let entries = match std::fs::read_dir(&runs) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(io_error(&runs)(e)),
-        };
-        for entry in entries {
-            let name = entry.map_err(io_error(&runs))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let files = RunFiles::new(folder, name);
-            if let Some(process) = name.strip_prefix(PREVIEW) {
-                if !is_alive(process) {
-                    files.destroy()?;
-                }
-                continue;
-            }
-            match self.state.run(name).await {
-                Ok(record) if record.status.terminal() => files.destroy()?,
-                Ok(_) => {}
-                Err(StateError::NoSuchRun(_)) if files.log().exists() => {
-                    tracing::warn!(run = name, "taking up a run that the state does not know");
-                    let new = NewRun {
-                        sync: sync.name.clone(),
-                        trigger: Trigger::Manual,
-                        stage: Stage::Deliver.to_string(),
-                        config_digest: None,
-                    };
-                    self.state.adopt_run(name, &new, RunStatus::Delivering, Timestamp::now()).await?;
-                }
-                Err(StateError::NoSuchRun(_)) => files.destroy()?,
-                Err(e) => return Err(e.into()),
-            }
+        let unfinished = self.unfinished(&sync.name).await?;
+        for run in leftovers::sweep(&self.state, folder, &unfinished).await? {
+            tracing::warn!(run, "taking up a run that the state does not know");
+            let new = NewRun {
+                sync: sync.name.clone(),
+                trigger: Trigger::Manual,
+                stage: Stage::Deliver.to_string(),
+                config_digest: None,
+            };
+            self.state.adopt_run(&run, &new, RunStatus::Delivering, Timestamp::now()).await?;
         }
         Ok(())
     }
@@ -145,18 +115,17 @@ fn default_key(dir: &Path) -> Result<StateKey, RunError> {
         return Err(RunError::Refused {
             message: format!("the state in {} has lost its key {}", dir.display(), path.display()),
             remedy: "restore the key file from a backup: without it the state cannot be read".into(),
+            exit: 4,
         });
     }
     if let Some(parent) = path.parent() {
         make_private(parent)?;
     }
-    Ok(StateKey::create_file(&path)?)
-}
-
-/// Whether a process of this number runs here.
-fn is_alive(process: &str) -> bool {
-    let pid = process.parse().ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    match StateKey::create_file(&path) {
+        // Another process makes its first run too.
+        Err(_) if path.exists() => Ok(StateKey::read_file(&path)?),
+        created => Ok(created?),
+    }
 }
 
 /// Makes a folder that nobody else may read.

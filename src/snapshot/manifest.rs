@@ -175,12 +175,25 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// Refuses a folder without a manifest that has files which one must have listed: an empty manifest is
+    /// there before the first of them.
+    pub(super) fn check_not_missed(folder: &Path) -> Result<(), FileError> {
+        let io = |e| FileError::io("read", folder, e);
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+            if is_listed_name(&name) {
+                return Err(FileError::damaged(folder, "it has the files of a snapshot, but their MANIFEST is gone"));
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes what a crash or an older state left in the folder: files of our names that are not listed.
     pub(super) fn delete_orphans(&self, folder: &Path) -> Result<(), FileError> {
         let io = |e| FileError::io("read", folder, e);
         for entry in std::fs::read_dir(folder).map_err(io)? {
             let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-            let ours = name == NAME_NEW || [BASE_PREFIX, SEGMENT_PREFIX].iter().any(|p| name.starts_with(p));
+            let ours = name == NAME_NEW || is_listed_name(&name);
             if ours && !self.files().any(|file| file.name == name) {
                 remove_if_there(&folder.join(name))?;
             }
@@ -193,6 +206,11 @@ impl Manifest {
 pub(super) const BASE_PREFIX: &str = "base-";
 /// How segments start.
 pub(super) const SEGMENT_PREFIX: &str = "segment-";
+
+/// Whether a file of that name belongs into a manifest.
+fn is_listed_name(name: &str) -> bool {
+    [BASE_PREFIX, SEGMENT_PREFIX].iter().any(|prefix| name.starts_with(prefix))
+}
 
 /// A name that no file has yet: 16 random hexadecimal digits.
 pub(super) fn random_name() -> Result<String, FileError> {

@@ -57,19 +57,20 @@ impl StateKey {
             text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
         }
         text.push('\n');
+        // Linked under its name when it is whole: nobody ever reads half a key.
+        let fresh = path.with_extension(format!("new-{}", std::process::id()));
         let written = std::fs::OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
-            .open(path)
-            .map_err(|e| FileError::io("create", path, e))
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|e| FileError::io("write", path, e))
-            });
+            .open(&fresh)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| std::fs::hard_link(&fresh, path));
         text.zeroize();
-        written.map(|()| key)
+        // What stays behind is a key that seals nothing.
+        drop(std::fs::remove_file(&fresh));
+        written.map(|()| key).map_err(|e| FileError::io("create", path, e))
     }
 
     /// Reads a key file.

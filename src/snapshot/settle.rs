@@ -120,8 +120,11 @@ pub fn settle(
 
     fail::fail_point!("settle::written", |_| std::process::abort());
     sync_folder(&store.folder)?;
-    let bytes_written = new.commit(&store.folder)? + written.files.iter().map(|file| file.bytes).sum::<u64>();
-    written.committed = true;
+    let committed = new.commit(&store.folder);
+    // One that failed behind its rename has come about all the same: its files are in use.
+    let still_old = || matches!(Manifest::read(&store.folder), Ok(Some(now)) if now.id == old.id);
+    written.committed = committed.is_ok() || !still_old();
+    let bytes_written = committed? + written.files.iter().map(|file| file.bytes).sum::<u64>();
     fail::fail_point!("settle::committed", |_| std::process::abort());
     for file in old.files().filter(|file| !new.files().any(|kept| kept.name == file.name)) {
         remove_if_there(&store.folder.join(&file.name))?;

@@ -55,6 +55,8 @@ impl Store {
         let manifest = match Manifest::read(folder)? {
             Some(manifest) => manifest,
             None => {
+                // Made anew it would take all that was delivered for never sent, and delete the files.
+                Manifest::check_not_missed(folder)?;
                 let manifest = Manifest::empty(&key)?;
                 manifest.commit(folder)?;
                 manifest
@@ -66,14 +68,27 @@ impl Store {
         Self::of(folder, key, limits, manifest)
     }
 
-    /// Opens the folder for reading alone: nothing is created or deleted. `None` where there is no snapshot.
+    /// The snapshot of the folder, for reading alone: nothing is created or deleted. `None` where there is none.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_existing(folder: &Path, key: Arc<StateKey>) -> Result<Option<Self>, SnapshotError> {
-        match Manifest::read(folder)? {
-            Some(manifest) => Self::of(folder, key, Limits::default(), manifest).map(Some),
-            None => Ok(None),
+    pub fn read(folder: &Path, key: &Arc<StateKey>) -> Result<Option<Snapshot>, SnapshotError> {
+        loop {
+            let manifest = match Manifest::read(folder)? {
+                Some(manifest) => manifest,
+                None if folder.exists() => {
+                    return Manifest::check_not_missed(folder).map(|()| None).map_err(Into::into);
+                }
+                None => return Ok(None),
+            };
+            let looked_at = manifest.id.clone();
+            let read = Self::of(folder, key.clone(), Limits::default(), manifest).and_then(|store| store.snapshot());
+            // Between the two looks a settle may have replaced the manifest and deleted the files of the old one.
+            let replaced = || Ok::<_, FileError>(Manifest::read(folder)?.is_none_or(|now| now.id != looked_at));
+            if read.is_err() && replaced()? {
+                continue;
+            }
+            return read.map(Some);
         }
     }
 

@@ -64,6 +64,7 @@ fn fates(run: &RunView) -> String {
         RunStatus::Held => String::from("nothing sent"),
         _ if !told.is_empty() => told.join(", "),
         RunStatus::Succeeded => String::from("nothing to send"),
+        status if !status.terminal() => String::from("not finished"),
         _ => String::from("nothing sent"),
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn run(
     if screen.format() == Format::Json {
         screen.json(&json!({ "runs": ended, "failures": failures }))?;
     }
-    if exit == Exit::Interrupted {
+    if exit == Exit::Interrupted && ended.iter().any(|run| !run.terminal) {
         screen.note("interrupted: what was in flight is finished and logged; the next run goes on from there");
     }
     Ok(exit)

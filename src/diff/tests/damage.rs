@@ -202,15 +202,27 @@ fn a_snapshot_stays_readable_while_a_settle_replaces_it() {
 }
 
 #[test]
+fn a_snapshot_whose_manifest_is_gone_is_not_taken_for_a_new_one() {
+    let folder = folder();
+    let (_, state) = layered(folder.path());
+    fs::remove_file(state.join("MANIFEST")).expect("removed");
+    let before = names(&state);
+    for refused in [Store::open(&state, state_key()).map(drop), Store::read(&state, &state_key()).map(drop)] {
+        let refused = refused.expect_err("files without their manifest");
+        assert!(refused.to_string().contains("MANIFEST is gone"), "{refused}");
+    }
+    assert_eq!(names(&state), before);
+}
+
+#[test]
 fn reading_alone_creates_and_deletes_nothing() {
     let folder = folder();
     let state = folder.path().join("state");
-    assert!(Store::open_existing(&state, state_key()).expect("nothing there").is_none());
+    assert!(Store::read(&state, &state_key()).expect("nothing there").is_none());
     assert!(!state.exists());
     let (_, state) = layered(folder.path());
     fs::write(state.join("segment-0000000000000000"), "being written").expect("written");
-    let store = Store::open_existing(&state, state_key()).expect("read").expect("there");
-    assert_eq!(store.snapshot().expect("a snapshot").accepted(), 600);
+    assert_eq!(Store::read(&state, &state_key()).expect("read").expect("there").accepted(), 600);
     assert!(state.join("segment-0000000000000000").exists());
 }
 

@@ -20,6 +20,18 @@ fn a_rejected_row_that_is_not_due_is_passed_over_until_it_changes() {
 }
 
 #[test]
+fn a_rejected_removal_that_is_not_due_is_passed_over() {
+    let mut sync = Sync::new();
+    sync.run(&rows(0..3));
+    let seed = sync.store.snapshot().expect("a snapshot").seed();
+    let withheld = HashMap::from([(KeyHash::of(&key_of(1), seed), 0)]);
+    let request = PlanRequest { withheld, ..sync.next_request() };
+    let plan = sync.plan(&rows(0..1), request);
+    assert_eq!(kinds(&plan), [(2, OpKind::Remove)]);
+    assert_eq!(plan.summary().counts.withheld, 1);
+}
+
+#[test]
 fn only_the_named_keys_are_looked_at() {
     let mut sync = Sync::new();
     sync.run(&rows(0..4));

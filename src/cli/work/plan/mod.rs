@@ -9,10 +9,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::failure;
+use super::run::cancel_on_signals;
 use super::watch::Bars;
 use crate::cli::{Engine, Exit, Failure, Format, PlanArgs, Screen};
 use crate::config::SyncDef;
-use crate::run::{Preview, RunOptions, Runs};
+use crate::run::{Cancel, Preview, RunOptions, Runs};
 use view::PlanView;
 
 pub(super) async fn plan(
@@ -27,8 +28,9 @@ pub(super) async fn plan(
     }
     let mut views = Vec::new();
     let mut pending = false;
+    let cancel = cancel_on_signals()?;
     for sync in syncs {
-        let preview = preview(engine, screen, runs, sync).await?;
+        let preview = preview(engine, screen, runs, sync, &cancel).await?;
         pending |= preview.plan.summary().counts.sent() > 0;
         if let Some(key) = &args.request {
             request::show(engine, screen, runs, &preview, key)?;
@@ -48,7 +50,13 @@ pub(super) async fn plan(
     Ok(if args.detailed_exitcode && pending { Exit::Pending } else { Exit::Ok })
 }
 
-async fn preview(engine: &dyn Engine, screen: &Screen, runs: &Runs, sync: &Arc<SyncDef>) -> Result<Preview, Failure> {
+async fn preview(
+    engine: &dyn Engine,
+    screen: &Screen,
+    runs: &Runs,
+    sync: &Arc<SyncDef>,
+    cancel: &Cancel,
+) -> Result<Preview, Failure> {
     let watch = Bars::new(screen, &sync.name);
-    runs.plan(sync, &RunOptions::default(), &watch).await.map_err(|e| failure(engine, &e))
+    runs.plan(sync, &RunOptions::default(), &watch, cancel).await.map_err(|e| failure(engine, &e))
 }
