@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::support::customers::Customers;
-use crate::support::project::{Project, model, sync_file};
+use crate::support::project::{Project, SYNC, model, sync_file};
 use crate::support::warehouse::Warehouse;
 
 fn project_with(rows: i64, into: &str) -> (Warehouse, Customers, Project) {
@@ -98,4 +98,26 @@ fn changes_are_written_with_their_operation_and_a_manifest_that_fits() {
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_file_that_was_being_written_when_the_program_was_killed_is_written_whole() {
+    for set in ["full", "changes"] {
+        let into = format!("format = \"jsonl\"\nset = \"{set}\"\n");
+        let (_warehouse, customers, mut project) = project_with(35_000, &into);
+        // After two of four batches are staged.
+        project.set_variable("FAILPOINTS", "deliver::after_send=1*off->return(abort)");
+        let killed = project.backhaul(&["run", SYNC, "--yes"]);
+        assert_eq!(killed.code, None, "the program was not killed: {}", killed.stderr);
+        assert_eq!(files(&project, ".jsonl"), Vec::<PathBuf>::new());
+
+        project.set_variable("FAILPOINTS", "");
+        let ended = project.backhaul(&["run", SYNC, "--yes", "--output", "json"]).expect(0).json();
+        let resumed = &ended["runs"][0]["counts"];
+        assert_eq!((resumed["accepted"].as_u64(), resumed["in_doubt"].as_u64()), (Some(35_000), Some(0)), "{set}");
+        let written = files(&project, ".jsonl");
+        assert_eq!(written.len(), 1, "one file for one commit");
+        let lines = std::fs::read_to_string(&written[0]).expect("the file").lines().count();
+        assert_eq!(lines, customers.records().len(), "{set}");
+    }
 }

@@ -24,7 +24,7 @@ pub struct RunArgs {
     /// At most so many rows; the rest waits for the next run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rows: Option<u64>,
-    /// Confirm a first run of many rows
+    /// Confirm a first run of many rows; a held run of the sync is planned and judged again
     #[arg(long)]
     pub yes: bool,
     /// Send every row again, changed or not

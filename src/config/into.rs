@@ -89,12 +89,14 @@ pub(super) fn read(
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
     let matched = match_field(&into, &common, &merged, model);
+    let account = destination.and_then(|name| root.destinations.get(name)).map(|known| &known.account);
+    let fields = fields::resolve(&merged, matched.as_ref().map(|(place, _)| *place));
     // Without fields, or with a wrong `match`, the destination could only complain of what is said already.
-    if merged.is_empty() || (common.matched.is_some() && matched.is_none()) {
+    let complete = !merged.is_empty() && (common.matched.is_none() || matched.is_some());
+    let (Some(account), Some(mode), Some(fields), true) = (account, common.mode, fields, complete) else {
+        into.finish_early();
         return None;
-    }
-    let account = &root.destinations.get(destination?)?.account;
-    let (mode, fields) = (common.mode?, fields::resolve(&merged, matched.as_ref().map(|(place, _)| *place))?);
+    };
     let shape = SyncShape {
         name: sync.to_owned(),
         object: common.object,

@@ -188,17 +188,6 @@ pub enum OnRemap {
     Full,
 }
 
-/// What happens to rows in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnUnknown {
-    /// Sent again.
-    Resend,
-    /// Read back first.
-    ReadBack,
-    /// Kept apart until a person decides.
-    Hold,
-}
-
 /// One sync.
 pub struct SyncDef {
     /// Its name: the file's.
@@ -227,8 +216,6 @@ pub struct SyncDef {
     pub schedule: Schedule,
     /// What may stop it.
     pub guards: Guards,
-    /// What happens to rows in doubt; `None` lets the destination's facts decide.
-    pub on_unknown: Option<OnUnknown>,
     /// Its file.
     pub file: Arc<SourceFile>,
 }

@@ -7,8 +7,8 @@ use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span, nearest};
 use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::load::Registry;
-use super::project::{Destination, OnUnknown, StateSettings, Warehouse};
-use super::{fields, guards, later, names, sync};
+use super::project::{Destination, StateSettings, Warehouse};
+use super::{fields, guards, later, names};
 
 /// The one version of the language.
 const VERSION: i64 = 1;
@@ -32,7 +32,6 @@ pub(super) struct Root {
 #[derive(Default)]
 pub(super) struct Defaults {
     pub(super) owner: Option<String>,
-    pub(super) on_unknown: Option<OnUnknown>,
     pub(super) guards: guards::Written,
 }
 
@@ -178,9 +177,6 @@ fn mappings(table: &mut ConfigTable, project: &mut Root) {
 }
 
 pub(super) fn read_defaults(table: &mut ConfigTable) -> Defaults {
-    Defaults {
-        owner: table.text("owner"),
-        on_unknown: table.choice("on_unknown", sync::ON_UNKNOWN),
-        guards: guards::read_table(table),
-    }
+    later::refuse(table, later::DEFAULTS);
+    Defaults { owner: table.text("owner"), guards: guards::read_table(table) }
 }

@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 
-use super::project::{ModelDef, OnUnknown, SyncDef};
+use super::project::{ModelDef, SyncDef};
 use super::root::Root;
 use super::{fields, guards, into, later, model, names, schedule};
-
-pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
-    &[("resend", OnUnknown::Resend), ("read_back", OnUnknown::ReadBack), ("hold", OnUnknown::Hold)];
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -50,7 +47,6 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     }
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
-    let on_unknown = table.choice("on_unknown", ON_UNKNOWN).or(around.root.defaults.on_unknown);
     let guards = guards::read_table(table);
     if !table.has("into") {
         problems.push(
@@ -82,7 +78,6 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 fields: target.fields,
                 schedule: schedule.schedule,
                 guards: guards.over(&around.root.defaults.guards),
-                on_unknown,
                 file: file.clone(),
             })
         }

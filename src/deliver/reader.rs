@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Address, ChangeKind, Fault, FieldValue, Row, Value};
+use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldValue, Row, Session, Value};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::event::{Claims, Meta, Work};
@@ -50,7 +50,7 @@ impl Reader {
                 break;
             };
             let Some(change) = change(op.kind) else { continue };
-            let doubt = match earlier(self.already.as_deref(), op.number, source.facts.resend_safe) {
+            let doubt = match earlier(self.already.as_deref(), op.number, &source.facts) {
                 Earlier::Nothing => false,
                 Earlier::SendAgain => true,
                 Earlier::Settled => continue,
@@ -70,13 +70,15 @@ impl Reader {
     }
 }
 
-fn earlier(already: Option<&Replay>, op: u64, resend_safe: bool) -> Earlier {
+/// What is to be done with an op by the log. What was staged in a session that was not committed counts for
+/// nothing: it goes into the new session.
+fn earlier(already: Option<&Replay>, op: u64, facts: &Facts) -> Earlier {
     let Some(replay) = already else { return Earlier::Nothing };
     match replay.fate(op) {
         Some(Fate::Accepted | Fate::Rejected | Fate::Deferred | Fate::Unknown) => Earlier::Settled,
         None if replay.ticketed(op) => Earlier::Doubtful,
         None if !replay.dispatched(op) => Earlier::Nothing,
-        None if resend_safe => Earlier::SendAgain,
+        None if facts.resend_safe || facts.session != Session::None => Earlier::SendAgain,
         None => Earlier::Doubtful,
     }
 }

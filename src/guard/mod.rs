@@ -51,8 +51,8 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     if let Some(max) = guards.max_rows.filter(|max| counts.rows > *max) {
         hold("max_rows", format!("the model has {}, more than max_rows = {max}", rows(counts.rows)));
     }
-    if case.remap && guards.on_remap == OnRemap::Hold {
-        let sent = counts.added + counts.changed + counts.moved;
+    let sent = counts.sent();
+    if case.remap && sent > 0 && guards.on_remap == OnRemap::Hold {
         hold("remap", format!("the mapping has changed since the last run: {} would be sent", rows(sent)));
     }
     let first = accepted == 0;

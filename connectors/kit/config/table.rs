@@ -470,7 +470,17 @@ impl ConfigTable {
 
     /// Reports every key that nobody asked for, with the nearest known one.
     pub fn finish(self) {
-        for entry in &self.entries {
+        self.report(|_| true);
+    }
+
+    /// Reports the keys that are nearly a known one: for a table whose other keys could not be asked for.
+    pub fn finish_early(self) {
+        let known = self.known.clone();
+        self.report(|key| nearest(key, known.iter().map(String::as_str)).is_some());
+    }
+
+    fn report(&self, wanted: impl Fn(&str) -> bool) {
+        for entry in self.entries.iter().filter(|entry| wanted(&entry.key)) {
             let mut problem = Problem::error("unknown-key", format!("unknown key `{}`", self.path_of(&entry.key)))
                 .at(&entry.key_span);
             let known = self.known.iter().map(String::as_str);

@@ -33,8 +33,8 @@ pub(super) fn text(screen: &Screen, run: &RunView) -> String {
         fates(run),
         plural(run.calls, "call"),
     )];
-    lines.extend(run.held_reasons.iter().map(|reason| format!("  {reason}")));
     if run.status == RunStatus::Held {
+        lines.extend(run.held_reasons.iter().map(|reason| format!("  {reason}")));
         lines.push(format!("  → look: backhaul runs show {}", run.id));
         lines.push(held_steps(run));
     }

@@ -48,8 +48,6 @@ pub(super) struct State {
 pub(super) struct Defaults {
     /// Who answers for the syncs.
     owner: Option<String>,
-    /// What happens to rows in doubt.
-    on_unknown: Option<OnUnknown>,
     /// What may stop a plan; taken over key by key.
     guards: Option<Guards>,
 }
@@ -134,8 +132,6 @@ pub(super) struct SyncToml {
     fields: BTreeMap<String, FieldRule>,
     /// What may stop a plan.
     guards: Option<Guards>,
-    /// What happens to rows in doubt; default what is safe at the destination.
-    on_unknown: Option<OnUnknown>,
 }
 
 /// A model's name, or the model itself.
@@ -264,15 +260,6 @@ enum WritePolicy {
     Always,
     IfEmpty,
     OnCreate,
-}
-
-/// What happens to rows in doubt.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum OnUnknown {
-    Resend,
-    ReadBack,
-    Hold,
 }
 
 /// What may stop a plan.

@@ -6,7 +6,7 @@ use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
-use crate::config::{FieldSource, OnRemap, OnUnknown, Project, Schedule, Threshold, digest, render};
+use crate::config::{FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);
@@ -26,7 +26,6 @@ model = "customers"
 where = "plan = 'pro'"
 destination = "crm"
 schedule = { cron = "0 6 * * 1-5", timezone = "Europe/Berlin" }
-on_unknown = "read_back"
 
 [into]
 object = "contacts"
@@ -59,7 +58,6 @@ fn a_sync_is_read_with_everything_it_says() {
         (&["people".to_owned()][..], &["crm".to_owned()][..])
     );
     assert_eq!(sync.filter.as_deref(), Some("plan = 'pro'"));
-    assert_eq!(sync.on_unknown, Some(OnUnknown::ReadBack));
     assert!(matches!(&sync.schedule, Schedule::Cron { zone, .. } if zone.iana_name() == Some("Europe/Berlin")));
     let targets: Vec<&str> = sync.fields.iter().map(|field| field.target.as_str()).collect();
     assert_eq!(targets, ["email", "plan", "customer_id", "greeting", "source"]);
@@ -86,7 +84,7 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(sync.shape.removed.0.as_str(), "ignore");
     assert_eq!((sync.fields[0].null, sync.fields[0].write), (NullPolicy::Send, WritePolicy::Always));
     assert_eq!(sync.guards.max_removed, Threshold::Percent { fraction: 0.2, beyond: 100 });
-    assert_eq!((sync.guards.on_remap, sync.on_unknown), (OnRemap::Hold, None));
+    assert_eq!(sync.guards.on_remap, OnRemap::Hold);
     assert_eq!(sync.model.idle_timeout, Duration::from_secs(60));
     assert!(project.state.dir.ends_with(".backhaul/state"));
     assert_eq!(project.state.min_free, 1 << 30);

@@ -68,7 +68,6 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "Normaliser"), names(backhaul_kit::normalise::Normaliser::CHOICES));
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(fields::WRITE));
-    assert_eq!(words(&sync_toml, "OnUnknown"), names(sync::ON_UNKNOWN));
     assert_eq!(words(&sync_toml, "OnRemap"), names(guards::ON_REMAP));
     assert_eq!(words(&model_toml, "Personal"), names(model::PERSONAL));
 }
