@@ -484,7 +484,8 @@ impl Runs {
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        let settles = stage == Stage::Deliver && (old || self.is_remapped(sync, &files, &cancel).await?);
+        let settles =
+            stage == Stage::Deliver && (old || self.is_remapped(sync, &site.folder, &record.id, &cancel).await?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
@@ -497,8 +498,9 @@ impl Runs {
     }
 
     /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
-    async fn is_remapped(&self, sync: &SyncDef, files: &RunFiles, cancel: &Cancel) -> Result<bool, RunError> {
-        let plan = PlanReader::open(&files.plan(), &self.key)?;
+    async fn is_remapped(&self, sync: &SyncDef, site: &Path, run: &str, cancel: &Cancel) -> Result<bool, RunError> {
+        let files = RunFiles::new(site, run);
+        let plan = PlanReader::open(&files.plan(), &self.key).map_err(|e| error::lost(run, site, &e))?;
         let opened = unless_cancelled(cancel, scan::open(&self.project, sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
     }
