@@ -22,7 +22,6 @@
 //! | [`run`] | the life of a run, stage after stage, and nothing else |
 //! | [`daemon`] | `serve`: schedules, resuming, shutdown |
 //! | [`cli`] | one file a command |
-//! | [`mask`] | people's data in output |
 //!
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 

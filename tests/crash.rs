@@ -94,3 +94,28 @@ fn a_run_that_is_killed_while_it_scans_leaves_nothing_half_done() {
     project.run().expect(0);
     customers.judge(&sink).assert_converged();
 }
+
+#[test]
+fn a_run_that_a_lost_state_does_not_know_is_taken_up_again() {
+    let (warehouse, sink) = (Warehouse::sqlite(), Sink::start());
+    let project = Project::customers(&warehouse, &sink);
+    let mut customers = Customers::new(1_000);
+    customers.publish(&warehouse, Some(&sink));
+    project.run().expect(0);
+
+    customers.set_plan(1..=500, "B");
+    customers.publish(&warehouse, Some(&sink));
+    kill_after(&project, &sink, 1_200);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let path = project.state().join(file);
+        if path.exists() {
+            std::fs::remove_file(path).expect("the state is lost");
+        }
+    }
+
+    // What the interrupted run sent is in doubt until its log is read: taking it back must reach the sink.
+    customers.set_plan(1..=500, "free");
+    customers.publish(&warehouse, Some(&sink));
+    project.run().expect(0);
+    customers.judge(&sink).assert_converged();
+}

@@ -128,14 +128,15 @@ fn a_large_first_run_to_a_live_account_waits_for_a_yes() {
         skipped("needs an address of this machine besides loopback");
         return;
     };
-    let (warehouse, sink) = (Warehouse::sqlite(), Sink::with(&["--bind", &own.to_string()]));
+    let (warehouse, sink) = (Warehouse::sqlite(), Sink::on(&own.to_string()));
     let mut project = Project::new(&warehouse);
-    project.add_sink(&format!("http://{own}:{}", sink.port()));
+    project.add_sink(&sink.url());
     project.write("models/customers.toml", &model("select * from customers", "id"));
     project.write(&sync_file(), &sync("customers", 1_000));
     let mut customers = Customers::new(10_001);
     customers.publish(&warehouse, None);
-    project.run().expect(5).says(&["--yes"]);
+    project.run().expect(5).says(&["10001", "first_run_max"]);
+    assert_eq!(sink.stats().calls, 0);
     project.backhaul(&["run", SYNC, "--yes"]).expect(0);
     customers.judge(&sink).assert_exact();
 }

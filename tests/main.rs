@@ -14,13 +14,19 @@ mod delivery;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
+mod first_steps;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod output;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]

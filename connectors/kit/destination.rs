@@ -48,7 +48,8 @@ pub struct About {
     pub modes: &'static [Mode],
     /// What it can do with removed rows.
     pub removed: &'static [Removed],
-    /// How it is proved: `spec` (the vendor's own API description), `docs only`, or `live` with a date.
+    /// How it is proved: `spec` (the vendor's own API description), `docs only`, `live` with a date, or, where there
+    /// is no vendor, what the tests run it against.
     pub proof: &'static str,
 }
 

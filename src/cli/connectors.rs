@@ -5,7 +5,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::screen::{Align, Format, Table};
+use super::screen::{Align, Format, Table, block};
 use super::{Exit, Failure, Screen};
 
 const EXAMPLES: &str = "\
@@ -92,7 +92,9 @@ fn list_text(listing: &Listing, format: Format) -> String {
             connector.summary.into(),
         ]);
     }
-    table.render(format)
+    let legend = "proved by spec: against the vendor's own API description; live: against a real account, on that date\n  \
+                  → one of them: backhaul connectors show NAME";
+    format!("{}\n\n{}", table.render(format), block(legend, format))
 }
 
 #[derive(Debug, Serialize)]
@@ -167,20 +169,21 @@ fn show(
 }
 
 fn shown_text(shown: &Shown, format: Format) -> String {
-    let mut text = format!("{} ({}): {}\n", shown.name, shown.kind, shown.summary);
+    let mut facts = vec![format!("{} ({}): {}", shown.name, shown.kind, shown.summary)];
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("{name:<10}{value}\n"));
+            facts.push(format!("{name:<11}{value}"));
         }
     };
     fact("objects", shown.objects.unwrap_or(""));
-    fact("mode", &shown.modes.join(", "));
+    fact("modes", &shown.modes.join(", "));
     fact("removed", &shown.removed.join(", "));
     fact("proved by", shown.proof.unwrap_or(""));
-    let file = if shown.kind == "warehouse" { "[warehouses.X]" } else { "[destinations.X]" };
-    for (heading, schema) in [(file, &shown.settings), ("[into]", &shown.into)] {
+    let mut text = block(&facts.join("\n"), format) + "\n";
+    let account = format!("In backhaul.toml, [{}s.NAME] with type = \"{}\"", shown.kind, shown.name);
+    for (heading, schema) in [(account.as_str(), &shown.settings), ("In a sync, [into]", &shown.into)] {
         if let Some(table) = settings_table(schema) {
-            text.push_str(&format!("\n{heading}\n{}\n", table.render(format)));
+            text.push_str(&format!("\n{heading}{}{}\n", gap(format), table.render(format)));
         }
     }
     if !shown.sandbox.is_empty() {
@@ -188,9 +191,15 @@ fn shown_text(shown: &Shown, format: Format) -> String {
         for (name, what) in &shown.sandbox {
             table.row([(*name).into(), (*what).into()]);
         }
-        text.push_str(&format!("\nbackhaul sandbox {} --set …\n{}\n", shown.name, table.render(format)));
+        let heading = format!("A stand-in: backhaul sandbox {} --set SETTING=VALUE", shown.name);
+        text.push_str(&format!("\n{heading}{}{}\n", gap(format), table.render(format)));
     }
     text.trim_end().to_owned()
+}
+
+/// What stands between a heading and its table: Markdown joins a table to a line right above it.
+fn gap(format: Format) -> &'static str {
+    if format == Format::Markdown { "\n\n" } else { "\n" }
 }
 
 /// The keys of an object schema, with the first line of what each says.
@@ -198,9 +207,9 @@ fn settings_table(schema: &Value) -> Option<Table> {
     let properties = schema.get("properties")?.as_object()?;
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut table = Table::new(&[("key", Align::Left), ("", Align::Left), ("what", Align::Left)]);
+    let mut table = Table::new(&[("key", Align::Left), ("needed", Align::Left), ("what", Align::Left)]);
     for (key, property) in properties {
-        let need = if required.contains(&key.as_str()) { "required" } else { "" };
+        let need = if required.contains(&key.as_str()) { "yes" } else { "" };
         let what = property.get("description").and_then(Value::as_str).unwrap_or("");
         table.row([key.clone(), need.into(), what.lines().next().unwrap_or("").into()]);
     }

@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Serialize)]
 struct Entry {
-    name: String,
+    sync: String,
     title: Option<String>,
     owner: Option<String>,
     tags: Vec<String>,
@@ -52,7 +52,7 @@ pub(super) fn ls(screen: &Screen, project: &Project, args: &Args) -> Result<Exit
 
 fn entry(sync: &SyncDef) -> Entry {
     Entry {
-        name: sync.name.clone(),
+        sync: sync.name.clone(),
         title: sync.title.clone(),
         owner: sync.owner.clone(),
         tags: sync.tags.clone(),
@@ -93,7 +93,7 @@ fn text(listing: &Listing, format: Format) -> String {
     for entry in &listing.syncs {
         let object = entry.object.as_ref().map_or_else(String::new, |object| format!(" › {object}"));
         table.row([
-            entry.name.clone(),
+            entry.sync.clone(),
             entry.model.clone(),
             format!("{}{object}", entry.destination),
             entry.mode.into(),
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn syncs_are_listed_with_where_they_go_and_when() {
         let entry = |name: &str, object: Option<&str>, schedule: &str| Entry {
-            name: name.into(),
+            sync: name.into(),
             title: None,
             owner: Some("lifecycle".into()),
             tags: vec!["crm".into(), "eu".into()],

@@ -10,7 +10,7 @@ use backhaul_kit::{KeyHash, key};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::screen::{Align, Format, Table, json, moment, number, plural, relative};
+use super::screen::{Align, Format, Table, block, json, moment, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
 use crate::mask::{mask_key, mask_sentence};
@@ -155,7 +155,7 @@ pub(super) async fn rejects(
         Action::Show { row, reveal } => {
             let found = find(&state, project, &row.sync, &row.key).await?;
             let shown = Shown { rejects: found.iter().map(|reject| RejectView::of(reject, reveal, true)).collect() };
-            screen.show(&shown, |_| shown_text(&shown, now))?;
+            screen.show(&shown, |format| block(&shown_text(&shown, now), format))?;
         }
         Action::Retry { rows } => {
             let keys = keys(&state, project, &rows).await?;
@@ -335,7 +335,8 @@ fn list_text(listing: &Listing, format: Format, now: Timestamp) -> String {
     }
     let mut text = causes.render(format);
     let Some(sync) = &listing.sync else {
-        text.push_str("\n\n  → the rows: backhaul rejects list SYNC");
+        text.push_str("\n\n");
+        text.push_str(&block("  → the rows: backhaul rejects list SYNC", format));
         return text;
     };
     let mut rows = Table::new(&[
@@ -362,9 +363,10 @@ fn list_text(listing: &Listing, format: Format, now: Timestamp) -> String {
     text.push_str(&rows.render(format));
     let more = listing.causes.iter().map(|cause| cause.rows).sum::<u64>().saturating_sub(listing.rejects.len() as u64);
     if more > 0 {
-        text.push_str(&format!("\n… and {} more (--limit N)", number(more)));
+        text.push_str(&format!("\n\n… and {} more (--limit N)", number(more)));
     }
-    text.push_str(&format!("\n\n  → one row: backhaul rejects show {sync} REFERENCE"));
+    text.push_str("\n\n");
+    text.push_str(&block(&format!("  → one row: backhaul rejects show {sync} REFERENCE"), format));
     text
 }
 
@@ -382,6 +384,13 @@ fn shown_text(shown: &Shown, now: Timestamp) -> String {
         fact("first", format!("{} ({})", moment(reject.first_seen), relative(reject.first_seen, now)));
         fact("last", format!("{} ({}), run {}", moment(reject.last_seen), relative(reject.last_seen, now), reject.run));
         fact("next try", reject.next(now));
+        lines.push(match reject.class {
+            RejectClass::InDoubt => {
+                let name = format!("{} {}", reject.sync, reject.reference);
+                format!("  → say what became of it: backhaul rejects resolve {name} --as written|absent|resend")
+            }
+            _ => format!("  → try it on the next run: backhaul rejects retry {} {}", reject.sync, reject.reference),
+        });
         lines.join("\n")
     };
     shown.rejects.iter().map(one).collect::<Vec<_>>().join("\n\n")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::screen::{Align, Format, Table, duration, json, moment, number, percent, relative};
+use super::screen::{Align, Format, Table, block, duration, json, moment, number, percent, relative};
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
 use crate::state::{RunCounts, RunError, RunRecord, RunStatus, StateError, Trigger};
@@ -92,6 +92,17 @@ impl RunView {
     }
 }
 
+/// What to do about a held run.
+pub(super) fn held_steps(run: &RunView) -> String {
+    let (id, hash) = (&run.id, run.plan_hash.as_deref().unwrap_or("HASH"));
+    format!("  → send it: backhaul approve {id} --plan-hash {hash}\n  → give it up: backhaul discard {id}")
+}
+
+/// What to do about refused rows.
+pub(super) fn rejects_step(sync: &str) -> String {
+    format!("  → see why: backhaul rejects list {sync}")
+}
+
 #[derive(Debug, Serialize)]
 struct Listing {
     runs: Vec<RunView>,
@@ -113,7 +124,7 @@ pub(super) async fn runs(
     if let Some(Action::Show { run }) = &args.action {
         let state = state.ok_or_else(|| StateError::NoSuchRun(run.clone()))?;
         let shown = Shown { run: RunView::of(&state.run(run).await?) };
-        screen.show(&shown, |_| shown_text(&shown.run, now))?;
+        screen.show(&shown, |format| block(&shown_text(&shown.run, now), format))?;
         return Ok(Exit::Ok);
     }
     let records = match &state {
@@ -220,12 +231,10 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
         lines.extend(error.remedy.iter().map(|remedy| format!("  → {remedy}")));
     }
     if run.status == RunStatus::Held {
-        let hash = run.plan_hash.as_deref().unwrap_or("HASH");
-        lines.push(format!("  → send: backhaul approve {} --plan-hash {hash}", run.id));
-        lines.push(format!("  → give up: backhaul discard {}", run.id));
+        lines.push(held_steps(run));
     }
     if counts.rejected > 0 {
-        lines.push(format!("  → see why: backhaul rejects list {}", run.sync));
+        lines.push(rejects_step(&run.sync));
     }
     lines.join("\n")
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::runs::RunView;
-use super::screen::{Align, Format, Table, json, number, relative};
+use super::runs::{RunView, held_steps, rejects_step};
+use super::screen::{Align, Format, Table, block, json, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, ls, project, select};
 use crate::config::{Project, Schedule, SyncDef};
 use crate::daemon::schedule::{Due, due};
@@ -130,7 +130,7 @@ fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
     for standing in &overview.syncs {
         if let Some(hint) = hint(standing) {
             text.push_str("\n\n");
-            text.push_str(&hint);
+            text.push_str(&block(&hint, format));
         }
     }
     text
@@ -145,10 +145,7 @@ fn hint(standing: &Standing) -> Option<String> {
             for reason in &run.held_reasons {
                 text.push_str(&format!("  {reason}\n"));
             }
-            let hash = run.plan_hash.as_deref().unwrap_or("HASH");
-            text.push_str(&format!("  → look: backhaul runs show {}\n", run.id));
-            text.push_str(&format!("  → send: backhaul approve {} --plan-hash {hash}\n", run.id));
-            text.push_str(&format!("  → give up: backhaul discard {}", run.id));
+            text.push_str(&format!("  → look: backhaul runs show {}\n{}", run.id, held_steps(run)));
             Some(text)
         }
         Some(RunView { status: RunStatus::Failed, error: Some(error), .. }) => {
@@ -156,7 +153,8 @@ fn hint(standing: &Standing) -> Option<String> {
             Some(format!("{} failed: {}{remedy}", standing.sync, error.message))
         }
         _ if standing.rejects > 0 => {
-            Some(format!("{} keeps refused rows\n  → see why: backhaul rejects list {0}", standing.sync))
+            let kept = plural(standing.rejects, "refused row");
+            Some(format!("{} keeps {kept}, to try again\n{}", standing.sync, rejects_step(&standing.sync)))
         }
         _ => None,
     }

@@ -1,5 +1,7 @@
 //! The command line as a whole: help texts, usage errors, and commands over a small engine.
 
+mod documents;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;

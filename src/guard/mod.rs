@@ -60,7 +60,10 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
         let max = guards.first_run_max;
         hold(
             "first_run_max",
-            format!("a first run of {} to a live account, above first_run_max = {max}", rows(counts.added)),
+            format!(
+                "a first run of {} to a live account, above first_run_max = {max} (`run --yes` confirms it)",
+                rows(counts.added)
+            ),
         );
     }
     let changed = counts.changed.saturating_sub(counts.repeats) + counts.moved;

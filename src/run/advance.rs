@@ -13,10 +13,9 @@ use jiff::Timestamp;
 use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::leased::Leased;
-use super::{Cancel, Event, RunError, Runs, Site, Stage, Watch, unless_cancelled};
-use crate::config::SyncDef;
+use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::diff::{OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay, Standing};
 use crate::snapshot::{Settle, SettleInfo, Settlement, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
@@ -80,24 +79,21 @@ impl Settlement for Fates {
 /// One run on its way.
 pub(super) struct Advance<'a> {
     pub(super) runs: &'a Runs,
-    pub(super) sync: &'a SyncDef,
-    pub(super) site: &'a Site,
+    pub(super) ground: &'a Ground<'a>,
     pub(super) record: &'a mut RunRecord,
-    pub(super) watch: &'a dyn Watch,
-    pub(super) cancel: Cancel,
 }
 
 impl Advance<'_> {
     /// Takes the run from its stage to its end, or to where it was cancelled.
     pub(super) async fn finish(mut self, connected: Option<Connected>) -> Result<(), RunError> {
-        let files = RunFiles::new(&self.site.folder, &self.record.id);
+        let files = RunFiles::new(&self.ground.site.folder, &self.record.id);
         // The last thing that reporting does is to destroy the plan: without it only the end is left to write.
         if self.record.stage == Stage::Report.as_str() && !files.is_plan_sound(&self.runs.key) {
             files.destroy()?;
             return self.begin(Stage::Done).await;
         }
         let opened = PlanReader::open(&files.plan(), &self.runs.key);
-        let plan = opened.map_err(|e| lost(&self.record.id, &self.site.folder, &e))?;
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.site.folder, &e))?;
         let mut connected = connected;
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
@@ -133,6 +129,7 @@ impl Advance<'_> {
         if now != stage && !now.next().contains(&stage) {
             return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
         }
+        let before = self.record.status;
         self.record.stage = stage.to_string();
         match stage {
             Stage::Scan => self.record.status = RunStatus::Planning,
@@ -144,7 +141,9 @@ impl Advance<'_> {
         fail::fail_point!(&format!("run::before_{stage}"), |_| std::process::abort());
         self.runs.state.update_run(self.record, Timestamp::now()).await?;
         fail::fail_point!(&format!("run::in_{stage}"), |_| std::process::abort());
-        self.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        if self.record.status != before {
+            self.ground.watch.event(Event::Stage { run: &self.record.id, status: self.record.status });
+        }
         Ok(())
     }
 
@@ -173,12 +172,13 @@ impl Advance<'_> {
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
-            None => match unless_cancelled(&self.cancel, connect(self.sync, self.runs.kit.clone())).await {
+            None => match unless_cancelled(&self.ground.cancel, connect(self.ground.sync, self.runs.kit.clone())).await
+            {
                 Err(RunError::Cancelled) => return Ok(Outcome::Interrupted),
                 connected => connected?,
             },
         };
-        check_identity(&plan.header().binding, &connected.binding, self.sync)?;
+        check_identity(&plan.header().binding, &connected.binding, self.ground.sync)?;
         self.record.identity = Some(connected.binding.identity.clone());
         let (log, already) = if files.log().exists() {
             let replay = Replay::read(&files.log(), &self.record.id)?;
@@ -191,10 +191,10 @@ impl Advance<'_> {
         };
         let summary = plan.summary();
         let job = Job {
-            destination: Arc::new(Leased::new(connected.destination.clone(), self.site.lease.watch())),
+            destination: Arc::new(Leased::new(connected.destination.clone(), self.ground.site.lease.watch())),
             run: Run {
                 id: self.record.id.clone(),
-                sync: self.sync.name.clone(),
+                sync: self.ground.sync.name.clone(),
                 rows: summary.counts.sent(),
                 started: self.record.started,
             },
@@ -203,11 +203,11 @@ impl Advance<'_> {
             already: already.map(Arc::new),
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
-                sync: self.sync.name.clone(),
+                sync: self.ground.sync.name.clone(),
                 run: self.record.id.clone(),
             }),
-            progress: self.watch.delivery(summary.counts.sent()),
-            cancel: self.cancel.clone(),
+            progress: self.ground.watch.delivery(summary.counts.sent()),
+            cancel: self.ground.cancel.clone(),
             policy: Policy::default(),
         };
         let delivered = deliver(job).await?;
@@ -276,7 +276,7 @@ impl Advance<'_> {
 
     async fn keep(&self, rejects: &[NewReject]) -> Result<(), RunError> {
         let state = &self.runs.state;
-        Ok(state.record_rejects(&self.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
+        Ok(state.record_rejects(&self.ground.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
     }
 
     fn fates(&self, files: &RunFiles) -> Result<Fates, RunError> {
@@ -290,22 +290,24 @@ impl Advance<'_> {
         let fates = self.fates(files)?;
         let (log_digest, log_len) = fates.0.as_ref().map_or(([0; 32], 0), |r| (r.digest(), r.len()));
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
-        settle(&self.site.store, plan, &fates, info)?;
+        settle(&self.ground.site.store, plan, &fates, info)?;
         Ok(())
     }
 
     /// Clears the rejects of rows that were accepted, then destroys the plan and the log.
     async fn report(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(&self.sync.name).await?.into_iter().collect();
+        let sync = &self.ground.sync.name;
+        let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(sync).await?.into_iter().collect();
         if !waiting.is_empty() {
             let fates = self.fates(files)?;
-            let accepted: Vec<KeyHash> = plan
-                .ops(None)
-                .filter_map(Result::ok)
-                .filter(|op: &Op| waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted)
-                .map(|op| op.key_hash)
-                .collect();
-            self.runs.state.clear_rejects(&self.sync.name, &accepted).await?;
+            let mut accepted = Vec::new();
+            for op in plan.ops(None) {
+                let op = op?;
+                if op.kind.is_sent() && waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted {
+                    accepted.push(op.key_hash);
+                }
+            }
+            self.runs.state.clear_rejects(sync, &accepted).await?;
         }
         fail::fail_point!("report::cleared", |_| std::process::abort());
         files.destroy()

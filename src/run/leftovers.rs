@@ -9,9 +9,10 @@ use std::path::Path;
 use backhaul_kit::KeyHash;
 use rustix::fs::{FlockOperation, flock};
 
+use super::RunError;
 use super::advance::RunFiles;
 use super::error::io_error;
-use super::{RunError, make_private};
+use super::site::make_private;
 use crate::diff::{OpKind, PlanReader};
 use crate::state::{RunRecord, State, StateError};
 
@@ -42,37 +43,33 @@ pub(super) fn claim_preview(site: &Path) -> Result<(String, File), RunError> {
 }
 
 /// Deletes the folders of runs that are over and of previews that nobody looks at any more. Called under the
-/// lease, with the unfinished runs of the sync.
-pub(super) async fn sweep(state: &State, site: &Path, unfinished: &[RunRecord]) -> Result<(), RunError> {
+/// lease, with the unfinished runs of the sync. Returns the runs that the state does not know and that had begun
+/// to send.
+pub(super) async fn sweep(state: &State, site: &Path, unfinished: &[RunRecord]) -> Result<Vec<String>, RunError> {
+    let mut unknown = Vec::new();
     let runs = site.join("runs");
     let entries = match std::fs::read_dir(&runs) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(unknown),
         entries => entries.map_err(io_error(&runs))?,
     };
     let _gate = gate(&runs)?;
     for entry in entries {
         let name = entry.map_err(io_error(&runs))?.file_name().to_string_lossy().into_owned();
         let files = RunFiles::new(site, &name);
-        let needed = if name.starts_with(PREVIEW) {
-            is_claimed(files.folder())
-        } else if unfinished.iter().any(|run| run.id == name) {
-            true
-        } else {
-            // A log that nobody settled tells what was sent: it outlives a state database that was lost.
-            let unknown = files.log().exists() && matches!(state.run(&name).await, Err(StateError::NoSuchRun(_)));
-            if unknown {
-                tracing::warn!(
-                    run = name,
-                    "the state knows nothing of a run that had begun to send: its files are kept"
-                );
+        if name.starts_with(PREVIEW) {
+            if !is_claimed(files.folder()) {
+                files.destroy()?;
             }
-            unknown
-        };
-        if !needed {
+        } else if unfinished.iter().any(|run| run.id == name) {
+            continue;
+        } else if files.log().exists() && matches!(state.run(&name).await, Err(StateError::NoSuchRun(_))) {
+            // A log that nobody settled tells what was sent: it outlives a state database that was lost.
+            unknown.push(name);
+        } else {
             files.destroy()?;
         }
     }
-    Ok(())
+    Ok(unknown)
 }
 
 /// Held while folders are made and claimed, or swept: none is swept before it is claimed.

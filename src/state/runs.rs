@@ -264,6 +264,34 @@ impl State {
         }
     }
 
+    /// Enters a run that was made under another state, with the id that it has.
+    ///
+    /// # Errors
+    /// As any write; an id that is taken.
+    pub async fn adopt_run(
+        &self,
+        id: &str,
+        new: &NewRun,
+        status: RunStatus,
+        now: Timestamp,
+    ) -> Result<RunRecord, StateError> {
+        sqlx::query(
+            "insert into runs (id, sync, status, stage, trigger, started, updated, counts, config_digest,
+                held_reasons, calls)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?6, '{}', ?7, '[]', 0)",
+        )
+        .bind(id)
+        .bind(&new.sync)
+        .bind(status.as_str())
+        .bind(&new.stage)
+        .bind(new.trigger.as_str())
+        .bind(now.as_microsecond())
+        .bind(&new.config_digest)
+        .execute(&self.pool)
+        .await?;
+        self.run(id).await
+    }
+
     /// Writes `run` and sets its `updated`, and its `finished` where the status is terminal.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A project on disk, written as an operator would write it, and its program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -21,9 +21,33 @@ pub(crate) struct Project {
 }
 
 impl Project {
+    /// An empty folder.
+    pub(crate) fn empty() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), environment: Vec::new() }
+    }
+
+    /// A copy of the files in a folder and in the folders below it.
+    pub(crate) fn copy_of(folder: &Path) -> Self {
+        let project = Self::empty();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).expect("a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(folder).expect("a path below the folder");
+                    let text = std::fs::read_to_string(&path).expect("a text file");
+                    project.write(name.to_str().expect("a plain name"), &text);
+                }
+            }
+        }
+        project
+    }
+
     /// A `backhaul.toml` with this warehouse, as `analytics`.
     pub(crate) fn new(warehouse: &Warehouse) -> Self {
-        let mut project = Self { folder: tempfile::tempdir().expect("a temporary folder"), environment: Vec::new() };
+        let mut project = Self::empty();
         let table = match (warehouse.file(), warehouse.url()) {
             (Some(file), _) => format!("type = \"sqlite\"\npath = {:?}\n", file.display().to_string()),
             (_, url) => {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// A running sink; dropping it stops it.
 pub(crate) struct Sink {
     child: Child,
+    host: String,
     port: u16,
     folder: TempDir,
 }
@@ -49,12 +50,22 @@ impl Sink {
         Self::with(&[])
     }
 
-    /// A sink with more arguments: `--token`, `--bind`.
+    /// A sink with more arguments: `--token`, `--count-only`.
     pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::spawn("127.0.0.1", arguments)
+    }
+
+    /// A sink on another address of this machine.
+    pub(crate) fn on(host: &str) -> Self {
+        Self::spawn(host, &[])
+    }
+
+    fn spawn(host: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = Command::new(program())
             .arg("--journal")
             .arg(folder.path().join("journal.jsonl"))
+            .args(["--bind", host])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -64,17 +75,12 @@ impl Sink {
         let stdout = child.stdout.take().expect("a piped stdout");
         BufReader::new(stdout).read_line(&mut line).expect("the sink's first line");
         let port = line.trim().parse().expect("a port on the sink's first line");
-        Self { child, port, folder }
+        Self { child, host: host.to_owned(), port, folder }
     }
 
-    /// Its base URL, by loopback.
+    /// Its base URL.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Its port.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+        format!("http://{}:{}", self.host, self.port)
     }
 
     /// Its journal.
@@ -136,7 +142,7 @@ impl Sink {
         headers: &str,
         body: &str,
     ) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = TcpStream::connect((self.host.as_str(), self.port))?;
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: sink\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",

@@ -1,6 +1,6 @@
 //! Where a test's model lives: a SQLite file, or a database of its own on a real PostgreSQL server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
@@ -73,7 +73,7 @@ impl Warehouse {
     /// Executes statements.
     pub(crate) fn execute(&self, sql: &str) {
         match self {
-            Self::Sqlite { .. } => execute_sqlite(self.file().expect("a file"), sql),
+            Self::Sqlite { .. } => execute_sqlite(&self.file().expect("a file"), sql),
             Self::Postgres { .. } => execute_postgres(&self.url().expect("a URL"), sql),
         }
     }
@@ -125,7 +125,8 @@ fn execute_postgres(url: &str, sql: &str) {
     });
 }
 
-fn execute_sqlite(file: PathBuf, sql: &str) {
+/// Executes statements on a SQLite file, which is made where it is missing.
+pub(crate) fn execute_sqlite(file: &Path, sql: &str) {
     block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).create_if_missing(true);
         let mut connection: SqliteConnection = options.connect().await?;

@@ -61,7 +61,7 @@ impl DestinationKind for FileKind {
             objects: "names of files",
             modes: &[Mode::Upsert, Mode::Append],
             removed: &[Removed::Ignore, Removed::Delete],
-            proof: "spec",
+            proof: "real files",
         }
     }
 

@@ -131,7 +131,7 @@ impl DestinationKind for HttpKind {
             objects: "named as you like; `[into.request]` says where rows go",
             modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience, Mode::Append],
             removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
-            proof: "spec",
+            proof: "real HTTP servers",
         }
     }
 

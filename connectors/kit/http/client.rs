@@ -193,7 +193,7 @@ impl Http {
         // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
         self.authorize(&mut headers)?;
-        let host = request.url.host_str().unwrap_or("").to_owned();
+        let host = request.url.authority().rsplit('@').next().unwrap_or("").to_owned();
         let method = request.method.clone();
         let started = tokio::time::Instant::now();
         let sending = self.client.request(request.method, request.url).headers(headers).body(request.body).send();

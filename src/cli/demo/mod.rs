@@ -113,7 +113,9 @@ pub(super) async fn demo(screen: &Screen, args: DemoArgs) -> Result<(), DemoErro
     demo.killed(&mut warehouse).await?;
     demo.say(&format!("Done in {:.0} s. Now yours:", started.elapsed().as_secs_f64()))?;
     if folder.keep {
-        demo.say(&format!("  the demo's project stays in {}", folder.path.display()))?;
+        demo.say(&format!("  the demo's project stays in {}; its stand-in, empty again:", folder.path.display()))?;
+        let port = demo.sandbox.url().rsplit(':').next().unwrap_or("0").to_owned();
+        demo.say(&format!("  backhaul sandbox hubspot --port {port} --set 'properties={PROPERTIES}'"))?;
     } else {
         demo.say("  backhaul demo --keep DIR      keep this project and look around in it")?;
     }
@@ -158,6 +160,9 @@ fn write_project(root: &Path, sandbox: &dyn Sandbox) -> Result<(), DemoError> {
     ];
     for (name, text) in files {
         let path = root.join(name);
+        // The examples name schemas that lie beside them, not here.
+        let text =
+            text.split_once('\n').filter(|(first, _)| first.starts_with("#:schema")).map_or(text, |(_, rest)| rest);
         let write = || {
             std::fs::create_dir_all(path.parent().unwrap_or(root))?;
             std::fs::write(&path, text)
@@ -234,7 +239,9 @@ impl Demo<'_> {
         let code = rejects["rejects"][0]["code"].as_str().unwrap_or("?").to_owned();
         let detail = format!("✓ {} accepted   ✗ {} kept for next time ({code})", ran.accepted, ran.rejected);
         self.step(4, "HubSpot refuses 3 of them", &ran.calls_text(), &detail)?;
-        warehouse.change("update customers set email = replace(email, ' at ', '@') where email like '% at %'").await?;
+        warehouse
+            .change("update customers set email = replace(email, ' at example.com', '@example.org') where email like '% at %'")
+            .await?;
         let again = self.run().await?;
         expect(again.accepted == 3 && again.rejected == 0, "the repaired rows did not come again")?;
         self.step(0, "you repair them, the next run", &again.calls_text(), "✓ 3 accepted, and nothing else was sent")?;

@@ -179,17 +179,22 @@ impl Screen {
         if failure.message.is_empty() {
             return;
         }
+        self.complain_of(failure);
+        if self.format == Format::Json
+            && let Err(second) = self.json(&serde_json::json!({ "error": failure }))
+        {
+            self.stderr(&second.message);
+        }
+    }
+
+    /// Says on stderr what failed and what to do about it, with `--quiet` too.
+    pub fn complain_of(&self, failure: &Failure) {
         let mut text = format!("{}: {}", paint(self.stderr_color, Tone::Bad, "error"), failure.message);
         if let Some(remedy) = &failure.remedy {
             text.push_str("\n  → ");
             text.push_str(remedy);
         }
         self.stderr(&text);
-        if self.format == Format::Json
-            && let Err(second) = self.json(&serde_json::json!({ "error": failure }))
-        {
-            self.stderr(&second.message);
-        }
     }
 
     fn stderr(&self, text: &str) {
@@ -209,6 +214,11 @@ impl Screen {
         let shown = !self.quiet && self.format == Format::Human && io::stderr().is_terminal();
         Progress::new(shown.then_some(&self.bars), label, total)
     }
+}
+
+/// Text whose lines must stay as they are; in Markdown that takes a code block.
+pub fn block(text: &str, format: Format) -> String {
+    if format == Format::Markdown { format!("```\n{text}\n```") } else { text.to_owned() }
 }
 
 fn paint(color: bool, tone: Tone, text: &str) -> String {

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::ended::text;
 use super::failure;
-use super::run::{cancel_on_signals, line};
+use super::run::cancel_on_signals;
 use super::watch::Bars;
 use crate::cli::runs::RunView;
 use crate::cli::{ApproveArgs, DiscardArgs, Engine, Exit, Failure, Screen};
@@ -42,5 +43,6 @@ pub(super) async fn discard(
 }
 
 fn show(screen: &Screen, record: &RunRecord) -> Result<(), Failure> {
-    screen.show(&json!({ "runs": [RunView::of(record)] }), |_| line(screen, record))
+    let run = RunView::of(record);
+    screen.show(&json!({ "runs": [run] }), |_| text(screen, &run))
 }

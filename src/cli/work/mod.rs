@@ -2,8 +2,8 @@
 
 mod approve;
 mod check;
+mod ended;
 mod plan;
-mod request;
 mod run;
 mod serve;
 mod watch;

@@ -1,10 +1,11 @@
 //! `backhaul plan --request KEY`: the exact request for one row, without its secrets.
 
-use backhaul_kit::{Batch, Run};
+use backhaul_kit::{Batch, RequestPreview, Run};
 use serde_json::json;
 
-use super::failure;
-use crate::cli::{Engine, Exit, Failure, Format, Screen};
+use super::super::failure;
+use crate::cli::screen::block;
+use crate::cli::{Engine, Exit, Failure, Screen};
 use crate::deliver;
 use crate::run::{Preview, Runs};
 
@@ -32,15 +33,12 @@ pub(super) fn show(
     let batch = Batch { operation, seq: 0, last: true, rows: vec![row] };
     let requests = destination.preview(&run, &batch)?;
     screen.show(&json!({ "sync": sync.name, "requests": requests }), |format| {
-        let mut text = String::new();
-        for request in &requests {
-            let headers: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-            let shown = format!("{} {}\n{headers}\n{}\n", request.method, request.target, request.body);
-            match format {
-                Format::Markdown => text.push_str(&format!("```http\n{shown}```\n")),
-                Format::Human | Format::Json => text.push_str(&shown),
-            }
-        }
-        text
+        let texts: Vec<String> = requests.iter().map(|request| block(&text(request), format)).collect();
+        texts.join("\n\n")
     })
+}
+
+fn text(request: &RequestPreview) -> String {
+    let headers: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    format!("{} {}\n{headers}\n{}", request.method, request.target, request.body).trim_end().to_owned()
 }

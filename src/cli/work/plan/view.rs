@@ -1,0 +1,184 @@
+//! A plan as people and programs see it.
+
+use serde::Serialize;
+
+use super::sample::{Sample, samples};
+use crate::cli::Format;
+use crate::cli::screen::{block, number, plural};
+use crate::diff::{OpKind, PlanCounts, PlanError};
+use crate::guard::Hold;
+use crate::run::Preview;
+
+/// Fields of a row that are shown to a person.
+const FIELDS: usize = 4;
+
+/// What a run would do.
+#[derive(Debug, Serialize)]
+pub(super) struct PlanView {
+    sync: String,
+    destination: String,
+    object: String,
+    counts: PlanCounts,
+    /// Rows that the destination would hear of.
+    send: u64,
+    /// About how many calls that takes.
+    calls: u64,
+    plan_hash: String,
+    /// Why a run would be held.
+    holds: Vec<Hold>,
+    samples: Vec<Sample>,
+}
+
+impl PlanView {
+    /// With up to `most` rows of each kind.
+    pub(super) fn of(preview: &Preview, most: usize) -> Result<Self, PlanError> {
+        let (sync, summary) = (&preview.sync, preview.plan.summary());
+        Ok(Self {
+            sync: sync.name.clone(),
+            destination: sync.destination.clone(),
+            object: sync.prepared.object(),
+            counts: summary.counts,
+            send: summary.counts.sent(),
+            calls: preview.calls,
+            plan_hash: summary.hash.clone(),
+            holds: preview.holds.clone(),
+            samples: samples(sync, &preview.plan, most)?,
+        })
+    }
+
+    /// For people, or for a comment on a pull request.
+    pub(super) fn text(&self, format: Format) -> String {
+        let head = format!("{} → {} {}", self.sync, self.destination, self.object);
+        let mut facts = vec![sentence(&self.counts)];
+        facts.push(match self.send {
+            0 => String::from("nothing to send"),
+            _ => format!("{} to send", plural(self.calls, "call")),
+        });
+        facts.extend(self.holds.iter().map(|hold| format!("would be held: {}", hold.text)));
+        let rows: Vec<String> = self.samples.iter().map(row).collect();
+        if format == Format::Markdown {
+            let mut text = format!("### {head}\n\n- {}", facts.join("\n- "));
+            if !rows.is_empty() {
+                text.push_str(&format!("\n\n{}", block(&rows.join("\n"), format)));
+            }
+            return text;
+        }
+        let mut lines = vec![head];
+        lines.extend(facts.into_iter().chain(rows).map(|line| format!("  {line}")));
+        if self.send > 0 {
+            let then = if self.holds.is_empty() { "send it" } else { "have it held, to approve or discard it" };
+            lines.push(format!("  → {then}: backhaul run {}", self.sync));
+        }
+        lines.join("\n")
+    }
+}
+
+fn row(sample: &Sample) -> String {
+    let mut parts: Vec<String> =
+        sample.fields.iter().take(FIELDS).map(|(name, value)| format!("{name}: {value}")).collect();
+    if sample.fields.len() > FIELDS {
+        parts.push(format!("and {} more", sample.fields.len() - FIELDS));
+    }
+    if let Some(reason) = &sample.reason {
+        let field = reason.field.as_ref().map_or_else(String::new, |field| format!("{field}: "));
+        parts.push(format!("{field}{}", reason.code));
+    }
+    format!("{} {}  {}", sign(sample.kind), sample.key, parts.join(", ")).trim_end().to_owned()
+}
+
+fn sign(kind: OpKind) -> char {
+    match kind {
+        OpKind::Add => '+',
+        OpKind::Remove | OpKind::Forget => '−',
+        OpKind::Move => '→',
+        OpKind::Reject => '✗',
+        OpKind::Refresh => '↻',
+        OpKind::Change | OpKind::Touch => '~',
+    }
+}
+
+fn sentence(counts: &PlanCounts) -> String {
+    let mut parts = vec![format!("{} compared", plural(counts.rows, "row"))];
+    let told = [
+        (counts.added, "added"),
+        (counts.changed, "changed"),
+        (counts.moved, "moved"),
+        (counts.removed, "removed"),
+        (counts.refreshed, "to send again"),
+        (counts.rejected, "refused by the mapping"),
+        (counts.withheld, "withheld after a reject"),
+        (counts.touched, "touched in no mapped field"),
+        (counts.unchanged, "unchanged"),
+    ];
+    parts.extend(told.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", number(n))));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::sample::{Refusal, Shown};
+    use super::*;
+
+    fn view() -> PlanView {
+        let counts = PlanCounts {
+            rows: 20_019,
+            added: 30,
+            changed: 214,
+            removed: 12,
+            rejected: 1,
+            withheld: 3,
+            touched: 71,
+            unchanged: 19_700,
+            ..PlanCounts::default()
+        };
+        let sample = |kind, fields: &[&str]| Sample {
+            kind,
+            key: "1••••".into(),
+            fields: fields.iter().map(|name| ((*name).to_owned(), Shown::Plain(json!("x")))).collect(),
+            reason: None,
+        };
+        let refused = Refusal { code: "INVALID_EMAIL".into(), field: Some("email".into()) };
+        PlanView {
+            sync: "vip-crm".into(),
+            destination: "crm".into(),
+            object: "contacts".into(),
+            counts,
+            send: counts.sent(),
+            calls: 4,
+            plan_hash: "9f2c4a".into(),
+            holds: Vec::new(),
+            samples: vec![
+                sample(OpKind::Change, &["plan"]),
+                sample(OpKind::Add, &["city", "plan", "email", "firstname", "lastname", "phone"]),
+                sample(OpKind::Remove, &[]),
+                Sample { reason: Some(refused), ..sample(OpKind::Reject, &[]) },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_a_run_would_do_and_how_to_start_it() {
+        let nothing = PlanView {
+            counts: PlanCounts { rows: 8, unchanged: 8, ..PlanCounts::default() },
+            send: 0,
+            calls: 0,
+            samples: Vec::new(),
+            ..view()
+        };
+        let hold = Hold { code: "max_removed".into(), text: "12 removals of 40, above max_removed = 20%".into() };
+        let held = PlanView { holds: vec![hold], samples: Vec::new(), ..view() };
+        insta::assert_snapshot!([view(), nothing, held].map(|view| view.text(Format::Human)).join("\n\n"));
+    }
+
+    #[test]
+    fn a_pull_request_gets_the_same_in_markdown() {
+        insta::assert_snapshot!(view().text(Format::Markdown));
+    }
+
+    #[test]
+    fn a_program_sees_counts_hash_and_samples() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&view()).expect("JSON"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The projects in `syncs/` are what they say: they load without a warning, fit their schemas, plan and run.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::program::Running;
+use crate::support::project::Project;
+use crate::support::schema::assert_fits;
+use crate::support::warehouse::{Warehouse, execute_sqlite};
+
+const EXAMPLES: [&str; 3] = ["customers-to-hubspot", "orders-to-http", "segments-to-files"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("syncs").join(name)
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A copy of an example, with its `shop.db` where it has a `shop.sql`.
+fn example(name: &str) -> Project {
+    let project = Project::copy_of(&folder(name));
+    let tables = project.path("shop.sql");
+    if tables.exists() {
+        execute_sqlite(&project.path("shop.db"), &text(&tables));
+    }
+    project
+}
+
+/// The counts of a sync's plan.
+fn planned(project: &Project, sync: &str) -> Value {
+    let plan = project.backhaul(&["plan", sync, "--output", "json"]).expect(0).json();
+    plan["plans"][0]["counts"].clone()
+}
+
+#[test]
+fn every_folder_is_an_example_that_these_tests_know() {
+    let mut found: Vec<String> = std::fs::read_dir(folder(""))
+        .expect("the examples")
+        .flatten()
+        .filter(|entry| entry.path().join("backhaul.toml").exists())
+        .map(|entry| entry.file_name().into_string().expect("a plain name"))
+        .collect();
+    found.sort();
+    assert_eq!(found, EXAMPLES);
+}
+
+#[test]
+fn the_committed_schemas_are_those_that_the_program_prints() {
+    let project = Project::empty();
+    for file in ["backhaul", "model", "sync"] {
+        let committed = folder("schema").join(format!("{file}.schema.json"));
+        let printed = project.backhaul(&["schema", file]).expect(0).stdout;
+        assert!(
+            printed == text(&committed),
+            "the schema has changed; write it anew: cargo run -- schema {file} > syncs/schema/{file}.schema.json"
+        );
+    }
+}
+
+#[test]
+fn every_file_names_its_schema_and_fits_it() {
+    for name in EXAMPLES {
+        assert_fits(&folder(name).join("backhaul.toml"), "backhaul.schema.json");
+        for (inner, schema) in [("models", "model.schema.json"), ("syncs", "sync.schema.json")] {
+            let files: Vec<_> = std::fs::read_dir(folder(name).join(inner)).expect("a folder").flatten().collect();
+            assert!(!files.is_empty(), "{name} has no {inner}");
+            files.iter().for_each(|file| assert_fits(&file.path(), schema));
+        }
+    }
+}
+
+#[test]
+fn every_example_loads_without_a_warning() {
+    for name in EXAMPLES {
+        match backhaul::config::load(&folder(name)) {
+            Ok(project) => assert!(project.warnings.is_empty(), "{name}: {:?}", project.warnings),
+            Err(problems) => panic!("{name}: {}", backhaul::config::render(&problems, false)),
+        }
+        example(name).backhaul(&["validate", "--offline"]).expect(0).says(&["no problems"]);
+    }
+}
+
+#[test]
+fn customers_reach_the_stand_in_of_hubspot_that_the_readme_starts() {
+    let mut project = example("customers-to-hubspot");
+    let (_sandbox, url, token) = start_sandbox(&project);
+    project.set_variable("BACKHAUL_SECRET_HUBSPOT_TOKEN", &token);
+    project.edit("backhaul.toml", "http://127.0.0.1:8081", &url);
+
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    assert_eq!(planned(&project, "customers-crm")["added"], 10);
+    project.backhaul(&["run", "customers-crm"]).expect(0).says(&["10 accepted"]);
+
+    execute_sqlite(&project.path("shop.db"), "update customers set plan = 'pro' where customer_id = 1002");
+    let request = project.backhaul(&["plan", "customers-crm", "--request", "1002"]).expect(0);
+    request.says(&["/crm/v3/objects/contacts/batch/upsert", "ben.costa@example.com"]).hides(&[&token]);
+    project.backhaul(&["run", "customers-crm"]).expect(0).says(&["1 accepted"]);
+    execute_sqlite(&project.path("shop.db"), "delete from customers where customer_id = 1003");
+    project.backhaul(&["run", "customers-crm"]).expect(0).says(&["1 accepted"]);
+    assert_eq!(planned(&project, "customers-crm")["unchanged"], 9);
+}
+
+/// The stand-in as `syncs/README.md` starts it, but on a free port: the process, its URL and its token.
+fn start_sandbox(project: &Project) -> (Running, String, String) {
+    let readme = text(&folder("README.md"));
+    let line = readme.lines().find_map(|line| line.strip_prefix("backhaul ").filter(|line| line.contains("sandbox")));
+    let line = line.expect("a command that starts the stand-in").trim_end_matches(" &");
+    let words: Vec<&str> = line.split(' ').map(|word| word.trim_matches('\'')).collect();
+    let words: Vec<&str> = words.iter().map(|word| if *word == "8081" { "0" } else { word }).collect();
+    let mut sandbox = project.start(&[&words[..], &["--output", "json"]].concat());
+    let json = sandbox.wait_for_json();
+    let member = |name: &str| json[name].as_str().expect("text").to_owned();
+    (sandbox, member("url"), member("token"))
+}
+
+#[test]
+fn segments_become_a_set_and_a_file_of_changes() {
+    let project = example("segments-to-files");
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    for sync in ["vip-full", "vip-changes"] {
+        assert_eq!(planned(&project, sync)["added"], 3, "{sync}");
+    }
+    project.backhaul(&["run", "vip-full", "vip-changes"]).expect(0);
+    let set = || text(&project.path("outbox/vip.jsonl"));
+    assert_eq!(set().lines().count(), 3);
+
+    execute_sqlite(
+        &project.path("shop.db"),
+        "update customers set lifetime_value = 4500 where customer_id = 1003; delete from customers where customer_id = 1001",
+    );
+    project.backhaul(&["run", "vip-full", "vip-changes"]).expect(0);
+    assert!(set().contains("carla.dubois") && !set().contains("anna.becker"), "{}", set());
+    let mut changes: Vec<String> = std::fs::read_dir(project.path("outbox"))
+        .expect("the outbox")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "csv"))
+        .flat_map(|path| text(&path).lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| line.split(',').take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    changes.sort();
+    assert_eq!(changes, ["add 1001", "add 1003", "add 1004", "add 1006", "remove 1001"]);
+}
+
+#[test]
+fn orders_go_from_postgresql_to_the_api_of_the_example() {
+    let Some(warehouse) = Warehouse::postgres() else { return };
+    let mut project = example("orders-to-http");
+    warehouse.execute(&text(&project.path("orders.sql")));
+    let api = OrdersApi::start();
+    project.set_variable("BACKHAUL_SECRET_WAREHOUSE_URL", &warehouse.url().expect("a URL"));
+    project.set_variable("BACKHAUL_SECRET_FULFILMENT_TOKEN", "any");
+    project.edit("backhaul.toml", "127.0.0.1:8080", &format!("127.0.0.1:{}", api.port));
+
+    project.backhaul(&["validate"]).expect(0);
+    assert_eq!(planned(&project, "orders-fulfilment")["added"], 5);
+    project.backhaul(&["run", "orders-fulfilment"]).expect(0).says(&["5 accepted"]);
+    let first = json!({
+        "id": 70001, "status": "paid", "total": 129.9, "currency": "EUR",
+        "ship": { "city": "Berlin", "email": "anna.becker@example.com" }, "placed_at": "2026-11-18T08:12:00Z"
+    });
+    assert_eq!(api.orders()[0], first);
+
+    warehouse.execute(
+        "update marts.open_orders set status = 'lost' where order_id = 70004;
+         delete from marts.open_orders where order_id = 70002",
+    );
+    project.backhaul(&["run", "orders-fulfilment"]).expect(3).says(&["1 accepted", "1 rejected"]);
+    project.backhaul(&["rejects", "list", "orders-fulfilment"]).expect(0).says(&["UNKNOWN_STATUS"]);
+    let ids: Vec<Value> = api.orders().iter().map(|order| order["id"].clone()).collect();
+    assert_eq!(ids, [70001, 70003, 70004, 70005]);
+}
+
+/// The example's API, a process of its own; dropping it stops it.
+struct OrdersApi {
+    child: Child,
+    port: u16,
+}
+
+impl OrdersApi {
+    fn start() -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_backhaul")).with_file_name("examples").join("orders-api");
+        assert!(program.is_file(), "{} is not built: run `cargo build --example orders-api`", program.display());
+        let mut child = Command::new(program).arg("0").stdout(Stdio::piped()).spawn().expect("the API starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a piped stdout")).read_line(&mut line).expect("its first line");
+        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a URL with a port");
+        Self { child, port }
+    }
+
+    fn orders(&self) -> Vec<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the API listens");
+        stream.write_all(b"GET /orders HTTP/1.1\r\nhost: api\r\nconnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+}
+
+impl Drop for OrdersApi {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
