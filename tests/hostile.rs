@@ -375,6 +375,32 @@ fn a_plan_that_is_damaged_before_anything_was_sent_is_made_again() {
 }
 
 #[test]
+fn a_plan_that_is_lost_in_mid_delivery_is_told_with_the_way_out() {
+    let (warehouse, sink) = (Warehouse::sqlite(), Sink::start());
+    let project = Project::customers(&warehouse, &sink);
+    let mut customers = Customers::new(1_000);
+    customers.publish(&warehouse, Some(&sink));
+    kill_after(&project, &sink, 600);
+    damage_end(&run_folders(&project).remove(0).join("plan"));
+    let site = project.state().join("syncs").join(SYNC);
+    let sent = sink.stats();
+    for _ in 0..2 {
+        project.run().expect(1).says(&["had begun to send", &format!("remove {}", site.display())]);
+    }
+    assert_eq!(sink.stats(), sent);
+    fs::remove_dir_all(site).expect("removed");
+    project.run().expect(0);
+    customers.judge(&sink).assert_converged();
+    assert_at_rest(&project, &sink);
+}
+
+/// Cuts a file's end off.
+fn damage_end(file: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(file).expect("the file");
+    file.set_len(file.metadata().expect("its length").len() / 2).expect("cut");
+}
+
+#[test]
 fn a_snapshot_without_its_manifest_is_not_begun_anew() {
     let (_warehouse, customers, sink, project) = delivered(100);
     let manifest = project.state().join("syncs").join(SYNC).join("MANIFEST");

@@ -11,7 +11,7 @@ use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
 use jiff::Timestamp;
 
 use super::connect::{Connected, check_identity, connect};
-use super::error::io_error;
+use super::error::{io_error, lost};
 use super::leased::Leased;
 use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
@@ -92,7 +92,8 @@ impl Advance<'_> {
             files.destroy()?;
             return self.begin(Stage::Done).await;
         }
-        let plan = PlanReader::open(&files.plan(), &self.runs.key)?;
+        let opened = PlanReader::open(&files.plan(), &self.runs.key);
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.site.folder, &e))?;
         let mut connected = connected;
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
@@ -336,7 +337,7 @@ fn phases(plan: &PlanReader, connected: &Connected) -> Vec<Phase> {
 }
 
 fn unreadable(error: PlanError) -> Fault {
-    Fault::bug("the plan cannot be read to its end").caused_by(error)
+    Fault::bug("the plan cannot be read to its end").remedy("check the disk that holds the state").caused_by(error)
 }
 
 /// What the state keeps of a fault.

@@ -142,6 +142,19 @@ pub(super) fn stale(run: &str, why: &str) -> RunError {
     }
 }
 
+/// What a run has sent cannot be told any more, because its plan is gone or damaged.
+pub(super) fn lost(run: &str, site: &Path, error: &PlanError) -> RunError {
+    RunError::Refused {
+        message: format!("run {run} had begun to send, and its plan cannot be read: {error}"),
+        remedy: format!(
+            "restore the state from a backup; without one remove {}: every row is then sent again, and rows that \
+             left the model are not removed",
+            site.display()
+        ),
+        exit: 1,
+    }
+}
+
 pub(super) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
     let path = path.to_owned();
     move |source| RunError::Io { path, source }

@@ -6,6 +6,7 @@ use backhaul_kit::Fault;
 use jiff::Timestamp;
 
 use super::advance::{Advance, RunFiles};
+use super::error::lost;
 use super::site::Site;
 use super::stage::Stage;
 use super::{Cancel, Ground, RunError, RunOptions, Runs, Watch, scan, unless_cancelled};
@@ -94,7 +95,7 @@ impl Runs {
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        let settles = stage == Stage::Deliver && (old || self.is_remapped(ground, &files).await?);
+        let settles = stage == Stage::Deliver && (old || self.is_remapped(ground, &record.id, &files).await?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
@@ -107,8 +108,9 @@ impl Runs {
     }
 
     /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
-    async fn is_remapped(&self, ground: &Ground<'_>, files: &RunFiles) -> Result<bool, RunError> {
-        let plan = PlanReader::open(&files.plan(), &self.key)?;
+    async fn is_remapped(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+        let opened = PlanReader::open(&files.plan(), &self.key);
+        let plan = opened.map_err(|e| lost(run, &ground.site.folder, &e))?;
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
     }

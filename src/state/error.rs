@@ -95,7 +95,9 @@ impl StateError {
     /// What the reader can do.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Unusable { .. } => "check that the folder exists, is a folder, and belongs to this user",
+            Self::Unusable { .. } => {
+                "check that the folder exists and belongs to this user, and that its disk is sound and not full"
+            }
             Self::DiskFull => "free some space and run again: nothing was lost",
             Self::Busy => "wait for the other backhaul process, or stop it",
             Self::Corrupt(_) => {
