@@ -43,7 +43,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     let mut hold = |code: &str, text: String| holds.push(Hold { code: code.into(), text });
 
     if accepted > 0 && counts.rows == 0 {
-        hold("empty_model", format!("the model is empty, and {} were accepted before", rows(accepted)));
+        hold("empty_model", format!("the model is empty, and the destination has {}", rows(accepted)));
     }
     if let Some(min) = guards.min_rows.filter(|min| counts.rows < *min) {
         hold("min_rows", format!("the model has {}, fewer than min_rows = {min}", rows(counts.rows)));
