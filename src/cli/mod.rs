@@ -15,6 +15,7 @@ mod connectors;
 mod demo;
 pub mod engine;
 pub mod exit;
+mod handlers;
 mod init;
 mod ls;
 mod plan;
@@ -30,7 +31,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod validate;
-mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,10 +43,10 @@ pub use approve::{ApproveArgs, DiscardArgs};
 pub use demo::DemoArgs;
 pub use engine::{Check, Engine, SchemaFile};
 pub use exit::{Exit, Failure};
+pub use handlers::Work;
 pub use plan::PlanArgs;
 pub use run::{FailOn, RunArgs};
 pub use screen::{Format, Screen};
-pub use work::Work;
 
 /// How long work in the background may take after a command has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
