@@ -72,8 +72,7 @@ fn a_change_sent_before_the_kill_does_not_survive_its_being_taken_back() {
     customers.set_plan(1..=500, "free");
     customers.add(501..=520);
     customers.publish(&warehouse, Some(&sink));
-    // The first goes on from the interrupted plan, the second looks at the model again.
-    project.run().expect(0);
+    // It goes on from the interrupted plan, and then looks at the model again.
     project.run().expect(0);
     customers.judge(&sink).assert_converged();
 }

@@ -77,3 +77,64 @@ impl Destination for Leased {
         self.inner.preview(run, batch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backhaul_kit::{FaultClass, Operation};
+
+    use super::*;
+    use crate::snapshot::StateKey;
+    use crate::state::{LeaseTiming, State};
+
+    /// Takes everything: what it is sent has passed the lease.
+    struct Open;
+
+    #[async_trait]
+    impl Destination for Open {
+        async fn check(&self) -> Result<AccountReport, Fault> {
+            Ok(AccountReport::default())
+        }
+
+        async fn write(&self, _: &Run, _: Option<&Ticket>, _: &Batch, _: &dyn SaveTicket) -> Result<Delivery, Fault> {
+            Ok(Delivery::Staged)
+        }
+
+        fn preview(&self, _: &Run, _: &Batch) -> Result<Vec<RequestPreview>, Fault> {
+            Ok(Vec::new())
+        }
+    }
+
+    struct NoTickets;
+
+    #[async_trait]
+    impl SaveTicket for NoTickets {
+        async fn save(&self, _: &Ticket) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_once_the_lease_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = Arc::new(StateKey::random().expect("a key"));
+        let state = State::open(folder.path(), key).await.expect("a state");
+        let timing = LeaseTiming { ttl: Duration::from_secs(2), poll: Duration::from_millis(10) };
+        let lease = state.acquire("crm:1", true, timing).await.expect("the lease");
+        let destination = Leased::new(Arc::new(Open), lease.watch());
+        let run = Run { id: "r".into(), sync: "s".into(), rows: 1, started: jiff::Timestamp::UNIX_EPOCH };
+        let batch = Batch { operation: Operation::Upsert, seq: 0, last: true, rows: Vec::new() };
+        let write = || destination.write(&run, None, &batch, &NoTickets);
+        assert!(write().await.is_ok(), "the lease is held");
+        assert!(destination.begin(&run).await.is_ok());
+
+        lease.release().await;
+        // Nobody renews it any more: it is over when its time is.
+        tokio::time::sleep(timing.ttl).await;
+        assert_eq!(write().await.expect_err("no lease").class, FaultClass::Transient);
+        assert!(destination.begin(&run).await.is_err());
+        let session = Ticket { kind: "s".into(), version: 1, body: serde_json::Value::Null };
+        assert!(destination.finish(&run, &session).await.is_err());
+    }
+}
