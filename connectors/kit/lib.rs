@@ -41,7 +41,7 @@ pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};
 pub use nested::{Nest, PathError};
 pub use source::{
-    Column, Model, ModelQuery, Projection, Proof, Query, RowDigest, RowPage, Rows, Scan, Scanned, Schema, Source,
-    SourceKind, SourceReport, TypeClass, WarehouseConfig,
+    Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
+    Scanned, Schema, Source, SourceKind, SourceReport, TypeClass, WarehouseConfig,
 };
 pub use value::{FieldValue, Value};

@@ -273,4 +273,44 @@ pub trait RowPage: Send {
     /// # Errors
     /// Bytes that are not the source's encoding.
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault>;
+
+    /// Appends a row whole, as [`RowPage::decoder`] reads it again: rows that must wait for the end of the scan
+    /// are put aside without being decoded. The default is the compact encoding of the row's values.
+    ///
+    /// # Errors
+    /// Bytes that are not the source's encoding.
+    fn raw(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        for value in self.record(row)? {
+            value.encode(out);
+        }
+        Ok(())
+    }
+
+    /// What reads the rows of [`RowPage::raw`]; one decoder reads the rows of all pages of a scan.
+    fn decoder(&self) -> Arc<dyn RowDecoder> {
+        Arc::new(EncodedValues)
+    }
+}
+
+/// Reads rows that were put aside by [`RowPage::raw`].
+pub trait RowDecoder: Send + Sync {
+    /// The typed values of the row, in projection order.
+    ///
+    /// # Errors
+    /// Bytes that are not such a row.
+    fn record(&self, raw: &[u8]) -> Result<Vec<Value>, Fault>;
+}
+
+/// Reads rows in the compact encoding of values.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedValues;
+
+impl RowDecoder for EncodedValues {
+    fn record(&self, mut raw: &[u8]) -> Result<Vec<Value>, Fault> {
+        let mut values = Vec::new();
+        while !raw.is_empty() {
+            values.push(Value::decode(&mut raw).ok_or_else(|| Fault::bug("a row that was put aside cannot be read"))?);
+        }
+        Ok(values)
+    }
 }

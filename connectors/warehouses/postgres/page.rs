@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Fault, KeyHash, RowDigest, RowPage, TypeClass, Value, key};
+use backhaul_kit::{Fault, KeyHash, RowDecoder, RowDigest, RowPage, TypeClass, Value, key};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::copy::Tuples;
@@ -143,9 +143,24 @@ impl RowPage for TuplePage {
     }
 
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
-        let mut values = Vec::with_capacity(self.layout.fields.len());
-        let mut fields = Fields::of(self.tuple(row)?);
-        for Field { name, wire, .. } in &self.layout.fields {
+        self.layout.record(self.tuple(row)?)
+    }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.extend_from_slice(self.tuple(row)?);
+        Ok(())
+    }
+
+    fn decoder(&self) -> Arc<dyn RowDecoder> {
+        self.layout.clone()
+    }
+}
+
+impl RowDecoder for Layout {
+    fn record(&self, raw: &[u8]) -> Result<Vec<Value>, Fault> {
+        let mut values = Vec::with_capacity(self.fields.len());
+        let mut fields = Fields::of(raw);
+        for Field { name, wire, .. } in &self.fields {
             let field = fields.next().ok_or_else(|| malformed(name, wire))?;
             values.push(match field {
                 None => Value::Null,
@@ -244,6 +259,9 @@ mod tests {
         assert_eq!(KeyHash::of(&key, 7), found[1].key);
         assert_eq!(key::display(&key), "2,eu");
         assert_eq!(page.record(1).expect("a record")[1], Value::Int(2));
+        let mut raw = Vec::new();
+        page.raw(1, &mut raw).expect("a row");
+        assert_eq!(page.decoder().record(&raw).expect("a record"), page.record(1).expect("a record"));
     }
 
     #[test]

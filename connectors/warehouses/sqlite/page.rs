@@ -105,6 +105,11 @@ impl RowPage for ValuePage {
         let value = |_| Value::decode(&mut bytes).ok_or_else(|| Fault::bug(format!("row {row} cannot be decoded")));
         (0..self.layout.columns.len()).map(value).collect()
     }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.extend_from_slice(slice(&self.rows, &self.row_ends, row)?);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +144,9 @@ mod tests {
         assert!(page.key(1, &mut key).is_err());
         for (i, row) in rows.iter().enumerate() {
             assert_eq!(&page.record(i).expect("a record"), row);
+            let mut raw = Vec::new();
+            page.raw(i, &mut raw).expect("a row");
+            assert_eq!(&page.decoder().record(&raw).expect("a record"), row);
         }
         assert!(page.record(3).is_err());
     }
