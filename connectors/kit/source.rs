@@ -286,6 +286,11 @@ pub trait RowPage: Send {
         Ok(())
     }
 
+    /// Which of the parallel parts of the scan the page belongs to; the rows of one lane come in the lane's own order.
+    fn lane(&self) -> usize {
+        0
+    }
+
     /// What reads the rows of [`RowPage::raw`]; one decoder reads the rows of all pages of a scan.
     fn decoder(&self) -> Arc<dyn RowDecoder> {
         Arc::new(EncodedValues)

@@ -36,6 +36,8 @@ pub struct StateSettings {
     pub key: Option<SecretRef>,
     /// Free disk that a plan must leave, in bytes; default 1 GiB.
     pub min_free: u64,
+    /// Memory that comparing may take for rows that do not come in the snapshot's order, in bytes; default 64 MiB.
+    pub memory: u64,
 }
 
 /// `[warehouses.X]`.

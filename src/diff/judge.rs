@@ -19,8 +19,6 @@ pub(super) struct Judge<'a> {
     /// For every mapped field its place among the snapshot's fields.
     columns: Vec<Option<usize>>,
     remembered: Vec<u32>,
-    /// Hashes of the match values that rows of the plan claim.
-    claims: Vec<u64>,
     sent: u64,
 }
 
@@ -54,7 +52,6 @@ impl<'a> Judge<'a> {
             hasher: FieldHasher::new(snapshot.seed()),
             columns: mapper.fields().iter().map(|name| known.iter().position(|k| k == name)).collect(),
             remembered: Vec::new(),
-            claims: Vec::new(),
             sent: 0,
         }
     }
@@ -109,14 +106,15 @@ impl<'a> Judge<'a> {
         Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
     }
 
-    /// Maps a row, compares it with what is remembered of its record, and writes its op.
-    pub(super) fn row(&mut self, row: &Candidate<'_>) -> Result<(), DiffError> {
+    /// Maps a row, compares it with what is remembered of its record, and writes its op; gives the number of an
+    /// `Add`.
+    pub(super) fn row(&mut self, row: &Candidate<'_>) -> Result<Option<u64>, DiffError> {
         if KeyHash::of(row.key, self.snapshot.seed()) != row.digest.key {
             return Err(Fault::bug("the source's key hash is not the hash of its key").into());
         }
         if self.is_full() {
             self.counts.postponed += 1;
-            return Ok(());
+            return Ok(None);
         }
         let ordinal = row.found.map(|(ordinal, _)| ordinal);
         let old_address = match ordinal {
@@ -155,10 +153,8 @@ impl<'a> Judge<'a> {
                 op.fields = fields;
             }
         }
-        if self.request.keep_address && self.request.removals {
-            self.claims.extend(op.match_value.as_ref().map(|value| self.claim(MATCH_VALUE, value)));
-        }
-        self.write(&op)
+        let number = self.write(&op)?;
+        Ok((op.kind == OpKind::Add).then_some(number))
     }
 
     fn match_value(&self, fields: &[FieldValue]) -> Option<String> {
@@ -197,8 +193,8 @@ impl<'a> Judge<'a> {
         Ok(if moved { OpKind::Move } else { OpKind::Change })
     }
 
-    /// Writes and counts an op.
-    fn write(&mut self, op: &Op) -> Result<(), DiffError> {
+    /// Writes and counts an op; gives its number.
+    fn write(&mut self, op: &Op) -> Result<u64, DiffError> {
         let counts = &mut self.counts;
         *match op.kind {
             OpKind::Add => &mut counts.added,
@@ -214,8 +210,7 @@ impl<'a> Judge<'a> {
             self.sent += 1;
             counts.repeats += u64::from(op.was_in_doubt);
         }
-        self.plan.push(op)?;
-        Ok(())
+        Ok(self.plan.push(op)?)
     }
 
     /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
@@ -249,23 +244,36 @@ impl<'a> Judge<'a> {
             fields: Vec::new(),
             reason: None,
         };
-        self.write(&op)
+        self.write(&op)?;
+        Ok(())
     }
 
     /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record in
     /// `live`. Deleting such an address would delete the row that now has it.
-    pub(super) fn claims(&mut self, gone: &[u64], live: impl Iterator<Item = u64>) -> Result<Claims, DiffError> {
+    pub(super) fn claims(
+        &mut self,
+        gone: impl Iterator<Item = u64>,
+        live: impl Iterator<Item = u64>,
+    ) -> Result<Claims, DiffError> {
         let mut leaving = Vec::new();
         if self.request.keep_address {
             for ordinal in gone {
-                let address = self.details.address(*ordinal)?;
+                let address = self.details.address(ordinal)?;
                 leaving.extend(self.claims_of(&address).into_iter().flatten());
             }
             leaving.sort_unstable();
         }
-        let mut claimed = std::mem::take(&mut self.claims);
-        claimed.retain(|claim| leaving.binary_search(claim).is_ok());
-        for ordinal in live.take_while(|_| !leaving.is_empty()) {
+        let mut claimed = Vec::new();
+        if leaving.is_empty() {
+            return Ok(Claims(claimed));
+        }
+        let seed = self.snapshot.seed();
+        self.plan.read_back(|op| {
+            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed));
+            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
+            true
+        })?;
+        for ordinal in live {
             let address = self.details.address(ordinal)?;
             let claims = self.claims_of(&address).into_iter().flatten();
             claimed.extend(claims.filter(|claim| leaving.binary_search(claim).is_ok()));
@@ -275,15 +283,16 @@ impl<'a> Judge<'a> {
     }
 
     fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
+        let seed = self.snapshot.seed();
         [
-            address.match_value.as_ref().map(|value| self.claim(MATCH_VALUE, value)),
-            address.remote_id.as_ref().map(|id| self.claim(REMOTE_ID, id)),
+            address.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed)),
+            address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id, seed)),
         ]
     }
+}
 
-    fn claim(&self, kind: u64, text: &str) -> u64 {
-        xxh3_64_with_seed(text.as_bytes(), self.snapshot.seed() ^ kind)
-    }
+fn claim(kind: u64, text: &str, seed: u64) -> u64 {
+    xxh3_64_with_seed(text.as_bytes(), seed ^ kind)
 }
 
 /// What stands for the fingerprint in the removal of a row, and in its reject.

@@ -3,15 +3,18 @@
 mod counts;
 mod differ;
 mod error;
+mod first_load;
 mod judge;
 mod op;
+mod places;
 mod plan;
 mod request;
-mod residue;
 mod seen;
+mod spill;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;

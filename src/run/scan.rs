@@ -71,6 +71,7 @@ pub(super) async fn scan(
         only: (!options.only.is_empty()).then(|| options.only.clone()),
         max_rows: options.max_rows,
         min_free: project.state.min_free,
+        memory: project.state.memory,
     };
     let writer = PlanWriter::new(request.plan, key.clone());
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);

@@ -146,14 +146,15 @@ impl BaseWriter {
         Ok(())
     }
 
-    /// Ends and syncs all files.
-    pub(super) fn finish(self) -> Result<BaseFiles, FileError> {
+    /// Ends and syncs all files. `by_hash` says that the records came in the order of their key hashes.
+    pub(super) fn finish(self, by_hash: bool) -> Result<BaseFiles, FileError> {
         Ok(BaseFiles {
             records: self.records,
             recs: self.recs.finish(&self.anchors)?,
             keys: self.keys.finish()?,
             addresses: self.addresses.map(ChunkedColumn::finish).transpose()?,
             fields: self.fields.map(|fields| fields.finish(&[])).transpose()?,
+            by_hash,
         })
     }
 }

@@ -48,6 +48,7 @@ impl FieldHasher {
     }
 
     /// The hashes of all mapped values of a row.
+    #[cfg(test)]
     pub(crate) fn hashes(&mut self, fields: &[FieldValue]) -> Vec<u32> {
         fields.iter().map(|field| self.hash(field)).collect()
     }

@@ -53,12 +53,30 @@ pub(super) struct BaseFiles {
     pub(super) addresses: Option<FileEntry>,
     /// Hashes of mapped fields, where there are any.
     pub(super) fields: Option<FileEntry>,
+    /// Whether the records stand in the order of their key hashes, not of their arrival.
+    #[serde(default)]
+    pub(super) by_hash: bool,
 }
 
 impl BaseFiles {
-    fn files(&self) -> impl Iterator<Item = &FileEntry> {
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
         [&self.recs, &self.keys].into_iter().chain(&self.addresses).chain(&self.fields)
     }
+}
+
+/// How the rows of the last run stood to the order of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RowOrder {
+    /// Where they were expected.
+    #[default]
+    Repeats,
+    /// Many did not: the next base is written in the order of its run.
+    Moved,
+    /// The base has just been written in the order of the run: the next one shows whether that repeats.
+    Written,
+    /// It does not repeat: the next base is written in the order of key hashes.
+    Random,
 }
 
 /// What the snapshot consists of.
@@ -85,6 +103,9 @@ pub(super) struct Manifest {
     pub(super) segments: Vec<FileEntry>,
     /// The ordinal of the next new record.
     pub(super) next_ordinal: u64,
+    /// How the rows of the last run stood to the order of the records.
+    #[serde(default)]
+    pub(super) order: RowOrder,
     /// The run that was settled last.
     pub(super) last_run: Option<LastRun>,
 }
@@ -105,6 +126,7 @@ impl Manifest {
             base: None,
             segments: Vec::new(),
             next_ordinal: 0,
+            order: RowOrder::default(),
             last_run: None,
         })
     }

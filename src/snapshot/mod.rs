@@ -8,11 +8,15 @@ pub(crate) mod file;
 mod fingerprint;
 pub mod log;
 mod manifest;
+mod merge;
+pub(crate) mod order;
 mod overlay;
 mod records;
 mod seal;
 pub(crate) mod sealed;
+mod segment;
 mod settle;
+mod sort;
 mod store;
 
 pub use error::{FileError, SnapshotError};
@@ -25,4 +29,5 @@ pub use seal::StateKey;
 pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
 #[cfg(test)]
 pub(crate) use store::Limits;
+pub(crate) use store::Rewrite;
 pub use store::{Snapshot, Store};

@@ -40,6 +40,8 @@ pub(super) struct State {
     key: Option<Secret>,
     /// Free disk that a plan must leave; default "1GiB".
     min_free: Option<Size>,
+    /// Memory that comparing may take for rows that do not come in the snapshot's order; default "64MiB".
+    memory: Option<Size>,
 }
 
 /// What syncs take over where they do not say.

@@ -87,7 +87,7 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(sync.guards.on_remap, OnRemap::Hold);
     assert_eq!(sync.model.idle_timeout, Duration::from_secs(60));
     assert!(project.state.dir.ends_with(".backhaul/state"));
-    assert_eq!(project.state.min_free, 1 << 30);
+    assert_eq!((project.state.min_free, project.state.memory), (1 << 30, 64 << 20));
 }
 
 #[test]

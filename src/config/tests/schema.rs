@@ -35,7 +35,7 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     let sync_toml = schema::sync_toml_with(&bare);
 
     assert_eq!(asked(|t, _| drop(root::read_keys(t, nowhere, &REGISTRY))), described(&project, ""));
-    let mut settings = StateSettings { dir: "x".into(), key: None, min_free: 0 };
+    let mut settings = StateSettings { dir: "x".into(), key: None, min_free: 0, memory: 0 };
     assert_eq!(asked(|t, _| root::read_state(t, nowhere, &mut settings)), described(&project, "/$defs/State"));
     assert_eq!(asked(|t, _| drop(root::read_defaults(t))), described(&project, "/$defs/Defaults"));
     let around = model::Around { root: nowhere, warehouses: &warehouses };

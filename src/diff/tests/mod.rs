@@ -172,6 +172,7 @@ fn request(run_id: &str) -> PlanRequest {
         only: None,
         max_rows: None,
         min_free: 0,
+        memory: 64 << 20,
     }
 }
 

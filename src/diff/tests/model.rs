@@ -44,12 +44,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let overlay = prop_oneof![Just(0u64), Just(20), Just(100_000)];
-    let effects = prop_oneof![Just(700usize), Just(1 << 20)];
-    (overlay, effects, 1..4usize).prop_map(|(overlay_entries, effect_bytes, segments)| Limits {
-        overlay_entries,
-        base_records_per_entry: 20,
-        segments,
-        effect_bytes,
+    let sorted = prop_oneof![Just(700usize), Just(1 << 20)];
+    let in_memory = prop_oneof![Just(0usize), Just(30), Just(1 << 20)];
+    (overlay, sorted, in_memory, 1..4usize).prop_map(|(overlay_entries, sort_bytes, overlay_in_memory, segments)| {
+        Limits { overlay_entries, base_records_per_entry: 20, segments, overlay_in_memory, sort_bytes }
     })
 }
 
@@ -171,6 +169,8 @@ proptest! {
     fn any_row_sets_in_any_order_with_any_fates_give_what_the_naive_model_gives(
         steps in proptest::collection::vec(step(), 1..6),
         limits in limits(),
+        // Nothing fits into memory, a little does, everything does.
+        memory in prop_oneof![Just(0u64), Just(20_000), Just(64 << 20)],
     ) {
         let folder = folder();
         let state = folder.path().join("state");
@@ -187,7 +187,7 @@ proptest! {
             let snapshot = store.snapshot().expect("a snapshot");
             let mut hasher = FieldHasher::new(snapshot.seed());
             let path = folder.path().join("plan");
-            let summary = try_plan(&snapshot, &scan, request(&format!("run-{run}")), &mapper, &path).expect("a plan");
+            let summary = try_plan(&snapshot, &scan, PlanRequest { memory, ..request(&format!("run-{run}")) }, &mapper, &path).expect("a plan");
             let plan = PlanReader::open(&path, &state_key()).expect("the plan");
             plan.verify().expect("whole");
             prop_assert_eq!(kinds(&plan), expected(&naive, &scan, &mapper).into_iter().collect::<Vec<_>>());
