@@ -6,9 +6,11 @@
 //! equal.
 
 mod join;
+mod lane;
 
 use backhaul_kit::{Fault, KeyHash, Proof, RowDigest, RowPage};
 
+use self::lane::Lane;
 use super::first_load::FirstLoad;
 use super::judge::{Candidate, Judge};
 use super::plan::PlanHeader;
@@ -18,12 +20,8 @@ use super::standing::Standing;
 use super::waiting::Waiting;
 use super::{DiffError, OpKind, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::order::OrderWriter;
-use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, SnapshotError, storable};
+use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
 
-/// How many records beyond the expected one are looked at before the anchors are asked.
-const LOOK_AHEAD: u64 = 16;
-/// When so many rows in a row were found nowhere, only the anchors are asked: the expected place says nothing.
-const LOST: u32 = 64;
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
 /// So many of the keys that left the model are looked at at a time.
@@ -46,58 +44,6 @@ pub struct Differ<'a> {
     examples: Vec<Vec<u8>>,
     digests: Vec<RowDigest>,
     key: Vec<u8>,
-}
-
-/// Where a part of the scan is.
-struct Lane<'a> {
-    records: Records<'a>,
-    /// Where the next row is expected.
-    cursor: u64,
-    /// How many rows since the last one that was found.
-    lost: u32,
-}
-
-impl<'a> Lane<'a> {
-    fn new(snapshot: &'a Snapshot) -> Self {
-        Self { records: Records::new(snapshot), cursor: 0, lost: 0 }
-    }
-
-    /// The record of a key and what is stored there, if it is where the order or an anchor says; and whether it
-    /// was where it was expected.
-    #[inline]
-    fn locate(&mut self, key: KeyHash) -> Result<(Option<(u64, u64)>, bool), SnapshotError> {
-        while let Some(record) = self.records.get(self.cursor)? {
-            if record.key_hash == key {
-                self.cursor += 1;
-                self.lost = 0;
-                return Ok((Some((self.cursor - 1, record.fingerprint)), true));
-            }
-            if record.key_hash != KeyHash::NULL {
-                break;
-            }
-            // Removed records are stepped over for good.
-            self.cursor += 1;
-        }
-        Ok((self.search(key)?, false))
-    }
-
-    #[cold]
-    fn search(&mut self, key: KeyHash) -> Result<Option<(u64, u64)>, SnapshotError> {
-        let ahead = if self.lost < LOST { LOOK_AHEAD } else { 0 };
-        let near = self.cursor + 1..=self.cursor + ahead;
-        for ordinal in near.chain(self.records.anchor(key)) {
-            match self.records.get(ordinal)? {
-                Some(record) if record.key_hash == key => {
-                    self.cursor = ordinal + 1;
-                    self.lost = 0;
-                    return Ok(Some((ordinal, record.fingerprint)));
-                }
-                _ => {}
-            }
-        }
-        self.lost = self.lost.saturating_add(1);
-        Ok(None)
-    }
 }
 
 impl<'a> Differ<'a> {

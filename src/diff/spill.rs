@@ -11,6 +11,8 @@ use crate::snapshot::sealed::{SealedReader, SealedWriter};
 pub(super) struct Budget {
     /// Bytes of rows that wait in memory before they are spilled.
     pub(super) rows: usize,
+    /// Bytes of the hashes of such rows.
+    pub(super) index: usize,
     /// Bytes of the buffers in front of a spill.
     buffers: usize,
     /// How many partitions there are.
@@ -27,12 +29,13 @@ const BEYOND: usize = 1 << 10;
 
 impl Budget {
     /// Shares `memory` bytes out for a snapshot with so many records: a quarter for rows, a quarter for buffers,
-    /// a half for the partition that is joined.
+    /// a half for what is joined: hashes of all rows, or a partition of rows and records.
     pub(super) fn new(memory: u64, records: u64) -> Self {
         let memory = memory.max(1);
         let partitions = (records.saturating_mul(PARTITION_ENTRY) / (memory / 2).max(1)).next_power_of_two();
         let partitions = partitions.clamp(FEWEST_PARTITIONS, MOST_PARTITIONS) as usize;
-        Self { rows: (memory / 4) as usize, buffers: (memory / 4) as usize, partitions }
+        let (rows, buffers, index) = ((memory / 4) as usize, (memory / 4) as usize, (memory / 2) as usize);
+        Self { rows, index, buffers, partitions }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows that were not found where the snapshot's order made them expected. They wait, in the source's own
-//! encoding, for the pass over the snapshot at the end of the scan: in memory, or spilled.
+//! encoding, for the pass over the snapshot at the end of the scan: in memory, or spilled by partition of their
+//! key hash. As long as they are not too many, an index of their hashes stays in memory.
 
 use std::sync::Arc;
 
@@ -20,25 +21,38 @@ const SUFFIX: &str = ".waiting";
 /// Takes rows during the scan.
 pub(super) struct Waiting {
     budget: Budget,
-    held: Held,
+    pieces: Vec<Vec<u8>>,
     spill: Option<Spill>,
+    /// `None` when there are too many.
+    index: Option<Vec<IndexRow>>,
     decoder: Option<Arc<dyn RowDecoder>>,
     key: Vec<u8>,
     raw: Vec<u8>,
 }
 
-/// The rows that waited, and what decodes them.
-pub(super) enum Waited {
-    /// All in memory.
-    Held(HeldRows, Arc<dyn RowDecoder>),
-    /// All in a spill file.
-    Spilled(Spilled, Arc<dyn RowDecoder>),
+/// The rows that waited.
+pub(super) struct Waited {
+    /// Their hashes, where they fit into memory.
+    pub(super) index: Option<Index>,
+    /// The rows themselves.
+    pub(super) rows: Rows,
+    /// What reads them.
+    pub(super) decoder: Arc<dyn RowDecoder>,
+}
+
+/// Where rows are.
+pub(super) enum Rows {
+    /// In memory, in the order in which they came.
+    Held(Vec<Vec<u8>>),
+    /// In a scratch file, by partition.
+    Spilled(Spilled),
 }
 
 impl Waiting {
     /// No row waits.
     pub(super) fn new(budget: Budget) -> Self {
-        Self { budget, held: Held::default(), spill: None, decoder: None, key: Vec::new(), raw: Vec::new() }
+        let (pieces, index) = (Vec::new(), Some(Vec::new()));
+        Self { budget, pieces, spill: None, index, decoder: None, key: Vec::new(), raw: Vec::new() }
     }
 
     /// Takes a row of `page`, the one at `arrival` in the scan; its scratch file stands beside the plan.
@@ -57,18 +71,38 @@ impl Waiting {
         page.key(row, &mut self.key)?;
         self.raw.clear();
         page.raw(row, &mut self.raw)?;
-        let body = Body { arrival, key: &self.key, raw: &self.raw };
-        if let Some(spill) = &mut self.spill {
-            return Ok(spill_row(spill, digest, &body)?);
+        if let Some(index) = &mut self.index {
+            index.push(IndexRow { key: digest.key, fingerprint: digest.fingerprint, packed: Packed::NEW });
+            if index.len() * INDEX_ROW > self.budget.index {
+                self.index = None;
+            }
         }
-        self.held.push(digest, &body);
-        if self.held.memory() > self.budget.rows { Ok(self.spill_all(beside)?) } else { Ok(()) }
+        let row = WaitingRow { digest, arrival, key: &self.key, raw: &self.raw };
+        if let Some(spill) = &mut self.spill {
+            return Ok(spill.push(digest.key, |out| row.encode(out))?);
+        }
+        match self.pieces.last_mut() {
+            Some(piece) if piece.len() + row.most_bytes() <= PIECE_BYTES => row.encode(piece),
+            _ => {
+                let mut piece = Vec::with_capacity(PIECE_BYTES.max(row.most_bytes()));
+                row.encode(&mut piece);
+                self.pieces.push(piece);
+            }
+        }
+        let full = (self.pieces.len() - 1) * PIECE_BYTES + self.pieces.last().map_or(0, Vec::len);
+        if full > self.budget.rows || self.index.is_none() { Ok(self.spill_all(beside)?) } else { Ok(()) }
     }
 
     #[cold]
     fn spill_all(&mut self, beside: &PlanWriter) -> Result<(), PlanError> {
         let mut spill = Spill::new(beside.scratch(SUFFIX, SealedKind::Spill)?, self.budget);
-        std::mem::take(&mut self.held).read(|digest, body| spill_row(&mut spill, digest, &body))?;
+        for piece in std::mem::take(&mut self.pieces) {
+            let mut rest = piece.as_slice();
+            while !rest.is_empty() {
+                let row = WaitingRow::decode(&mut rest).ok_or_else(changed)?;
+                spill.push(row.digest.key, |out| row.encode(out))?;
+            }
+        }
         self.spill = Some(spill);
         Ok(())
     }
@@ -76,15 +110,18 @@ impl Waiting {
     /// Ends the taking; `None` where no row waited.
     pub(super) fn into_waited(self) -> Result<Option<Waited>, PlanError> {
         let Some(decoder) = self.decoder else { return Ok(None) };
-        Ok(Some(match self.spill {
-            Some(spill) => Waited::Spilled(spill.into_reader()?, decoder),
-            None => Waited::Held(HeldRows::new(self.held), decoder),
-        }))
+        let rows = match self.spill {
+            Some(spill) => Rows::Spilled(spill.into_reader()?),
+            None => Rows::Held(self.pieces),
+        };
+        Ok(Some(Waited { index: self.index.map(Index::new), rows, decoder }))
     }
 }
 
-/// A row that waits, without its hashes.
-pub(super) struct Body<'a> {
+/// A row that waits.
+pub(super) struct WaitingRow<'a> {
+    /// Its hashes.
+    pub(super) digest: RowDigest,
     /// Its place in the scan.
     pub(super) arrival: u64,
     /// Canonical key bytes.
@@ -93,8 +130,10 @@ pub(super) struct Body<'a> {
     pub(super) raw: &'a [u8],
 }
 
-impl<'a> Body<'a> {
+impl<'a> WaitingRow<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.digest.key.0.to_le_bytes());
+        out.extend_from_slice(&self.digest.fingerprint.to_le_bytes());
         put_varint(self.arrival, out);
         put_bytes(self.key, out);
         put_bytes(self.raw, out);
@@ -102,30 +141,36 @@ impl<'a> Body<'a> {
 
     /// No encoding is longer.
     fn most_bytes(&self) -> usize {
-        self.key.len() + self.raw.len() + 30
+        self.key.len() + self.raw.len() + 54
     }
 
+    /// Takes a row off the front of `input`.
     fn decode(input: &mut &'a [u8]) -> Option<Self> {
-        Some(Self { arrival: take_varint(input)?, key: take_bytes(input)?, raw: take_bytes(input)? })
+        let (key, rest) = input.split_first_chunk::<16>()?;
+        let (fingerprint, rest) = rest.split_first_chunk::<8>()?;
+        *input = rest;
+        let key = KeyHash(u128::from_le_bytes(*key));
+        let digest = RowDigest { key, fingerprint: u64::from_le_bytes(*fingerprint) };
+        Some(Self { digest, arrival: take_varint(input)?, key: take_bytes(input)?, raw: take_bytes(input)? })
+    }
+
+    /// The rows of a piece.
+    pub(super) fn all(mut piece: &'a [u8]) -> impl Iterator<Item = Result<Self, PlanError>> {
+        std::iter::from_fn(move || {
+            if piece.is_empty() {
+                return None;
+            }
+            let row = Self::decode(&mut piece).ok_or_else(changed);
+            if row.is_err() {
+                piece = &[];
+            }
+            Some(row)
+        })
     }
 }
 
-fn spill_row(spill: &mut Spill, digest: RowDigest, body: &Body<'_>) -> Result<(), PlanError> {
-    spill.push(digest.key, |out| {
-        out.extend_from_slice(&digest.key.0.to_le_bytes());
-        out.extend_from_slice(&digest.fingerprint.to_le_bytes());
-        body.encode(out);
-    })
-}
-
-/// Takes a spilled row off the front of `input`.
-pub(super) fn take_spilled<'b>(input: &mut &'b [u8]) -> Option<(RowDigest, Body<'b>)> {
-    let (key, rest) = input.split_first_chunk::<16>()?;
-    let (fingerprint, rest) = rest.split_first_chunk::<8>()?;
-    *input = rest;
-    let key = KeyHash(u128::from_le_bytes(*key));
-    let digest = RowDigest { key, fingerprint: u64::from_le_bytes(*fingerprint) };
-    Some((digest, Body::decode(input)?))
+fn changed() -> PlanError {
+    FileError::Crypto("a row that waited changed in memory")
 }
 
 /// What the pass over the snapshot found out about a row that waited.
@@ -139,7 +184,17 @@ pub(super) enum Finding {
     Record(u64, Standing),
 }
 
-/// Packs a [`Finding`] into eight bytes: there may be a row in memory for every row of the scan.
+impl Finding {
+    /// Its record, if it has one.
+    pub(super) fn record(self) -> Option<(u64, Standing)> {
+        match self {
+            Self::Record(ordinal, standing) => Some((ordinal, standing)),
+            Self::New | Self::Repeated => None,
+        }
+    }
+}
+
+/// Packs a [`Finding`] into eight bytes: there are many in memory.
 #[derive(Clone, Copy)]
 struct Packed(u64);
 
@@ -165,121 +220,47 @@ impl Packed {
 }
 
 /// 32 bytes: the digest is kept in its parts, or alignment would make it 48.
-struct HeldRow {
+struct IndexRow {
     key: KeyHash,
     fingerprint: u64,
     packed: Packed,
 }
 
-impl HeldRow {
-    fn digest(&self) -> RowDigest {
-        RowDigest { key: self.key, fingerprint: self.fingerprint }
-    }
-}
+/// What a row takes in memory, its share of the table for finding it by key included.
+const INDEX_ROW: usize = size_of::<IndexRow>() + 24;
 
-/// Rows in memory.
-#[derive(Default)]
-struct Held {
-    rows: Vec<HeldRow>,
-    /// Their bodies, in the same order.
-    pieces: Vec<Vec<u8>>,
-}
-
-impl Held {
-    fn push(&mut self, digest: RowDigest, body: &Body<'_>) {
-        self.rows.push(HeldRow { key: digest.key, fingerprint: digest.fingerprint, packed: Packed::NEW });
-        match self.pieces.last_mut() {
-            Some(piece) if piece.len() + body.most_bytes() <= PIECE_BYTES => body.encode(piece),
-            _ => {
-                let mut piece = Vec::with_capacity(PIECE_BYTES.max(body.most_bytes()));
-                body.encode(&mut piece);
-                self.pieces.push(piece);
-            }
-        }
-    }
-
-    /// About as many bytes as it takes, the table for finding by key included.
-    fn memory(&self) -> usize {
-        let full = self.pieces.len().saturating_sub(1) * PIECE_BYTES;
-        full + self.pieces.last().map_or(0, Vec::len) + self.rows.len() * (size_of::<HeldRow>() + 16)
-    }
-
-    fn read<E: From<PlanError>>(&self, mut each: impl FnMut(RowDigest, Body<'_>) -> Result<(), E>) -> Result<(), E> {
-        let mut rows = self.rows.iter();
-        for piece in &self.pieces {
-            let mut rest = piece.as_slice();
-            while !rest.is_empty() {
-                let (row, body) = rows.next().zip(Body::decode(&mut rest)).ok_or_else(changed)?;
-                each(row.digest(), body)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn changed() -> PlanError {
-    FileError::Crypto("a row that waited changed in memory")
-}
-
-/// The rows that waited, by key hash.
-pub(super) struct HeldRows {
-    held: Held,
+/// The hashes of rows that waited, by key.
+pub(super) struct Index {
+    rows: Vec<IndexRow>,
     places: Places,
-    repeated: u64,
 }
 
-impl HeldRows {
-    fn new(held: Held) -> Self {
-        let mut all = Self { held, places: Places::default(), repeated: 0 };
-        for place in 0..all.held.rows.len() {
-            let rows = &all.held.rows;
-            if all.places.insert(rows[place].key, place, |at| rows[at].key).is_err() {
-                all.set(place, Finding::Repeated);
-            }
+impl Index {
+    fn new(rows: Vec<IndexRow>) -> Self {
+        let mut places = Places::default();
+        for (place, row) in rows.iter().enumerate() {
+            // The first row of a key stands for all.
+            let _ = places.insert(row.key, place, |at| rows[at].key);
         }
-        all
+        Self { rows, places }
     }
 
-    /// The place of the row with this key.
-    pub(super) fn find(&self, key: KeyHash) -> Option<usize> {
-        self.places.find(key, |place| self.held.rows[place].key)
+    /// A record of the snapshot has `key`, and `stored` is what is stored of it. `first` says whether no row was
+    /// found for it during the scan; it is asked only where a row waits for the record.
+    #[inline]
+    pub(super) fn meet(&mut self, key: KeyHash, ordinal: u64, stored: u64, first: impl FnOnce() -> bool) {
+        let rows = &mut self.rows;
+        if let Some(place) = self.places.find(key, |at| rows[at].key) {
+            let row = &mut rows[place];
+            let standing = Standing::of(stored, row.fingerprint);
+            row.packed = Packed::of(if first() { Finding::Record(ordinal, standing) } else { Finding::Repeated });
+        }
     }
 
-    /// Fingerprint of the row at `place`.
-    pub(super) fn fingerprint(&self, place: usize) -> u64 {
-        self.held.rows[place].fingerprint
-    }
-
-    /// Says what was found out about the row at `place`.
-    pub(super) fn set(&mut self, place: usize, finding: Finding) {
-        self.repeated += u64::from(finding == Finding::Repeated);
-        self.held.rows[place].packed = Packed::of(finding);
-    }
-
-    /// Ends the finding by key: its table is no longer needed.
-    pub(super) fn end_finding(&mut self) {
-        self.places = Places::default();
-    }
-
-    /// How many rows repeat the key of another row.
-    pub(super) fn repeated(&self) -> u64 {
-        self.repeated
-    }
-
-    /// What was found out about the rows at `place` and after it, in the next `count` rows.
-    pub(super) fn findings(&self, place: usize, count: usize) -> impl Iterator<Item = Finding> {
-        self.held.rows.iter().skip(place).take(count).map(|row| row.packed.finding())
-    }
-
-    /// Reads all rows in the order in which they came.
-    pub(super) fn read(
-        &self,
-        mut each: impl FnMut(usize, RowDigest, Finding, Body<'_>) -> Result<(), DiffError>,
-    ) -> Result<(), DiffError> {
-        let mut place = 0;
-        self.held.read(|digest, body| {
-            place += 1;
-            each(place - 1, digest, self.held.rows[place - 1].packed.finding(), body)
-        })
+    /// What was found out about a row with this key; every further one repeats it.
+    pub(super) fn take(&mut self, key: KeyHash) -> Finding {
+        let rows = &mut self.rows;
+        let Some(place) = self.places.find(key, |at| rows[at].key) else { return Finding::New };
+        std::mem::replace(&mut rows[place].packed, Packed::REPEATED).finding()
     }
 }

@@ -56,11 +56,10 @@ impl<'s> Records<'s> {
     }
 
     /// Where `key` may stand if it is an anchor's; the record there says whether it does.
+    #[inline]
     pub(crate) fn anchor(&self, key: KeyHash) -> impl Iterator<Item = u64> + use<'s> {
-        let anchors: &'s [(u64, u64)] = self.snapshot.base().map_or(&[], |base| &base.anchors);
-        let half = key.0 as u64;
-        let first = anchors.partition_point(|(hash, _)| *hash < half);
-        anchors[first..].iter().take_while(move |(hash, _)| *hash == half).map(|(_, ordinal)| *ordinal)
+        let snapshot = self.snapshot;
+        snapshot.base().into_iter().flat_map(move |base| base.anchors.find(key))
     }
 
     #[cold]

@@ -64,6 +64,8 @@ pub(crate) struct SealedWriter {
     kind: SealedKind,
     /// Where every chunk starts, and where the next will.
     offsets: Vec<u64>,
+    /// The chunk that was written last, kept for its memory.
+    text: Vec<u8>,
 }
 
 impl SealedWriter {
@@ -75,7 +77,13 @@ impl SealedWriter {
         let prefix = prefix(kind);
         file.write(&prefix)?;
         file.write(&key.seal_blob(&prefix, data_key.expose_secret())?)?;
-        Ok(Self { file, key: cipher(data_key.expose_secret())?, kind, offsets: vec![HEADER_BYTES as u64] })
+        Ok(Self {
+            file,
+            key: cipher(data_key.expose_secret())?,
+            kind,
+            offsets: vec![HEADER_BYTES as u64],
+            text: Vec::new(),
+        })
     }
 
     /// How many chunks were written.
@@ -85,18 +93,19 @@ impl SealedWriter {
 
     /// Appends one chunk.
     pub(crate) fn chunk(&mut self, plain: &[u8]) -> Result<(), FileError> {
-        let mut text = if self.kind.compresses() {
-            lz4_flex::block::compress_prepend_size(plain)
+        let index = self.chunks() as u64;
+        let Self { file, key, kind, offsets, text } = self;
+        text.clear();
+        if kind.compresses() {
+            *text = lz4_flex::block::compress_prepend_size(plain);
         } else {
-            let mut text = Vec::with_capacity(plain.len() + TAG_BYTES);
             text.extend_from_slice(plain);
-            text
-        };
-        seal(&self.key, self.kind, self.chunks() as u64, &mut text)?;
+        }
+        seal(key, *kind, index, text)?;
         let length = u32::try_from(text.len()).map_err(|_| FileError::Crypto("a chunk of more than 4 GiB"))?;
-        self.file.write(&length.to_le_bytes())?;
-        self.file.write(&text)?;
-        self.offsets.push(self.file.bytes());
+        file.write(&length.to_le_bytes())?;
+        file.write(text)?;
+        offsets.push(file.bytes());
         Ok(())
     }
 

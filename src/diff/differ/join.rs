@@ -2,150 +2,119 @@
 //!
 //! Records that *were* seen are asked too: the row that waits then repeats their key.
 
-use backhaul_kit::{KeyHash, RowDecoder, RowDigest};
+use backhaul_kit::{Fault, KeyHash, RowDecoder};
 
 use super::Differ;
 use crate::diff::judge::Candidate;
 use crate::diff::places::Places;
 use crate::diff::spill::{Budget, Spill, Spilled, partition_of};
 use crate::diff::standing::Standing;
-use crate::diff::waiting::{Body, Finding, HeldRows, Waited, take_spilled};
-use crate::diff::{DiffError, PlanWriter};
+use crate::diff::waiting::{Finding, Index, Rows, Waiting, WaitingRow};
+use crate::diff::{DiffError, PlanError, PlanWriter};
 use crate::snapshot::sealed::SealedKind;
 use crate::snapshot::{Records, Snapshot};
 
-/// So many rows in memory are compared at a time: their records are read in the snapshot's order.
-const ROWS_AT_ONCE: usize = if cfg!(test) { 64 } else { 64 << 10 };
 const SUFFIX: &str = ".records";
 
 impl Differ<'_> {
     /// Joins the rows that waited with the snapshot.
     pub(super) fn join(&mut self) -> Result<(), DiffError> {
-        let nothing = super::Waiting::new(self.budget);
-        match std::mem::replace(&mut self.waiting, nothing).into_waited()? {
-            None => Ok(()),
-            Some(Waited::Held(rows, decoder)) => self.join_held(rows, decoder.as_ref()),
-            Some(Waited::Spilled(rows, decoder)) => self.join_spilled(&rows, decoder.as_ref()),
+        let nothing = Waiting::new(self.budget);
+        let Some(waited) = std::mem::replace(&mut self.waiting, nothing).into_waited()? else { return Ok(()) };
+        let decoder = waited.decoder.as_ref();
+        match (waited.index, waited.rows) {
+            (Some(index), rows) => self.join_index(index, rows, decoder),
+            (None, Rows::Spilled(rows)) => self.join_partitions(&rows, decoder),
+            (None, Rows::Held(_)) => Err(Fault::bug("rows without an index were not spilled").into()),
         }
     }
 
-    /// One pass over the snapshot, with all rows in memory.
-    fn join_held(&mut self, mut rows: HeldRows, decoder: &dyn RowDecoder) -> Result<(), DiffError> {
+    /// One pass over the snapshot, with the hashes of all rows in memory.
+    fn join_index(&mut self, mut index: Index, rows: Rows, decoder: &dyn RowDecoder) -> Result<(), DiffError> {
         let mut records = Records::new(self.snapshot);
         for ordinal in 0..self.snapshot.ordinals() {
-            let Some(record) = records.get(ordinal)?.filter(|r| r.key_hash != KeyHash::NULL) else { continue };
-            let Some(place) = rows.find(record.key_hash) else { continue };
-            if self.seen.set(ordinal) {
-                rows.set(place, Finding::Record(ordinal, Standing::of(record.fingerprint, rows.fingerprint(place))));
-            } else {
-                rows.set(place, Finding::Repeated);
+            if let Some(record) = records.get(ordinal)?.filter(|record| record.key_hash != KeyHash::NULL) {
+                index.meet(record.key_hash, ordinal, record.fingerprint, || self.seen.set(ordinal));
             }
         }
-        if rows.repeated() > 0 {
-            return rows.read(|_, _, finding, body| {
-                if finding == Finding::Repeated {
-                    self.note_repeated(body.key);
-                }
-                Ok(())
-            });
-        }
-        rows.end_finding();
-        rows.read(|place, digest, finding, body| {
-            if place.is_multiple_of(ROWS_AT_ONCE) {
-                self.judge.read_ahead(rows.findings(place, ROWS_AT_ONCE).filter_map(record_of))?;
+        let budget = self.budget;
+        let mut batch = |pieces: &[Vec<u8>]| {
+            let rows = pieces.iter().flat_map(|piece| WaitingRow::all(piece));
+            let found = rows.map(|row| row.map(|row| (index.take(row.digest.key), row)));
+            self.waited(found.collect::<Result<_, _>>()?, decoder)
+        };
+        match rows {
+            Rows::Held(pieces) => batch(&pieces),
+            Rows::Spilled(spilled) => {
+                let pieces = (0..budget.partitions).flat_map(|partition| spilled.partition(partition));
+                in_batches(pieces, budget.rows, batch)
             }
-            self.waited(digest, finding, &body, decoder)
-        })
+        }
     }
 
     /// One partition of rows and records after the other.
-    fn join_spilled(&mut self, rows: &Spilled, decoder: &dyn RowDecoder) -> Result<(), DiffError> {
+    fn join_partitions(&mut self, rows: &Spilled, decoder: &dyn RowDecoder) -> Result<(), DiffError> {
         let mut records = PartitionedRecords::new(self.snapshot, self.budget, &self.judge.plan)?;
         for partition in 0..self.budget.partitions {
             let mut known = records.partition(partition)?;
-            let (mut chunks, mut bytes) = (Vec::new(), 0);
-            let mut pieces = rows.partition(partition).peekable();
-            while let Some(chunk) = pieces.next() {
-                let chunk = chunk?;
-                bytes += chunk.len();
-                chunks.push(chunk);
-                if bytes >= self.budget.rows || pieces.peek().is_none() {
-                    self.join_chunks(&chunks, &mut known, rows, decoder)?;
-                    chunks.clear();
-                    bytes = 0;
-                }
-            }
+            in_batches(rows.partition(partition), self.budget.rows, |pieces| {
+                let seen = &mut self.seen;
+                let rows = pieces.iter().flat_map(|piece| WaitingRow::all(piece));
+                let found = rows.map(|row| row.map(|row| (known.meet(&row, |ordinal| seen.set(ordinal)), row)));
+                let found = found.collect::<Result<_, _>>()?;
+                self.waited(found, decoder)
+            })?;
         }
         Ok(())
     }
 
-    fn join_chunks(
-        &mut self,
-        chunks: &[Vec<u8>],
-        known: &mut Known,
-        rows: &Spilled,
-        decoder: &dyn RowDecoder,
-    ) -> Result<(), DiffError> {
-        let mut found = Vec::new();
-        for chunk in chunks {
-            let mut rest = chunk.as_slice();
-            while !rest.is_empty() {
-                let (digest, body) = take_spilled(&mut rest).ok_or_else(|| rows.damaged())?;
-                let finding = match known.meet(digest.key) {
-                    None => Finding::New,
-                    Some((ordinal, stored)) if ordinal != NEW && self.seen.set(ordinal) => {
-                        Finding::Record(ordinal, Standing::of(stored, digest.fingerprint))
-                    }
-                    Some(_) => {
-                        self.note_repeated(body.key);
-                        Finding::Repeated
-                    }
-                };
-                found.push((digest, finding, body));
-            }
+    /// Handles rows that waited, now that their records, or the absence of one, are known.
+    fn waited(&mut self, found: Vec<(Finding, WaitingRow<'_>)>, decoder: &dyn RowDecoder) -> Result<(), DiffError> {
+        for (_, row) in found.iter().filter(|(finding, _)| *finding == Finding::Repeated) {
+            self.note_repeated(row.key);
         }
         if self.repeated_keys > 0 {
             // There will be no plan: what is left to find is how many there are.
             return Ok(());
         }
-        self.judge.read_ahead(found.iter().filter_map(|(_, finding, _)| record_of(*finding)))?;
-        for (digest, finding, body) in found {
-            self.waited(digest, finding, &body, decoder)?;
-        }
-        Ok(())
-    }
-
-    /// Handles a row that waited, now that its record or its absence is known.
-    fn waited(
-        &mut self,
-        digest: RowDigest,
-        finding: Finding,
-        body: &Body<'_>,
-        decoder: &dyn RowDecoder,
-    ) -> Result<(), DiffError> {
-        let found = record_of(finding);
-        if let (Some((ordinal, _)), Some(order)) = (found, &mut self.order) {
-            order.record(ordinal, body.arrival)?;
-        }
-        let judge = &mut self.judge;
-        let standing = found.map(|(_, standing)| standing);
-        if finding == Finding::Repeated || !judge.is_asked_for(body.key) || !judge.needs_record(standing, digest) {
-            return Ok(());
-        }
-        let record = decoder.record(body.raw)?;
-        let added = judge.row(&Candidate { digest, found, key: body.key, record: &record })?;
-        if let (Some(op), None, Some(order)) = (added, found, &mut self.order) {
-            order.add(op, body.arrival)?;
+        self.judge.read_ahead(found.iter().filter_map(|(finding, _)| finding.record()))?;
+        for (finding, WaitingRow { digest, arrival, key, raw }) in found {
+            let found = finding.record();
+            if let (Some((ordinal, _)), Some(order)) = (found, &mut self.order) {
+                order.record(ordinal, arrival)?;
+            }
+            let judge = &mut self.judge;
+            if !judge.is_asked_for(key) || !judge.needs_record(found.map(|(_, standing)| standing), digest) {
+                continue;
+            }
+            let record = decoder.record(raw)?;
+            let added = judge.row(&Candidate { digest, found, key, record: &record })?;
+            if let (Some(op), None, Some(order)) = (added, found, &mut self.order) {
+                order.add(op, arrival)?;
+            }
         }
         Ok(())
     }
 }
 
-fn record_of(finding: Finding) -> Option<(u64, Standing)> {
-    match finding {
-        Finding::Record(ordinal, standing) => Some((ordinal, standing)),
-        Finding::New | Finding::Repeated => None,
+/// Gives pieces to `each`, about so many bytes at a time: what they ask of the snapshot is then read in its order.
+fn in_batches(
+    pieces: impl Iterator<Item = Result<Vec<u8>, PlanError>>,
+    bytes: usize,
+    mut each: impl FnMut(&[Vec<u8>]) -> Result<(), DiffError>,
+) -> Result<(), DiffError> {
+    let (mut batch, mut held) = (Vec::new(), 0);
+    for piece in pieces {
+        let piece = piece?;
+        held += piece.len();
+        batch.push(piece);
+        if held >= bytes {
+            each(&batch)?;
+            batch.clear();
+            held = 0;
+        }
     }
+    each(&batch)
 }
 
 /// Stands for the ordinal of a key that the snapshot does not have.
@@ -167,15 +136,20 @@ impl Known {
         let _ = self.places.insert(key, place, |at| keys[at].0);
     }
 
-    /// The record of a row's key; a key without one is new from now on.
-    fn meet(&mut self, key: KeyHash) -> Option<(u64, u64)> {
-        let keys = &self.keys;
-        if let Some(place) = self.places.find(key, |at| keys[at].0) {
-            let (_, ordinal, stored) = self.keys[place];
-            return Some((ordinal, stored));
+    /// What is known of a row's key: its record if `first` says that no row was found for it before. A key without
+    /// one is new, once.
+    fn meet(&mut self, row: &WaitingRow<'_>, first: impl FnOnce(u64) -> bool) -> Finding {
+        let (keys, key) = (&self.keys, row.digest.key);
+        let Some(place) = self.places.find(key, |at| keys[at].0) else {
+            self.record(key, NEW, 0);
+            return Finding::New;
+        };
+        match self.keys[place] {
+            (_, ordinal, stored) if ordinal != NEW && first(ordinal) => {
+                Finding::Record(ordinal, Standing::of(stored, row.digest.fingerprint))
+            }
+            _ => Finding::Repeated,
         }
-        self.record(key, NEW, 0);
-        None
     }
 }
 
