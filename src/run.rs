@@ -47,6 +47,7 @@ pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
+pub use leased::Leased;
 pub use preview::{Preview, check};
 use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;

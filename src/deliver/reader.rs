@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldValue, Row, Session, Value};
+use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldRef, Row, Session, ValueRef};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::event::{Claims, Meta, Work};
@@ -135,24 +135,24 @@ fn row_bytes(row: &Row) -> usize {
     PER_ROW
         + row.key.len()
         + address.into_iter().flatten().map(String::len).sum::<usize>()
-        + row.fields.iter().filter_map(FieldValue::value).map(|value| PER_FIELD + value_bytes(value)).sum::<usize>()
+        + row.fields.iter().filter_map(FieldRef::value).map(|value| PER_FIELD + value_bytes(value)).sum::<usize>()
 }
 
-fn value_bytes(value: &Value) -> usize {
+fn value_bytes(value: ValueRef<'_>) -> usize {
     match value {
-        Value::Text(text) => text.len() + 2 + text.bytes().map(escape_bytes).sum::<usize>(),
-        Value::Json(text) | Value::Number(text) | Value::Decimal(text) => text.len() + 2,
-        Value::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
-        Value::Array(items) => 2 + items.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Invalid(_) => 5,
-        Value::Int(_)
-        | Value::Float(_)
-        | Value::Date(_)
-        | Value::Time(_)
-        | Value::Timestamp(_)
-        | Value::LocalTimestamp(_)
-        | Value::Interval { .. }
-        | Value::Uuid(_) => 38,
+        ValueRef::Text(text) => text.len() + 2 + text.bytes().map(escape_bytes).sum::<usize>(),
+        ValueRef::Json(text) | ValueRef::Number(text) | ValueRef::Decimal(text) => text.len() + 2,
+        ValueRef::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
+        ValueRef::Array(items) => 2 + items.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
+        ValueRef::Null | ValueRef::Bool(_) | ValueRef::Invalid(_) => 5,
+        ValueRef::Int(_)
+        | ValueRef::Float(_)
+        | ValueRef::Date(_)
+        | ValueRef::Time(_)
+        | ValueRef::Timestamp(_)
+        | ValueRef::LocalTimestamp(_)
+        | ValueRef::Interval { .. }
+        | ValueRef::Uuid(_) => 38,
     }
 }
 

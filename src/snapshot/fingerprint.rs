@@ -1,6 +1,6 @@
 //! Fingerprints as they are stored, and the reserved values that stand for states.
 
-use backhaul_kit::FieldValue;
+use backhaul_kit::{FieldValue, Fields};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// In the base, but nothing was ever accepted: must never be removed.
@@ -44,12 +44,16 @@ impl FieldHasher {
     pub(crate) fn hash(&mut self, field: &FieldValue) -> u32 {
         self.encoded.clear();
         field.encode(&mut self.encoded);
-        (xxh3_64_with_seed(&self.encoded, self.seed) as u32).max(1)
+        self.of_encoded(&self.encoded)
     }
 
     /// The hashes of all mapped values of a row.
-    pub(crate) fn hashes(&mut self, fields: &[FieldValue]) -> Vec<u32> {
-        fields.iter().map(|field| self.hash(field)).collect()
+    pub(crate) fn hashes(&self, fields: &Fields) -> Vec<u32> {
+        fields.encodings().map(|encoded| self.of_encoded(encoded)).collect()
+    }
+
+    fn of_encoded(&self, encoded: &[u8]) -> u32 {
+        (xxh3_64_with_seed(encoded, self.seed) as u32).max(1)
     }
 }
 

@@ -191,7 +191,7 @@ impl<'a> Merge<'a> {
         let effects =
             EffectSorter::new(self.store.folder.clone(), &self.store.key, fields, self.store.limits.effect_bytes);
         let mut gathered = Gathered { effects, new_records: 0, accepted: 0, in_doubt: 0 };
-        let mut hasher = FieldHasher::new(self.snapshot.seed());
+        let hasher = FieldHasher::new(self.snapshot.seed());
         for op in self.plan.ops(None) {
             let op = op?;
             let Some(ordinal) = op.ordinal else {
@@ -205,7 +205,7 @@ impl<'a> Merge<'a> {
                 let what = format!("op {} speaks of a record that the snapshot does not have", op.number);
                 return Err(FileError::damaged(self.plan.path(), what).into());
             }
-            if let Some(effect) = self.effect(&op, ordinal, &mut hasher) {
+            if let Some(effect) = self.effect(&op, ordinal, &hasher) {
                 if op.was_in_doubt {
                     gathered.in_doubt -= 1;
                 } else if op.kind != OpKind::Add {
@@ -239,7 +239,7 @@ impl<'a> Merge<'a> {
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.
-    fn effect(&self, op: &Op, ordinal: u64, hasher: &mut FieldHasher) -> Option<Effect> {
+    fn effect(&self, op: &Op, ordinal: u64, hasher: &FieldHasher) -> Option<Effect> {
         let fate = self.fate(op);
         let leaves = matches!(op.kind, OpKind::Remove | OpKind::Forget);
         let (fingerprint, keeps_fields) = match fate {
@@ -259,7 +259,7 @@ impl<'a> Merge<'a> {
     }
 
     /// One hash for every field of the plan; unknown where nobody knows what the destination has.
-    fn field_hashes(&self, op: &Op, fingerprint: u64, hasher: &mut FieldHasher) -> Vec<u32> {
+    fn field_hashes(&self, op: &Op, fingerprint: u64, hasher: &FieldHasher) -> Vec<u32> {
         let mut hashes = if fingerprint == IN_DOUBT { Vec::new() } else { hasher.hashes(&op.fields) };
         hashes.resize(self.header.fields.len(), UNKNOWN_FIELD);
         hashes
@@ -279,7 +279,7 @@ impl<'a> Merge<'a> {
 
     /// New records in plan order, from `next_ordinal` on.
     fn new_records(&self, mut next_ordinal: u64) -> impl Iterator<Item = Result<SegmentEntry, SnapshotError>> {
-        let mut hasher = FieldHasher::new(self.snapshot.seed());
+        let hasher = FieldHasher::new(self.snapshot.seed());
         self.plan.ops(Some(&[OpKind::Add])).filter_map(move |op| {
             let op = match op {
                 Ok(op) => op,
@@ -289,7 +289,7 @@ impl<'a> Merge<'a> {
                 return None;
             }
             let fingerprint = self.new_state(&op)?;
-            let fields = self.field_hashes(&op, fingerprint, &mut hasher);
+            let fields = self.field_hashes(&op, fingerprint, &hasher);
             let address = self.address(&op, self.fate(&op));
             let ordinal = next_ordinal;
             next_ordinal += 1;

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use backhaul_kit::{Batch, Delivery, Facts, Fault, FaultClass, Operation, Outcomes, Reason, Verdict};
+use backhaul_kit::{
+    Batch, Delivery, Facts, Fault, FaultClass, FieldValue, Fields, Operation, Outcomes, Reason, Value, Verdict,
+};
 
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
@@ -181,9 +183,9 @@ fn an_address_in_doubt_is_left_alone_for_as_long_as_the_facts_say() {
 #[test]
 fn batches_stay_within_the_byte_cap_and_a_giant_row_goes_alone() {
     let mut plan: Vec<_> = (0..6).map(op).collect();
-    let text = |n: usize| vec![backhaul_kit::FieldValue::Set(backhaul_kit::Value::Text("x".repeat(n)))];
+    let text = |n: usize| FieldValue::Set(Value::Text("x".repeat(n)));
     for (op, size) in plan.iter_mut().zip([300, 300, 300, 5000, 300, 300]) {
-        op.fields = text(size);
+        op.fields = Fields::from_iter([text(size)]);
     }
     let facts = Facts { max_bytes: Some(1000), concurrency: 9, ..facts() };
     let mut table = Table::new(Operation::Upsert, &facts, plan);
