@@ -10,7 +10,7 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan` | scan → plan |
 //! | `preview` | a plan to look at |
-//! | `stage`, `advance` | from a plan to the end of its run |
+//! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `cancel`, `error` | why a run stopped |
@@ -20,6 +20,7 @@ mod approve;
 mod cancel;
 mod connect;
 mod error;
+mod fates;
 mod leased;
 mod leftovers;
 mod preview;

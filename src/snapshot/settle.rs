@@ -29,8 +29,11 @@ pub trait Settlement {
     /// What became of op number `op`. Asked only for ops that a destination hears of.
     fn fate(&self, op: u64) -> Settle;
 
-    /// The vendor's id of the record, where an answer gave it.
-    fn remote_id(&self, op: u64) -> Option<&str>;
+    /// The vendor's id of the record, where an answer gave it. Asked for in op order.
+    ///
+    /// # Errors
+    /// What holds the ids cannot be read.
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError>;
 }
 
 /// Which run is settled, and on the strength of which log.
@@ -205,7 +208,7 @@ impl<'a> Merge<'a> {
                 let what = format!("op {} speaks of a record that the snapshot does not have", op.number);
                 return Err(FileError::damaged(self.plan.path(), what).into());
             }
-            if let Some(effect) = self.effect(&op, ordinal, &hasher) {
+            if let Some(effect) = self.effect(&op, ordinal, &hasher)? {
                 if op.was_in_doubt {
                     gathered.in_doubt -= 1;
                 } else if op.kind != OpKind::Add {
@@ -239,23 +242,23 @@ impl<'a> Merge<'a> {
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.
-    fn effect(&self, op: &Op, ordinal: u64, hasher: &FieldHasher) -> Option<Effect> {
+    fn effect(&self, op: &Op, ordinal: u64, hasher: &FieldHasher) -> Result<Option<Effect>, FileError> {
         let fate = self.fate(op);
         let leaves = matches!(op.kind, OpKind::Remove | OpKind::Forget);
         let (fingerprint, keeps_fields) = match fate {
-            Settle::Kept => return None,
+            Settle::Kept => return Ok(None),
             Settle::Accepted if leaves => {
-                return Some(Effect { entry: SegmentEntry::tombstone(ordinal), keeps_fields: false });
+                return Ok(Some(Effect { entry: SegmentEntry::tombstone(ordinal), keeps_fields: false }));
             }
             Settle::Accepted => (op.fingerprint, false),
             Settle::InDoubt => (IN_DOUBT, true),
         };
         let fields = self.field_hashes(op, fingerprint, hasher);
-        let address = self.address(op, fate);
-        Some(Effect {
+        let address = self.address(op, fate)?;
+        Ok(Some(Effect {
             entry: SegmentEntry { ordinal, fingerprint, key: op.key.clone(), address, fields },
             keeps_fields,
-        })
+        }))
     }
 
     /// One hash for every field of the plan; unknown where nobody knows what the destination has.
@@ -267,34 +270,34 @@ impl<'a> Merge<'a> {
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
     /// known, finds the record under either.
-    fn address(&self, op: &Op, fate: Settle) -> Address {
+    fn address(&self, op: &Op, fate: Settle) -> Result<Address, FileError> {
         if !self.header.keep_address {
-            return Address::default();
+            return Ok(Address::default());
         }
         let (old, now) = (op.old_address.match_value.as_ref(), op.match_value.as_ref());
         let match_value = if fate == Settle::InDoubt { old.or(now) } else { now.or(old) };
-        let answered = op.kind.is_sent().then(|| self.replay.remote_id(op.number)).flatten().map(str::to_owned);
-        Address { remote_id: answered.or_else(|| op.old_address.remote_id.clone()), match_value: match_value.cloned() }
+        let answered = if op.kind.is_sent() { self.replay.remote_id(op.number)? } else { None };
+        let remote_id = answered.or_else(|| op.old_address.remote_id.clone());
+        Ok(Address { remote_id, match_value: match_value.cloned() })
     }
 
     /// New records in plan order, from `next_ordinal` on.
     fn new_records(&self, mut next_ordinal: u64) -> impl Iterator<Item = Result<SegmentEntry, SnapshotError>> {
         let hasher = FieldHasher::new(self.snapshot.seed());
         self.plan.ops(Some(&[OpKind::Add])).filter_map(move |op| {
-            let op = match op {
-                Ok(op) => op,
-                Err(error) => return Some(Err(error.into())),
-            };
-            if op.ordinal.is_some() {
-                return None;
-            }
-            let fingerprint = self.new_state(&op)?;
-            let fields = self.field_hashes(&op, fingerprint, &hasher);
-            let address = self.address(&op, self.fate(&op));
-            let ordinal = next_ordinal;
+            let record = op.and_then(|op| self.new_record(op, next_ordinal, &hasher)).transpose()?;
             next_ordinal += 1;
-            Some(Ok(SegmentEntry { ordinal, fingerprint, key: op.key, address, fields }))
+            Some(record.map_err(Into::into))
         })
+    }
+
+    /// The record that an op makes of a key that the snapshot does not have.
+    fn new_record(&self, op: Op, ordinal: u64, hasher: &FieldHasher) -> Result<Option<SegmentEntry>, FileError> {
+        let state = if op.ordinal.is_none() { self.new_state(&op) } else { None };
+        let Some(fingerprint) = state else { return Ok(None) };
+        let fields = self.field_hashes(&op, fingerprint, hasher);
+        let address = self.address(&op, self.fate(&op))?;
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: op.key, address, fields }))
     }
 
     /// Writes everything into a new base: the old order, then what came since. With `remaps`, accepted

@@ -153,6 +153,10 @@ fn write_digits(mut value: u64, least: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[start.min(digits.len() - least)..]);
 }
 
+fn two_digits(n: u8) -> [u8; 2] {
+    [b'0' + n / 10 % 10, b'0' + n % 10]
+}
+
 /// Date and time as ISO 8601.
 fn write_moment(moment: DateTime, out: &mut Vec<u8>) {
     write_date(moment.date(), out);
@@ -161,25 +165,20 @@ fn write_moment(moment: DateTime, out: &mut Vec<u8>) {
 }
 
 fn write_date(date: Date, out: &mut Vec<u8>) {
-    let Ok(year) = u64::try_from(date.year()) else {
+    let Ok(year) = u16::try_from(date.year()) else {
         // Years before our era have a sign and six digits. Writing into a Vec cannot fail.
         return drop(write!(out, "{date}"));
     };
-    write_digits(year, 4, out);
-    for part in [date.month(), date.day()] {
-        out.push(b'-');
-        write_digits(u64::from(part.unsigned_abs()), 2, out);
-    }
+    let ([c1, c2], [y1, y2]) = (two_digits((year / 100) as u8), two_digits((year % 100) as u8));
+    let ([m1, m2], [d1, d2]) = (two_digits(date.month().unsigned_abs()), two_digits(date.day().unsigned_abs()));
+    out.extend_from_slice(&[c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2]);
 }
 
 /// With as many digits of the second as it needs.
 fn write_time(time: Time, out: &mut Vec<u8>) {
-    for (place, part) in [time.hour(), time.minute(), time.second()].into_iter().enumerate() {
-        if place > 0 {
-            out.push(b':');
-        }
-        write_digits(u64::from(part.unsigned_abs()), 2, out);
-    }
+    let parts = [time.hour(), time.minute(), time.second()].map(|part| two_digits(part.unsigned_abs()));
+    let [[h1, h2], [m1, m2], [s1, s2]] = parts;
+    out.extend_from_slice(&[h1, h2, b':', m1, m2, b':', s1, s2]);
     write_fraction(u64::from(time.subsec_nanosecond().unsigned_abs()), 9, out);
 }
 

@@ -228,7 +228,12 @@ impl World {
                 }
             }
             if !self.resend_safe {
-                let acks = self.log.iter().filter(|e| matches!(e, Entry::Ack { op: o, .. } if *o == op)).count();
+                let is_ack = |entry: &&Entry| match entry {
+                    Entry::Ack { op: o, .. } => *o == op,
+                    Entry::Acks { first, last, .. } => (*first..=*last).contains(&op),
+                    _ => false,
+                };
+                let acks = self.log.iter().filter(is_ack).count();
                 assert!(acks <= 1, "seed {seed}: op {op} has {acks} verdicts");
             }
         }
