@@ -53,10 +53,12 @@ const DEEPEST: u32 = 64;
 
 impl<'a> ValueRef<'a> {
     /// Reads one value off the front of `input`; `None` when the bytes are not an encoded value.
+    #[inline(always)]
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
         Self::decode_within(input, DEEPEST)
     }
 
+    #[inline(always)]
     fn decode_within(input: &mut &'a [u8], depth: u32) -> Option<Self> {
         let (&tag, rest) = input.split_first()?;
         *input = rest;
@@ -89,14 +91,7 @@ impl<'a> ValueRef<'a> {
                 Self::Uuid(*bytes)
             }
             15 => Self::Json(take_text(input)?),
-            16 => {
-                let count = usize::try_from(take_varint(input)?).ok()?;
-                let (depth, items) = (depth.checked_sub(1)?, *input);
-                for _ in 0..count {
-                    Self::decode_within(input, depth)?;
-                }
-                Self::Array(ListRef(Items::Encoded(count, &items[..items.len() - input.len()])))
-            }
+            16 => Self::Array(ListRef::decode(input, depth.checked_sub(1)?)?),
             17 => Self::Invalid(take_text(input)?),
             _ => return None,
         })
@@ -110,6 +105,7 @@ impl<'a> ValueRef<'a> {
 
 impl<'a> FieldRef<'a> {
     /// Reads one field off the front of `input`; `None` when the bytes are not an encoded field.
+    #[inline(always)]
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
         let field = match input.first()? {
             &SKIP => Self::Skip,
@@ -130,6 +126,15 @@ impl<'a> FieldRef<'a> {
 }
 
 impl<'a> ListRef<'a> {
+    fn decode(input: &mut &'a [u8], depth: u32) -> Option<Self> {
+        let count = usize::try_from(take_varint(input)?).ok()?;
+        let items = *input;
+        for _ in 0..count {
+            ValueRef::decode_within(input, depth)?;
+        }
+        Some(Self(Items::Encoded(count, &items[..items.len() - input.len()])))
+    }
+
     /// The items of a list that is in memory.
     pub(super) fn of(items: &'a [Value]) -> Self {
         Self(Items::Values(items))

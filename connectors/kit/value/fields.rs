@@ -71,6 +71,7 @@ pub struct FieldIter<'a> {
 impl<'a> Iterator for FieldIter<'a> {
     type Item = FieldRef<'a>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<FieldRef<'a>> {
         // Whoever made the `Fields` has read or written every one: only the end is no field.
         FieldRef::decode(&mut self.rest)

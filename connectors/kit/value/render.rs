@@ -120,11 +120,11 @@ impl ValueRef<'_> {
 
 /// Appends `text` as a JSON string.
 pub fn write_json_str(text: &str, out: &mut Vec<u8>) {
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    // Eight bytes are looked at together: hardly any text has something to escape.
+    // Hardly any text has something to escape: eight bytes are looked at together.
     let (eights, rest) = text.as_bytes().as_chunks::<8>();
-    if eights.iter().any(|eight| eight.iter().fold(false, |any, byte| any | special(byte))) || rest.iter().any(special)
-    {
+    let last = rest.iter().fold(EACH * u64::from(b' '), |last, byte| last << 8 | u64::from(*byte));
+    let marks = eights.iter().fold(escapes(last), |marks, eight| marks | escapes(u64::from_le_bytes(*eight)));
+    if marks != 0 {
         // Writing a str into a Vec cannot fail.
         return drop(serde_json::to_writer(out, text));
     }
@@ -132,6 +132,18 @@ pub fn write_json_str(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// A one in each of eight bytes.
+const EACH: u64 = u64::MAX / 255;
+
+/// Not 0 where a quote, a backslash or a control character is among eight bytes of UTF-8.
+#[inline]
+fn escapes(eight: u64) -> u64 {
+    // The high bit of a byte that is below `n`; borrowing makes more of them only where there is one already.
+    let below = |bytes: u64, n: u64| bytes.wrapping_sub(EACH * n) & !bytes & (EACH << 7);
+    let equals = |byte: u8| below(eight ^ (EACH * u64::from(byte)), 1);
+    below(eight, 0x20) | equals(b'"') | equals(b'\\')
 }
 
 fn write_int(value: i64, out: &mut Vec<u8>) {
