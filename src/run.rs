@@ -10,7 +10,7 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan` | scan → plan |
 //! | `preview` | a plan to look at |
-//! | `stage`, `advance` | from a plan to the end of its run |
+//! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `cancel`, `error` | why a run stopped |
@@ -20,6 +20,7 @@ mod approve;
 mod cancel;
 mod connect;
 mod error;
+mod fates;
 mod leased;
 mod leftovers;
 mod preview;
@@ -47,6 +48,7 @@ pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
+pub use leased::Leased;
 pub use preview::{Preview, check};
 use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::{
-    Binding, Details, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
+    Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
 };
 
 /// A row of the model: `note` is in the scan but in no mapped field.
@@ -141,8 +141,8 @@ impl Settlement for Fates {
         self.fates.get(&op).copied().unwrap_or(Settle::Accepted)
     }
 
-    fn remote_id(&self, op: u64) -> Option<&str> {
-        self.ids.get(&op).map(String::as_str)
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
+        Ok(self.ids.get(&op).cloned())
     }
 }
 
