@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Row as _};
 
 /// A lane reads at least so many bytes of the table: below that a connection more costs more than it saves.
-const LANE_BYTES: i64 = 64 << 20;
+const LANE_BYTES: i64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 /// More lanes than this wait for one another here.
 const MOST_LANES: i64 = 8;
 

@@ -17,7 +17,7 @@ use super::lane::{CopyOut, Lane, Lanes};
 use super::layout::{Field, Layout};
 use super::page::TuplePage;
 use super::ranges::{self, Range};
-use super::session::{Server, begin, export, join};
+use super::session::{Server, begin, export, join, replaced};
 use super::types::{PgType, resolve};
 use super::watch::Watch;
 
@@ -68,7 +68,8 @@ impl PgScan {
             self.prepare_filter(bare).await?;
             self.prepare_filter(self.model.select_all()).await?;
         }
-        self.plan().await
+        self.plan().await?;
+        self.is_unchanged().await
     }
 
     /// The filter must be one expression with brackets of ours and without.
@@ -84,6 +85,21 @@ impl PgScan {
     /// Has the model planned: only then the server looks for the rights on its tables.
     async fn plan(&mut self) -> Result<(), Fault> {
         self.explain(&self.model.select_all()).await.map(drop)
+    }
+
+    /// Preparing may have waited for somebody who replaced a table; from here on nobody can.
+    async fn is_unchanged(&mut self) -> Result<(), Fault> {
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        let replaced = self.watch.over(replaced(&mut conn)).await?.map_err(|e| of_call(e, self.watch.place()))?;
+        self.conn = Some(conn);
+        match replaced {
+            None => Ok(()),
+            Some(table) => {
+                let model = self.model.name();
+                Err(Fault::transient(format!("table {table} was replaced while the scan of model `{model}` began"))
+                    .remedy("run again: nothing was applied"))
+            }
+        }
     }
 
     /// The lines of a statement's plan.

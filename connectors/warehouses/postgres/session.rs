@@ -15,7 +15,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const IDLE_IN_TRANSACTION: &str = "30min";
 const NO_WORKERS: &str = "SET LOCAL max_parallel_workers_per_gather = 0; ";
 /// How long a part of a scan waits for its table.
-const LOCK_TIMEOUT: &str = "10s";
+const LOCK_TIMEOUT: &str = if cfg!(test) { "300ms" } else { "10s" };
 
 /// An address that was read: where the server is at this moment.
 ///
@@ -79,6 +79,22 @@ pub(super) async fn join(conn: &mut PgConnection, model: &Model, snapshot: &str)
 pub(super) async fn export(conn: &mut PgConnection) -> Result<String, sqlx::Error> {
     sqlx::raw_sql(NO_WORKERS).execute(&mut *conn).await?;
     sqlx::query_scalar("SELECT pg_catalog.pg_export_snapshot()").fetch_one(conn).await
+}
+
+/// Tables that our statements hold now, and that are not what they were when the snapshot was taken: whoever rewrote
+/// or replaced them has ended meanwhile, and their rows are not in the snapshot.
+const REPLACED: &str = "\
+    SELECT l.relation::regclass::text
+    FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
+    WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+      AND (c.oid IS NULL OR c.relfilenode <> 0 AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid))
+    LIMIT 1";
+
+/// A table of the statements prepared so far that was rewritten (`ALTER TABLE`, `TRUNCATE`) or replaced by another of
+/// its name after the snapshot was taken. It looks empty there, which no snapshot tells from a table without rows.
+pub(super) async fn replaced(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(REPLACED).fetch_optional(conn).await
 }
 
 async fn begin_with(conn: &mut PgConnection, sql: String) -> Result<Backend, sqlx::Error> {
