@@ -11,8 +11,8 @@ use super::plan::PlanHeader;
 use super::residue::{Residue, Waiting};
 use super::seen::Seen;
 use super::standing::Standing;
-use super::{DiffError, OpKind, PlanRequest, PlanSummary, PlanWriter, RowMapper};
-use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Snapshot, SnapshotError, storable};
+use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Snapshot, SnapshotError, storable};
 
 /// How many records beyond the expected one are looked at before the anchors are asked.
 const LOOK_AHEAD: u64 = 16;
@@ -50,23 +50,12 @@ impl<'a> Differ<'a> {
         mapper: &'a dyn RowMapper,
         mut plan: PlanWriter,
     ) -> Result<Self, DiffError> {
-        let header = PlanHeader {
-            run_id: request.run_id.clone(),
-            base_id: snapshot.base_id().to_owned(),
-            seed: snapshot.seed(),
-            config_digest: request.config_digest,
-            binding: request.binding.clone(),
-            fields: mapper.fields().to_vec(),
-            match_field: request.match_field,
-            keep_address: request.keep_address,
-            removals: request.removals,
-            remap: request.remap,
-        };
+        let header = PlanHeader::new(snapshot.base_id(), snapshot.seed(), &request, mapper);
         plan.begin(header, request.min_free)?;
         Ok(Self {
             snapshot,
             records: Records::new(snapshot),
-            judge: Judge::new(snapshot, request, mapper, plan),
+            judge: Judge::new((snapshot.seed(), snapshot.fields()), Details::new(snapshot), request, mapper, plan),
             cursor: 0,
             seen: Seen::new(snapshot.ordinals()),
             residue: Residue::default(),
@@ -173,7 +162,7 @@ impl<'a> Differ<'a> {
         }
         self.read_key(page, row)?;
         let record = page.record(row)?;
-        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record })
+        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record, table_fingerprint: None })
     }
 
     /// Puts a row into the residue.
@@ -223,13 +212,7 @@ impl<'a> Differ<'a> {
         if self.judge.request().removals {
             self.removals()?;
         }
-        let whole_set = self.judge.request().whole_set;
-        let counts = &mut self.judge.counts;
-        if whole_set && counts.sent() == counts.refreshed && counts.refreshed > 0 {
-            counts.unchanged += std::mem::take(&mut counts.refreshed);
-            self.judge.plan.drop_kind(OpKind::Refresh)?;
-        }
-        Ok(self.judge.plan.finish(self.judge.counts, proof.0)?)
+        self.judge.finish(proof.0)
     }
 
     /// Looks for repeated keys where no record could tell.
@@ -284,7 +267,7 @@ impl<'a> Differ<'a> {
                 return Ok(());
             }
             let record = row.record().ok_or_else(|| index.damaged())?;
-            judge.row(&Candidate { digest, found, key: row.key, record: &record })
+            judge.row(&Candidate { digest, found, key: row.key, record: &record, table_fingerprint: None })
         })
     }
 

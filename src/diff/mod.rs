@@ -6,10 +6,12 @@ mod error;
 mod judge;
 mod op;
 mod plan;
+mod recall;
 mod request;
 mod residue;
 mod seen;
 mod standing;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,9 @@ pub use differ::Differ;
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
+use recall::Recall;
 pub use request::PlanRequest;
+pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};
 

@@ -14,11 +14,13 @@ mod seal;
 pub(crate) mod sealed;
 mod settle;
 mod store;
+mod table;
 
 pub use error::{FileError, SnapshotError};
 pub use fingerprint::storable;
 pub(crate) use fingerprint::{FieldHasher, IN_DOUBT, NEVER_ACCEPTED, UNKNOWN_FIELD};
 pub(crate) use manifest::hex_digest;
+pub(crate) use manifest::random_name;
 pub use manifest::{Binding, LastRun};
 pub(crate) use records::{Details, Records};
 pub use seal::StateKey;
@@ -26,3 +28,5 @@ pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
 #[cfg(test)]
 pub(crate) use store::Limits;
 pub use store::{Snapshot, Store};
+pub use table::TablePlace;
+pub(crate) use table::TableSettle;

@@ -25,7 +25,7 @@ pub enum Settle {
 }
 
 /// The final verdicts of a run.
-pub trait Settlement {
+pub trait Settlement: Sync {
     /// What became of op number `op`. Asked only for ops that a destination hears of.
     fn fate(&self, op: u64) -> Settle;
 
@@ -176,12 +176,13 @@ impl Gathered<'_> {
     }
 }
 
-struct Merge<'a> {
-    store: &'a Store,
-    snapshot: Snapshot,
-    plan: &'a PlanReader,
-    header: &'a PlanHeader,
-    replay: &'a dyn Settlement,
+/// A plan with its fates, and the snapshot that it was made from.
+pub(super) struct Merge<'a> {
+    pub(super) store: &'a Store,
+    pub(super) snapshot: Snapshot,
+    pub(super) plan: &'a PlanReader,
+    pub(super) header: &'a PlanHeader,
+    pub(super) replay: &'a dyn Settlement,
 }
 
 impl<'a> Merge<'a> {
@@ -219,7 +220,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The fate of an op; what no destination hears of settles by itself.
-    fn fate(&self, op: &Op) -> Settle {
+    pub(super) fn fate(&self, op: &Op) -> Settle {
         match op.kind {
             OpKind::Touch | OpKind::Forget => Settle::Accepted,
             OpKind::Reject => Settle::Kept,
@@ -230,7 +231,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The state of a key that the snapshot does not have; `None` where it still does not get it.
-    fn new_state(&self, op: &Op) -> Option<u64> {
+    pub(super) fn new_state(&self, op: &Op) -> Option<u64> {
         match self.fate(op) {
             Settle::Accepted if op.kind == OpKind::Add => Some(op.fingerprint),
             Settle::InDoubt if op.kind == OpKind::Add => Some(IN_DOUBT),
@@ -239,7 +240,7 @@ impl<'a> Merge<'a> {
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.
-    fn effect(&self, op: &Op, ordinal: u64, hasher: &mut FieldHasher) -> Option<Effect> {
+    pub(super) fn effect(&self, op: &Op, ordinal: u64, hasher: &mut FieldHasher) -> Option<Effect> {
         let fate = self.fate(op);
         let leaves = matches!(op.kind, OpKind::Remove | OpKind::Forget);
         let (fingerprint, keeps_fields) = match fate {
@@ -259,7 +260,7 @@ impl<'a> Merge<'a> {
     }
 
     /// One hash for every field of the plan; unknown where nobody knows what the destination has.
-    fn field_hashes(&self, op: &Op, fingerprint: u64, hasher: &mut FieldHasher) -> Vec<u32> {
+    pub(super) fn field_hashes(&self, op: &Op, fingerprint: u64, hasher: &mut FieldHasher) -> Vec<u32> {
         let mut hashes = if fingerprint == IN_DOUBT { Vec::new() } else { hasher.hashes(&op.fields) };
         hashes.resize(self.header.fields.len(), UNKNOWN_FIELD);
         hashes
@@ -267,7 +268,7 @@ impl<'a> Merge<'a> {
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
     /// known, finds the record under either.
-    fn address(&self, op: &Op, fate: Settle) -> Address {
+    pub(super) fn address(&self, op: &Op, fate: Settle) -> Address {
         if !self.header.keep_address {
             return Address::default();
         }

@@ -37,6 +37,7 @@ mod fault;
 mod network;
 mod numeric;
 mod page;
+mod pushdown;
 mod scan;
 mod session;
 mod source;

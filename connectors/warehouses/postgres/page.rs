@@ -173,11 +173,17 @@ impl RowDecoder for Layout {
 
 /// The fields of a tuple, one after the other; ends early where the bytes do, which the reader of the stream has
 /// excluded.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn of(tuple: &'a [u8]) -> Self {
+    /// Of one tuple.
+    pub(super) fn of(tuple: &'a [u8]) -> Self {
         Self(tuple.get(2..).unwrap_or(&[]))
+    }
+
+    /// The bytes of the fields that were not taken yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
     }
 }
 

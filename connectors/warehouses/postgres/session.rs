@@ -67,6 +67,11 @@ pub(super) async fn begin(conn: &mut PgConnection, model: &Model) -> Result<Back
         }
     }
     sqlx::raw_sql(AssertSqlSafe(begin_sql(model))).execute(&mut *conn).await?;
+    backend(conn).await
+}
+
+/// Which backend works for the connection.
+pub(super) async fn backend(conn: &mut PgConnection) -> Result<Backend, sqlx::Error> {
     let row = sqlx::query("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")
         .fetch_one(conn)
         .await?;
