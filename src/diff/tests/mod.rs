@@ -6,6 +6,7 @@ mod golden;
 mod model;
 mod random;
 mod settings;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

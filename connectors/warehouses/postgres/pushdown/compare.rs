@@ -122,7 +122,6 @@ mod tests {
     use super::super::super::page::Field;
     use super::super::super::types::Wire;
     use super::*;
-    use backhaul_kit::RowPage as _;
     use proptest::prelude::*;
 
     fn splitter() -> Splitter {

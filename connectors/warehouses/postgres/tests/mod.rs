@@ -6,4 +6,5 @@
 mod complete;
 mod model;
 mod server;
+mod snapshots;
 mod values;
