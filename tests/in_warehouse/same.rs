@@ -21,8 +21,17 @@ struct World {
 
 /// A row that the sink applied: whether it was written, its key, its record.
 type Row = (bool, String, Option<Value>);
-/// The exit codes of a step's runs, and the rows that the sink applied, by key.
-type Step = (Vec<Option<i32>>, Vec<Row>);
+
+/// What a step did.
+#[derive(Debug, PartialEq)]
+struct Step {
+    /// The exit codes of its runs.
+    codes: Vec<Option<i32>>,
+    /// The counts of its last run.
+    counts: Value,
+    /// The rows that the sink applied, by key.
+    rows: Vec<Row>,
+}
 
 impl World {
     fn new(there: bool) -> Option<Self> {
@@ -52,11 +61,45 @@ impl World {
         let applied = applied_since(&self.sink, before);
         let mut rows: Vec<_> = applied.into_iter().map(|row| (row.change == Change::Put, row.key, row.body)).collect();
         rows.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
-        self.sent.push((codes, rows));
+        let listed = self.project.backhaul(&["runs", "--output", "json"]).expect(0).json();
+        let counts = listed["runs"][0]["counts"].clone();
+        assert!(counts["rows"].is_u64(), "{listed}");
+        self.sent.push(Step { codes, counts, rows });
     }
 
     fn publish(&mut self) {
         self.customers.publish(&self.warehouse, Some(&self.sink));
+    }
+
+    /// Rows that are one record at the destination: they leave, one after the other.
+    fn merge(mut self) -> Vec<Step> {
+        self.project.edit(&sync_file(), "removed = \"delete\"\n", "removed = \"delete\"\nmatch = \"email\"\n");
+        for id in 1..=9 {
+            self.customers.rows.get_mut(&id).expect("a row").email = Some(format!("{}@example.com", id % 3));
+        }
+        self.publish();
+        self.run(&[]);
+        // Its address is that of rows that stay as they are.
+        self.customers.remove([1]);
+        self.publish();
+        self.run(&[]);
+        // Its address is that of a row that takes it over now.
+        self.customers.remove([20]);
+        self.customers.rows.get_mut(&22).expect("a row").email = Some("c20@example.com".into());
+        self.publish();
+        self.run(&[]);
+        // All who have it leave.
+        self.customers.remove([4, 7, 30]);
+        self.publish();
+        self.run(&[]);
+        self.run(&[]);
+        let keys = |step: &Step| step.rows.iter().map(|(put, key, _)| (*put, key.clone())).collect::<Vec<_>>();
+        let removed = ["30", "4", "7"].map(|key| (false, key.to_owned()));
+        assert_eq!(
+            self.sent[1..].iter().map(keys).collect::<Vec<_>>(),
+            [vec![], vec![(true, "22".to_owned())], removed.into(), vec![]]
+        );
+        self.sent
     }
 
     /// Everything that can happen to a row, one after the other.
@@ -130,20 +173,37 @@ impl World {
     }
 }
 
-#[test]
-fn both_engines_send_the_same_rows() {
+/// Lets both engines live the same life and compares what they did.
+fn compare(life: fn(World) -> Vec<Step>) {
     let (Some(here), Some(there)) = (World::new(false), World::new(true)) else { return };
     let (here, there) = std::thread::scope(|scope| {
-        let here = scope.spawn(|| here.live());
-        let there = scope.spawn(|| there.live());
+        let here = scope.spawn(|| life(here));
+        let there = scope.spawn(|| life(there));
         (here.join().expect("the local engine"), there.join().expect("the warehouse's engine"))
     });
-    assert!(here.iter().any(|(_, rows)| !rows.is_empty()));
+    assert!(here.iter().any(|step| !step.rows.is_empty()));
     assert_eq!(here.len(), there.len());
-    for (step, (here, there)) in here.iter().zip(&there).enumerate() {
+    for (number, (here, there)) in here.iter().zip(&there).enumerate() {
         let beyond =
-            |a: &Step, b: &Step| a.1.iter().filter(|row| !b.1.contains(row)).take(3).cloned().collect::<Vec<_>>();
+            |a: &Step, b: &Step| a.rows.iter().filter(|row| !b.rows.contains(row)).take(3).cloned().collect::<Vec<_>>();
         let (only_here, only_there) = (beyond(here, there), beyond(there, here));
-        assert!(here == there, "step {step}: {:?} {only_here:?} | {:?} {only_there:?}", here.0, there.0);
+        assert!(
+            here == there,
+            "step {number}: {:?} {} {only_here:?} | {:?} {} {only_there:?}",
+            here.codes,
+            here.counts,
+            there.codes,
+            there.counts
+        );
     }
+}
+
+#[test]
+fn both_engines_send_the_same_rows() {
+    compare(World::live);
+}
+
+#[test]
+fn both_engines_spare_a_record_that_another_row_claims() {
+    compare(World::merge);
 }
