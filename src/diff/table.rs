@@ -282,7 +282,7 @@ impl PutAside {
             Ok(())
         };
         if let Some(scratch) = self.scratch {
-            let scratch = scratch.into_reader().map_err(PlanError::from)?;
+            let scratch = scratch.into_reader()?;
             for chunk in 0..scratch.chunks() {
                 read_chunk(&scratch.chunk(chunk)?)?;
             }

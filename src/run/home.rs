@@ -23,18 +23,18 @@ impl Runs {
             return Ok(());
         }
         if let Some(warehouse) = is {
-            unless_cancelled(&ground.cancel, self.into_files(&snapshot, &warehouse, store)).await?;
+            unless_cancelled(&ground.cancel, self.move_to_files(&snapshot, &warehouse, store)).await?;
             tracing::info!(sync = %sync.name, from = %warehouse, "the snapshot is in the state folder now");
         }
         if let Some(warehouse) = wanted {
             let snapshot = store.snapshot()?;
-            unless_cancelled(&ground.cancel, self.into_table(sync, &snapshot, store)).await?;
+            unless_cancelled(&ground.cancel, self.move_to_table(sync, &snapshot, store)).await?;
             tracing::info!(sync = %sync.name, to = warehouse, "the snapshot is in the warehouse now");
         }
         Ok(())
     }
 
-    async fn into_table(&self, sync: &SyncDef, snapshot: &Snapshot, store: &Store) -> Result<(), RunError> {
+    async fn move_to_table(&self, sync: &SyncDef, snapshot: &Snapshot, store: &Store) -> Result<(), RunError> {
         let opened = scan::open(&self.project, sync, &self.kit).await?;
         let shape = opened.scan.table_shape(&opened.mapper.projection(snapshot.seed()))?;
         // Its connection is not needed for what follows.
@@ -57,7 +57,7 @@ impl Runs {
         Ok(())
     }
 
-    async fn into_files(&self, snapshot: &Snapshot, warehouse: &str, store: &Store) -> Result<(), RunError> {
+    async fn move_to_files(&self, snapshot: &Snapshot, warehouse: &str, store: &Store) -> Result<(), RunError> {
         let source = self.table_source(warehouse)?;
         let tables = tables(source.as_ref())?;
         let Some(state) = snapshot.table_state() else { return Ok(()) };

@@ -81,8 +81,9 @@ impl Runs {
 /// # Errors
 /// Whatever a run would stop with before its plan.
 pub async fn check(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<String, RunError> {
-    scan::open(project, sync, kit).await?;
+    let opened = scan::open(project, sync, kit).await?;
     if sync.diff == DiffPlace::Warehouse {
+        opened.scan.table_shape(&opened.mapper.projection(0))?;
         let source = scan::source(project, &sync.model.warehouse, kit)?;
         table::tables(source.as_ref())?.check().await?;
     }

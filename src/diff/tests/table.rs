@@ -242,9 +242,8 @@ proptest! {
                     let fields = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
                     (record.in_doubt, record.address.clone(), fields)
                 };
-                let stored: Vec<(i64, (bool, Address, Vec<u32>))> =
-                    table.records.iter().map(|(key, record)| (id_of(key), of(record))).collect();
-                let stored: BTreeMap<_, _> = stored.into_iter().collect();
+                let stored = table.records.iter().map(|(key, record)| (id_of(key), of(record)));
+                let stored: BTreeMap<_, (bool, Address, Vec<u32>)> = stored.collect();
                 let of = |known: &Known| (known.accepted.is_none(), known.address.clone(), known.fields.clone());
                 prop_assert_eq!(stored, naive.iter().map(|(id, known)| (*id, of(known))).collect::<BTreeMap<_, _>>());
             }

@@ -27,9 +27,11 @@ const SEND_BYTES: usize = 64 << 10;
 /// A table that took more new records than this is analysed at once: the comparison's plan depends on its size.
 const ANALYSE_FROM: u64 = 10_000;
 
+/// Settings of the role that are meant for queries do not end what must be written: the watch looks after it.
 const BEGIN: &str = "\
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL lock_timeout = '60s'; \
+    SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = '30min'";
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 

@@ -1,8 +1,8 @@
 //! Snapshot tables: what a comparison notices, and how a table changes.
 
 use backhaul_kit::{
-    Address, Compared, Fault, FaultClass, Gone, Mark, Model, NewTable, Projection, Recorded, SnapshotTables as _,
-    Source, TableChange, TableCounts, TableEffect, TableEntry, TableScan, TableState,
+    Address, Compared, Fault, FaultClass, Gone, Mark, Model, NewTable, Projection, Recorded, Source, TableChange,
+    TableCounts, TableEffect, TableEntry, TableScan, TableState,
 };
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Executor as _};
