@@ -8,10 +8,12 @@ mod judge;
 mod op;
 mod places;
 mod plan;
+mod recall;
 mod request;
 mod seen;
 mod spill;
 mod standing;
+mod table;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -21,7 +23,9 @@ pub use differ::Differ;
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
+use recall::Recall;
 pub use request::PlanRequest;
+pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};
 

@@ -7,6 +7,7 @@ mod model;
 mod order;
 mod random;
 mod settings;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
