@@ -262,7 +262,7 @@ impl Advance<'_> {
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         let store = &self.ground.site.store;
-        if store.snapshot()?.table().is_some() {
+        if plan.header().table_fingerprints.is_some() {
             return self.runs.settle_in_table(store, plan, &fates, info).await;
         }
         settle(store, plan, &fates, info)?;

@@ -4,25 +4,25 @@
 //! fingerprint of the new place, so that the run after it compares field by field and sends nothing twice. The old
 //! place is given up when the manifest names the new one.
 
+use backhaul_kit::NewTable;
 use futures_util::StreamExt as _;
 
 use super::table::tables;
 use super::{Ground, RunError, Runs, scan, unless_cancelled};
 use crate::config::{DiffPlace, SyncDef};
-use crate::snapshot::{Snapshot, Store, TablePlace, random_name};
-use backhaul_kit::NewTable;
+use crate::snapshot::{Snapshot, SnapshotError, Store, TablePlace, random_name};
 
 impl Runs {
     /// Brings the snapshot to where the sync's `diff` wants it. Called under the lease, before a scan.
     pub(super) async fn bring_home(&self, ground: &Ground<'_>) -> Result<(), RunError> {
         let (sync, store) = (ground.sync, &ground.site.store);
-        let snapshot = store.snapshot()?;
         let wanted = (sync.diff == DiffPlace::Warehouse).then_some(sync.model.warehouse.as_str());
-        let is = snapshot.table().map(|place| place.warehouse.clone());
+        let is = store.table().map(|place| place.warehouse);
         if is.as_deref() == wanted {
             return Ok(());
         }
         if let Some(warehouse) = is {
+            let snapshot = store.snapshot()?;
             unless_cancelled(&ground.cancel, self.move_to_files(&snapshot, &warehouse, store)).await?;
             tracing::info!(sync = %sync.name, from = %warehouse, "the snapshot is in the state folder now");
         }
@@ -45,7 +45,7 @@ impl Runs {
         let table = NewTable {
             name: tables.name(&sync.name, &snapshot.owner()),
             sync: sync.name.clone(),
-            generation: random_name().map_err(crate::snapshot::SnapshotError::from)?,
+            generation: random_name().map_err(SnapshotError::from)?,
             shape,
         };
         let records = tables.create(&table, &mut snapshot.entries()).await?;

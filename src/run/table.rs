@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Compared, Fault, Projection, Proof, Scan, SnapshotTables, Source, TableScan};
+use backhaul_kit::{Compared, Fault, Projection, Scan, SnapshotTables, Source, TableScan};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -97,7 +97,7 @@ fn judge(
             Compared::Page(page) => differ.page(&page)?,
             Compared::Gone(records) => differ.gone(&records)?,
             Compared::Shared(claims) => differ.shared(&claims),
-            Compared::End { records, gone, proof: Proof(proof) } => return differ.finish(records, gone, &Proof(proof)),
+            Compared::End { records, gone, proof } => return differ.finish(records, gone, &proof),
         }
     }
     Err(DiffError::Source(Fault::transient("the comparison stopped before its end")))

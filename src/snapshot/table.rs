@@ -11,7 +11,7 @@ use super::base::{BaseWriter, NewRecord};
 use super::effects::Judgement;
 use super::error::{FileError, SnapshotError};
 use super::file::sync_folder;
-use super::fingerprint::{DELETED, IN_DOUBT, NEVER_ACCEPTED, STALE, UNKNOWN_FIELD, is_accepted};
+use super::fingerprint::{DELETED, IN_DOUBT, NEVER_ACCEPTED, STALE, UNKNOWN_FIELD};
 use super::manifest::{LastRun, Manifest, random_name, remove_if_there};
 use super::records::{Details, Records};
 use super::settle::{SettleInfo, Settled, Settlement};
@@ -70,6 +70,11 @@ impl Snapshot {
 }
 
 impl Store {
+    /// The table that the records are in, by the manifest alone; `None` where they are in files.
+    pub(crate) fn table(&self) -> Option<TablePlace> {
+        self.manifest().table.clone()
+    }
+
     /// Commits that the records are in a table now, in its state `generation`. The old files go.
     pub(crate) fn move_into(&self, table: TablePlace, generation: String) -> Result<(), SnapshotError> {
         let old = self.manifest();
@@ -121,7 +126,7 @@ impl TableImport<'_> {
                 .remedy("restore the schema of snapshots and the state folder from backups of one moment"));
         };
         let fingerprint = if *in_doubt { IN_DOUBT } else { STALE };
-        self.accepted += u64::from(is_accepted(fingerprint));
+        self.accepted += u64::from(!*in_doubt);
         self.in_doubt += u64::from(*in_doubt);
         let written = self.base.push(&NewRecord { key_hash, fingerprint, key, address, fields: &fields });
         written.map_err(|e| unreadable(e.into()))
