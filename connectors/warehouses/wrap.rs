@@ -36,6 +36,7 @@ impl Wrapped {
             // is not closed anyway: leaving it out changes no valid statement.
             ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), true),
             ModelQuery::Table(name) => (format!("SELECT * FROM {}", quote_table(&model.name, name)?), false),
+            ModelQuery::Files(_) => return Err(ModelQuery::files_refused()),
         };
         if query.trim().is_empty() {
             return Err(Fault::config(format!("the SQL of model `{}` is empty", model.name)));
