@@ -23,6 +23,8 @@ mod first_steps;
 mod guards;
 #[cfg(test)]
 mod hostile;
+#[cfg(all(test, feature = "files"))]
+mod lake;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
