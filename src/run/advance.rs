@@ -221,7 +221,7 @@ impl Advance<'_> {
             if let Some(reason) = &op.reason {
                 group.push(NewReject {
                     key_hash: op.key_hash,
-                    key: op.key.clone(),
+                    key: op.key.to_vec(),
                     fingerprint: op.fingerprint,
                     class: RejectClass::Mapping,
                     reason: reason.clone(),

@@ -256,7 +256,7 @@ impl<'a> Merge<'a> {
         let fields = self.field_hashes(op, fingerprint, hasher);
         let address = self.address(op, fate)?;
         Ok(Some(Effect {
-            entry: SegmentEntry { ordinal, fingerprint, key: op.key.clone(), address, fields },
+            entry: SegmentEntry { ordinal, fingerprint, key: op.key.to_vec(), address, fields },
             keeps_fields,
         }))
     }
@@ -297,7 +297,7 @@ impl<'a> Merge<'a> {
         let Some(fingerprint) = state else { return Ok(None) };
         let fields = self.field_hashes(&op, fingerprint, hasher);
         let address = self.address(&op, self.fate(&op))?;
-        Ok(Some(SegmentEntry { ordinal, fingerprint, key: op.key, address, fields }))
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: op.key.to_vec(), address, fields }))
     }
 
     /// Writes everything into a new base: the old order, then what came since. With `remaps`, accepted

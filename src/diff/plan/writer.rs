@@ -114,8 +114,8 @@ impl PlanWriter {
             let plain = open.sealed.read_back(index)?;
             let mut chunk = Chunk::open(&path, plain, &open.chunks[index - 1], open.header.seed)?;
             while let Some(op) = chunk.next(&path)? {
-                if keys.len() < limit && wanted(&op) && !keys.contains(&op.key) {
-                    keys.push(op.key);
+                if keys.len() < limit && wanted(&op) && !keys.iter().any(|key| *key == op.key) {
+                    keys.push(op.key.to_vec());
                 }
             }
         }
