@@ -182,7 +182,7 @@ impl Advance<'_> {
                 rows: summary.counts.sent(),
                 started: self.record.started,
             },
-            phases: phases(plan, &connected),
+            phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected),
             log,
             already: already.map(Arc::new),
             rejects: Arc::new(Rejects {
@@ -291,10 +291,10 @@ enum Outcome {
     Interrupted,
 }
 
-/// The plan's ops in the order that the object wants.
-fn phases(plan: &PlanReader, connected: &Connected) -> Vec<Phase> {
+/// The plan's ops from number `first` on, in the order that the object wants.
+fn phases(plan: &PlanReader, first: u64, connected: &Connected) -> Vec<Phase> {
     let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts)| {
-        let ops = plan.ops(Some(kinds)).map(|op| op.map_err(unreadable));
+        let ops = plan.ops_from(first, Some(kinds)).map(|op| op.map_err(unreadable));
         Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops) }
     };
     let operations = &connected.operations;

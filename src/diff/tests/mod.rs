@@ -4,6 +4,7 @@ mod cases;
 mod damage;
 mod golden;
 mod model;
+mod plan_file;
 mod random;
 mod settings;
 
