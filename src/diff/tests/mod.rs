@@ -5,6 +5,7 @@ mod damage;
 mod golden;
 mod model;
 mod order;
+mod plan_file;
 mod random;
 mod settings;
 mod table;
