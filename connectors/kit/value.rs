@@ -10,6 +10,8 @@ use jiff::civil::{Date, Time};
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
 /// A double keeps this many significant decimal digits.
 const DIGITS_IN_DOUBLE: usize = 15;
+/// Lists in lists are read to this depth: damaged bytes must not take the stack.
+const MAX_DEPTH: usize = 64;
 
 /// One value as a warehouse handed it over, or as a field of a destination will get it.
 #[derive(Clone, Debug, PartialEq)]
@@ -224,6 +226,10 @@ impl Value {
 
     /// Reads one value off the front of `input`; `None` when the bytes are not an encoded value.
     pub fn decode(input: &mut &[u8]) -> Option<Self> {
+        Self::decode_at(input, 0)
+    }
+
+    fn decode_at(input: &mut &[u8], depth: usize) -> Option<Self> {
         let (&tag, rest) = input.split_first()?;
         *input = rest;
         Some(match tag {
@@ -258,14 +264,10 @@ impl Value {
             16 => {
                 let count = usize::try_from(take_varint(input)?).ok()?;
                 // Every item takes at least a byte: a damaged count cannot ask for more memory than the input has.
-                if count > input.len() {
+                if count > input.len() || depth == MAX_DEPTH {
                     return None;
                 }
-                let mut items = Vec::with_capacity(count);
-                for _ in 0..count {
-                    items.push(Self::decode(input)?);
-                }
-                Self::Array(items)
+                Self::Array((0..count).map(|_| Self::decode_at(input, depth + 1)).collect::<Option<_>>()?)
             }
             17 => Self::Invalid(take_string(input)?),
             _ => return None,

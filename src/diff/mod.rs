@@ -20,6 +20,8 @@ pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 pub use request::PlanRequest;
 

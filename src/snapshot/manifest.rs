@@ -145,7 +145,8 @@ impl Manifest {
         Self::parse(&path, &text).map(Some)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+    /// Reads a manifest's text.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         let damaged = |what| FileError::damaged(path, what);
         let (head, body) = text.split_once('\n').ok_or_else(|| damaged("its first line is missing"))?;
         let mut words = head.split(' ');
@@ -162,10 +163,15 @@ impl Manifest {
         serde_json::from_str(body).map_err(|_| damaged("its content cannot be understood"))
     }
 
-    fn to_text(&self) -> String {
+    /// The manifest's text.
+    pub(super) fn to_text(&self) -> String {
         // The type has nothing that JSON cannot hold.
-        let body = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
-        format!("{MAGIC} {VERSION} {}\n{body}", checksum(&body))
+        Self::with_checksum(&(serde_json::to_string_pretty(self).unwrap_or_default() + "\n"))
+    }
+
+    /// A body under its first line.
+    pub(super) fn with_checksum(body: &str) -> String {
+        format!("{MAGIC} {VERSION} {}\n{body}", checksum(body))
     }
 
     /// The hash seed.

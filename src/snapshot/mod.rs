@@ -6,6 +6,8 @@ mod effects;
 mod error;
 pub(crate) mod file;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod log;
 mod manifest;
 mod merge;

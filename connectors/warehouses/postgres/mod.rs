@@ -34,6 +34,8 @@ mod config;
 mod copy;
 mod decode;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod network;
 mod numeric;
 mod page;

@@ -5,6 +5,8 @@
 
 mod codec;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod writer;
 

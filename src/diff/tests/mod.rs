@@ -1,5 +1,6 @@
 //! The whole path of a plan without a warehouse or a destination: pages → plan → settle → snapshot.
 
+mod bit_flips;
 mod cases;
 mod damage;
 mod golden;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::snapshot::log::{Replay, Standing};
 use crate::snapshot::{
     Binding, Details, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
 };
@@ -143,6 +145,23 @@ impl Settlement for Fates {
 
     fn remote_id(&self, op: u64) -> Option<&str> {
         self.ids.get(&op).map(String::as_str)
+    }
+}
+
+/// Fates as a log tells them.
+struct Told(Replay);
+
+impl Settlement for Told {
+    fn fate(&self, op: u64) -> Settle {
+        match self.0.standing(op) {
+            Standing::Accepted => Settle::Accepted,
+            Standing::Kept => Settle::Kept,
+            Standing::InDoubt => Settle::InDoubt,
+        }
+    }
+
+    fn remote_id(&self, op: u64) -> Option<&str> {
+        self.0.remote_id(op)
     }
 }
 

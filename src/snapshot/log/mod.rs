@@ -8,6 +8,8 @@
 
 mod entry;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod ranges;
 mod replay;
 #[cfg(test)]

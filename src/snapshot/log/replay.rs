@@ -76,7 +76,11 @@ impl Replay {
     /// [`LogError::Corrupt`] for a damaged header, for a bad frame with a valid one behind it, and for
     /// bytes behind a seal; [`LogError::OtherRun`] and [`LogError::Version`] as they say.
     pub fn read(path: &Path, run_id: &str) -> Result<Self, LogError> {
-        let mut input = BufReader::with_capacity(256 << 10, File::open(path)?);
+        Self::read_from(BufReader::with_capacity(256 << 10, File::open(path)?), run_id)
+    }
+
+    /// Reads the log of a run from its first byte on.
+    pub(super) fn read_from(mut input: impl Read, run_id: &str) -> Result<Self, LogError> {
         let mut head = vec![0; frame::header_len(run_id)];
         let got = read_up_to(&mut input, &mut head)?;
         head.truncate(got);

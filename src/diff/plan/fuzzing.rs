@@ -1,0 +1,57 @@
+//! Doors into the decoders of plans: as a file, and as what stands behind the seal, where no altered byte gets by
+//! chance.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use secrecy::SecretString;
+
+use super::footer::Footer;
+use super::{PlanHeader, PlanReader, codec};
+use crate::diff::Op;
+use crate::snapshot::StateKey;
+
+/// A plan file under the state key of 32 times 7.
+pub fn plan_file(bytes: &[u8]) {
+    let Ok(key) = StateKey::from_secret(&SecretString::from("07".repeat(32))) else { return };
+    let Ok(mut file) = memfd_create("plan", MemfdFlags::CLOEXEC).map(File::from) else { return };
+    if file.write_all(bytes).is_err() {
+        return;
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if let Ok(plan) = PlanReader::open(Path::new(&path), &key) {
+        let ops = plan.ops(None).take_while(Result::is_ok).count() as u64;
+        assert!(ops <= plan.len() && (ops == plan.len()) == plan.verify().is_ok());
+    }
+}
+
+/// The header behind the seal.
+pub fn plan_header(bytes: &[u8]) {
+    if let Ok(header) = serde_json::from_slice::<PlanHeader>(bytes) {
+        let again = serde_json::to_vec(&header).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        assert_eq!(again, Some(header));
+    }
+}
+
+/// The footer behind the seal.
+pub fn plan_footer(bytes: &[u8]) {
+    if let Some(footer) = Footer::decode(bytes) {
+        assert_eq!(Footer::decode(&footer.encode()), Some(footer));
+    }
+}
+
+/// Ops of a chunk behind the seal.
+pub fn plan_ops(mut bytes: &[u8]) {
+    while let Some(op) = codec::decode(&mut bytes, 0, 0) {
+        let mut encoded = Vec::new();
+        codec::encode(&op, &mut encoded);
+        let mut rest = encoded.as_slice();
+        // As text, because a NaN equals nothing.
+        let text = |op: &Op| format!("{op:?}");
+        assert_eq!(codec::decode(&mut rest, 0, 0).as_ref().map(text), Some(text(&op)));
+        assert!(rest.is_empty());
+    }
+}

@@ -1,0 +1,45 @@
+//! Doors into the log's decoders.
+
+use super::entry::Codec;
+use super::frame::{self, Kind};
+use super::{Entry, Replay};
+
+const RUN: &str = "run-4";
+/// The plan bounds the op numbers of a real log, and its batches the ops of a job; what the replay holds grows with
+/// both.
+const MOST_OPS: u64 = 1 << 16;
+
+/// A log file of the run `run-4`: its sound part alone says the same as all of it.
+pub fn log(bytes: &[u8]) {
+    let Ok(whole) = Replay::read_from(bytes, RUN) else { return };
+    assert_eq!(whole.len() + whole.lost_tail(), bytes.len() as u64);
+    let sound = usize::try_from(whole.len()).ok().and_then(|len| bytes.get(..len));
+    let sound = sound.and_then(|sound| Replay::read_from(sound, RUN).ok());
+    let said = |replay: &Replay| (replay.digest(), replay.frames(), replay.sealed(), replay.committed());
+    assert_eq!(sound.map(|sound| (said(&sound), sound.lost_tail())), Some((said(&whole), 0)));
+}
+
+/// The payload of a frame whose checksum fits.
+pub fn log_entries(payload: &[u8]) {
+    let (mut rest, mut reader, mut writer, mut again) = (payload, Codec::default(), Codec::default(), Codec::default());
+    let mut ops = 0;
+    while !rest.is_empty() {
+        let Some(entry) = reader.decode(&mut rest) else { return };
+        let mut bytes = Vec::new();
+        writer.encode(&entry, &mut bytes);
+        assert_eq!(again.decode(&mut bytes.as_slice()).as_ref(), Some(&entry));
+        ops += match &entry {
+            Entry::Ack { op, .. } => *op,
+            Entry::Intent { ops } | Entry::Ticket { ops, .. } => ops.len() as u64,
+            Entry::Dispatched { .. } | Entry::Closed { .. } | Entry::Committed | Entry::Drained => 0,
+        };
+        if ops > MOST_OPS {
+            return;
+        }
+    }
+    let seed = frame::seed(RUN);
+    let log =
+        [frame::header(RUN), frame::frame(seed, Kind::Entries, 0, payload), frame::frame(seed, Kind::Seal, 1, &[])];
+    let replay = Replay::read_from(log.concat().as_slice(), RUN);
+    assert!(replay.is_ok_and(|replay| replay.sealed().is_some()));
+}
