@@ -13,6 +13,7 @@
 //! | `stage`, `advance` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
+//! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
@@ -23,10 +24,12 @@ mod error;
 mod leased;
 mod leftovers;
 mod preview;
+mod rebuild;
 mod recover;
 mod scan;
 mod site;
 mod stage;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -48,10 +51,12 @@ use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
 pub use preview::{Preview, check};
+pub use rebuild::{Begun, Rebuilt};
 use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;
 use site::{Site, make_private};
 use stage::Stage;
+pub use verify::{Damage, Verified, verify};
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]

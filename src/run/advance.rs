@@ -16,7 +16,7 @@ use super::leased::Leased;
 use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{OpKind, PlanError, PlanReader};
-use crate::snapshot::log::{LogWriter, Replay, Standing};
+use crate::snapshot::log::{LogError, LogWriter, Replay, Standing};
 use crate::snapshot::{Settle, SettleInfo, Settlement, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
@@ -43,6 +43,11 @@ impl RunFiles {
 
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// Whether neither plan nor log is there.
+    pub(super) fn are_gone(&self) -> bool {
+        !self.plan().exists() && !self.log().exists()
     }
 
     /// Whether all of the plan can be read.
@@ -93,7 +98,7 @@ impl Advance<'_> {
             return self.begin(Stage::Done).await;
         }
         let opened = PlanReader::open(&files.plan(), &self.runs.key);
-        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.site.folder, &e))?;
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.sync.name, &e))?;
         let mut connected = connected;
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
@@ -220,10 +225,9 @@ impl Advance<'_> {
         Ok(Outcome::Complete)
     }
 
-    /// Closes the log, counts what became of the rows, and keeps what the mapper refused.
+    /// Counts what became of the rows, and keeps what the mapper refused.
     async fn record_rejects(&mut self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        self.seal(files)?;
-        let fates = self.fates(files)?;
+        let fates = self.fates(files, plan)?;
         let planned = plan.summary().counts;
         let counts = &mut self.record.counts;
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
@@ -261,7 +265,7 @@ impl Advance<'_> {
     }
 
     /// Seals a log that was left open: an old run is settled as far as it came.
-    fn seal(&self, files: &RunFiles) -> Result<(), RunError> {
+    pub(super) fn seal(&self, files: &RunFiles) -> Result<(), RunError> {
         let path = files.log();
         if !path.exists() {
             return Ok(());
@@ -279,15 +283,20 @@ impl Advance<'_> {
         Ok(state.record_rejects(&self.ground.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
     }
 
-    fn fates(&self, files: &RunFiles) -> Result<Fates, RunError> {
-        Ok(Fates(match files.log().exists() {
-            true => Some(Replay::read(&files.log(), &self.record.id)?),
-            false => None,
-        }))
+    /// What the log says, which is sealed when its run has nothing more to send: one that is cut off is told by that.
+    fn fates(&self, files: &RunFiles, plan: &PlanReader) -> Result<Fates, RunError> {
+        if plan.summary().counts.sent() == 0 && !files.log().exists() {
+            return Ok(Fates(None));
+        }
+        let replay = Replay::read(&files.log(), &self.record.id)?;
+        if replay.sealed().is_none() {
+            return Err(LogError::Unsealed.into());
+        }
+        Ok(Fates(Some(replay)))
     }
 
     fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let fates = self.fates(files)?;
+        let fates = self.fates(files, plan)?;
         let (log_digest, log_len) = fates.0.as_ref().map_or(([0; 32], 0), |r| (r.digest(), r.len()));
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         settle(&self.ground.site.store, plan, &fates, info)?;
@@ -299,7 +308,7 @@ impl Advance<'_> {
         let sync = &self.ground.sync.name;
         let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(sync).await?.into_iter().collect();
         if !waiting.is_empty() {
-            let fates = self.fates(files)?;
+            let fates = self.fates(files, plan)?;
             let mut accepted = Vec::new();
             for op in plan.ops(None) {
                 let op = op?;

@@ -20,6 +20,7 @@ mod segment;
 mod settle;
 mod sort;
 mod store;
+mod verify;
 
 pub use error::{FileError, SnapshotError};
 pub use fingerprint::storable;
@@ -33,3 +34,4 @@ pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
 pub(crate) use store::Limits;
 pub(crate) use store::Rewrite;
 pub use store::{Snapshot, Store};
+pub use verify::{Verified, binding, verify};

@@ -1,4 +1,5 @@
-//! Doors into what reads the server's bytes: they panic only where a decoder is wrong.
+//! Doors into what reads the server's bytes: they panic only where a decoder is wrong, and tell whether anything
+//! decoded.
 
 use std::sync::Arc;
 
@@ -39,8 +40,8 @@ fn wires() -> Vec<Wire> {
 }
 
 /// A stream in COPY's binary format. The first byte is the length of the pieces in which it comes (0: all at once).
-pub fn copy(bytes: &[u8]) {
-    let Some((&piece, stream)) = bytes.split_first() else { return };
+pub fn copy(bytes: &[u8]) -> bool {
+    let Some((&piece, stream)) = bytes.split_first() else { return false };
     let piece = if piece == 0 { stream.len().max(1) } else { usize::from(piece) };
     let wires = wires();
     let read = |piece: usize| {
@@ -65,11 +66,14 @@ pub fn copy(bytes: &[u8]) {
 
     let field =
         |(place, wire): (usize, &Wire)| Field { name: format!("c{place}"), native: String::new(), wire: wire.clone() };
-    let Ok(layout) = Layout::new(wires.iter().enumerate().map(field).collect(), vec![0, 8], 7) else { return };
+    let Ok(layout) = Layout::new(wires.iter().enumerate().map(field).collect(), vec![0, 8], 7) else {
+        return false;
+    };
     let layout = Arc::new(layout);
     for tuples in pieces.into_iter().flatten() {
         page(&TuplePage::new(tuples, Arc::clone(&layout)));
     }
+    whole.is_some()
 }
 
 /// Digest, key and record of a row agree, and do so again for a row that was put aside.
@@ -89,8 +93,8 @@ fn page(page: &TuplePage) {
 }
 
 /// The bytes of one value; the first byte chooses its type.
-pub fn copy_value(bytes: &[u8]) {
-    let Some((&chosen, bytes)) = bytes.split_first() else { return };
+pub fn copy_value(bytes: &[u8]) -> bool {
+    let Some((&chosen, bytes)) = bytes.split_first() else { return false };
     let wires = wires();
     let wire = &wires[usize::from(chosen) % wires.len()];
     let value = decode(wire, bytes);
@@ -104,11 +108,11 @@ pub fn copy_value(bytes: &[u8]) {
         let value = value.as_ref().filter(|value| key::put_value(value, &mut from_value).is_ok());
         assert_eq!(has_key.then_some(&from_bytes), value.map(|_| &from_value));
     }
-    if let Some(value) = value {
-        let mut encoded = Vec::new();
-        value.encode(&mut encoded);
-        let mut rest = encoded.as_slice();
-        assert_eq!(Value::decode(&mut rest), Some(value));
-        assert!(rest.is_empty());
-    }
+    let Some(value) = value else { return false };
+    let mut encoded = Vec::new();
+    value.encode(&mut encoded);
+    let mut rest = encoded.as_slice();
+    assert_eq!(Value::decode(&mut rest), Some(value));
+    assert!(rest.is_empty());
+    true
 }

@@ -15,37 +15,38 @@ use crate::diff::Op;
 use crate::snapshot::StateKey;
 
 /// A plan file under the state key of 32 times 7.
-pub fn plan_file(bytes: &[u8]) {
-    let Ok(key) = StateKey::from_secret(&SecretString::from("07".repeat(32))) else { return };
-    let Ok(mut file) = memfd_create("plan", MemfdFlags::CLOEXEC).map(File::from) else { return };
+pub fn plan_file(bytes: &[u8]) -> bool {
+    let Ok(key) = StateKey::from_secret(&SecretString::from("07".repeat(32))) else { return false };
+    let Ok(mut file) = memfd_create("plan", MemfdFlags::CLOEXEC).map(File::from) else { return false };
     if file.write_all(bytes).is_err() {
-        return;
+        return false;
     }
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    if let Ok(plan) = PlanReader::open(Path::new(&path), &key) {
-        let ops = plan.ops(None).take_while(Result::is_ok).count() as u64;
-        assert!(ops <= plan.len() && (ops == plan.len()) == plan.verify().is_ok());
-    }
+    let Ok(plan) = PlanReader::open(Path::new(&path), &key) else { return false };
+    let ops = plan.ops(None).take_while(Result::is_ok).count() as u64;
+    assert!(ops <= plan.len() && (ops == plan.len()) == plan.verify().is_ok());
+    true
 }
 
 /// The header behind the seal.
-pub fn plan_header(bytes: &[u8]) {
-    if let Ok(header) = serde_json::from_slice::<PlanHeader>(bytes) {
-        let again = serde_json::to_vec(&header).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        assert_eq!(again, Some(header));
-    }
+pub fn plan_header(bytes: &[u8]) -> bool {
+    let Ok(header) = serde_json::from_slice::<PlanHeader>(bytes) else { return false };
+    let again = serde_json::to_vec(&header).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    assert_eq!(again, Some(header));
+    true
 }
 
 /// The footer behind the seal.
-pub fn plan_footer(bytes: &[u8]) {
-    if let Some(footer) = Footer::decode(bytes) {
-        assert_eq!(Footer::decode(&footer.encode()), Some(footer));
-    }
+pub fn plan_footer(bytes: &[u8]) -> bool {
+    let Some(footer) = Footer::decode(bytes) else { return false };
+    assert_eq!(Footer::decode(&footer.encode()), Some(footer));
+    true
 }
 
-/// Ops of a chunk behind the seal.
-pub fn plan_ops(mut bytes: &[u8]) {
-    while let Some(op) = codec::decode(&mut bytes, 0, 0) {
+/// The ops of a chunk behind the seal.
+pub fn plan_ops(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Some(op) = codec::decode(&mut bytes, 0, 0) else { return false };
         let mut encoded = Vec::new();
         codec::encode(&op, &mut encoded);
         let mut rest = encoded.as_slice();
@@ -54,4 +55,5 @@ pub fn plan_ops(mut bytes: &[u8]) {
         assert_eq!(codec::decode(&mut rest, 0, 0).as_ref().map(text), Some(text(&op)));
         assert!(rest.is_empty());
     }
+    true
 }

@@ -8,7 +8,7 @@ use super::damage::{copy, names};
 use super::random::Random;
 use super::*;
 use crate::snapshot::log::{Entry, Fate, LogWriter};
-use crate::snapshot::{FileError, Limits, Rewrite, SnapshotError, order};
+use crate::snapshot::{FileError, Limits, Rewrite, SnapshotError, order, verify};
 
 const ROUNDS: u64 = 1000;
 
@@ -99,14 +99,14 @@ impl Layered {
         let expected = self.ops(&self.open().expect("whole")).expect("whole");
         let (mut at_opening, mut at_reading) = (0, 0);
         for name in names(&self.state) {
-            damaged(&self.state.join(&name), |what| match self.open() {
-                Err(_) => at_opening += 1,
-                Ok(store) => {
-                    assert!(store.verify().is_err(), "{what}: not told");
-                    match self.ops(&store) {
-                        Ok(ops) => assert_eq!(ops, expected, "{what}: another plan"),
-                        Err(_) => at_reading += 1,
-                    }
+            damaged(&self.state.join(&name), |what| {
+                let verified = verify(&self.state, &state_key());
+                // A flipped bit of the manifest's version makes another version of it.
+                assert!(verified.is_err() || verified.is_ok_and(|v| v.is_some_and(|v| !v.damage.is_empty())), "{what}");
+                match self.open().map(|store| self.ops(&store)) {
+                    Err(_) => at_opening += 1,
+                    Ok(Err(_)) => at_reading += 1,
+                    Ok(Ok(ops)) => assert_eq!(ops, expected, "{what}: another plan"),
                 }
             });
         }

@@ -237,6 +237,17 @@ impl Replay {
         }
     }
 
+    /// How many ops are accepted and how many in doubt, of all that the log names.
+    pub fn told(&self) -> (u64, u64) {
+        let jobs = self.tickets.values().flat_map(|ticket| &ticket.ops).max().map_or(0, |last| last.saturating_add(1));
+        let ops = (self.fates.len() as u64).max(self.marked.end()).max(self.staged.end()).max(jobs).min(MOST_OPS);
+        (0..ops).fold((0, 0), |(accepted, in_doubt), op| match self.standing(op) {
+            Standing::Accepted => (accepted + 1, in_doubt),
+            Standing::InDoubt => (accepted, in_doubt + 1),
+            Standing::Kept => (accepted, in_doubt),
+        })
+    }
+
     /// The vendor's id of the record, where an answer gave it.
     pub fn remote_id(&self, op: u64) -> Option<&str> {
         let place = usize::try_from(op).ok().and_then(|at| self.places.get(at)).copied()?.checked_sub(1)?;
