@@ -168,6 +168,26 @@ fn a_run_that_can_go_on_is_finished_before_a_rebuild_and_one_that_cannot_is_told
 }
 
 #[test]
+fn a_run_that_only_its_log_knows_is_told_before_a_rebuild() {
+    let (warehouse, mut customers, sink, mut project) = delivered(300);
+    customers.set_plan(1..=250, "pro");
+    customers.publish(&warehouse, Some(&sink));
+    end_at(&mut project, "run::in_settle");
+    let run = unfinished(&project)[0]["id"].as_str().expect("an id").to_owned();
+    for lost in ["state.db", "state.db-wal", "state.db-shm"] {
+        // What was written back is in the first one alone.
+        let _ = fs::remove_file(project.state().join(lost));
+    }
+    let yes = [&REBUILD[..], &["--yes"]].concat();
+    project.backhaul(&yes).expect(5).says(&[&run, "can go on"]);
+    damage(&file(&project, "segment-"));
+    project.backhaul(&REBUILD).expect(5).says(&[&run, "250 rows were accepted"]);
+    project.backhaul(&yes).expect(0).says(&[&run]);
+    project.run().expect(0);
+    customers.judge(&sink).assert_converged();
+}
+
+#[test]
 fn a_snapshot_that_is_put_back_is_settled_with_what_its_run_had_sent() {
     let (warehouse, mut customers, sink, mut project) = delivered(300);
     customers.set_plan(1..=250, "pro");
@@ -227,8 +247,8 @@ fn a_refused_row_is_sent_again_after_a_rebuild() {
     Customers::new(50).publish(&warehouse, Some(&sink));
     sink.reject(&[7], "REFUSED", "no");
     project.run().expect(3);
-    damage(&file(&project, "segment-"));
-    project.backhaul(&REBUILD).expect(0).says(&["1 refused row forgotten"]);
+    fs::remove_file(file(&project, "MANIFEST")).expect("removed");
+    project.backhaul(&REBUILD).expect(0).says(&["1 refused row forgotten", "rows that are no longer in the model"]);
     sink.reject(&[], "", "");
     let sent = sink.stats();
     project.run().expect(0);

@@ -13,7 +13,7 @@ mod seen;
 mod spill;
 mod standing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};

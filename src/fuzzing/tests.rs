@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
 use super::*;
+use crate::diff::tests::random::Random;
 use crate::snapshot::StateKey;
 use crate::snapshot::sealed::{SealedKind, SealedReader};
 
@@ -41,39 +43,31 @@ fn files(folder: &Path) -> Vec<(String, PathBuf)> {
     files
 }
 
-/// SplitMix64.
-struct Random(u64);
+/// A few bytes somewhere in `bytes`, perhaps none.
+fn range(bytes: &[u8], random: &mut Random) -> Range<usize> {
+    let start = below(bytes.len() + 1, random);
+    start..start + below((bytes.len() - start).min(16) + 1, random)
+}
 
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound.max(1) as u64) as usize
-    }
+fn below(bound: usize, random: &mut Random) -> usize {
+    random.below(bound as u64) as usize
+}
 
-    fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
-        let start = self.below(bytes.len() + 1);
-        start..start + self.below((bytes.len() - start).min(16) + 1)
-    }
-
-    fn change(&mut self, bytes: &mut Vec<u8>) {
-        let at = self.below(bytes.len());
-        match self.below(6) {
-            _ if bytes.is_empty() => bytes.push(self.below(256) as u8),
-            0 => bytes[at] ^= 1 << self.below(8),
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.below(5)],
-            2 => bytes.truncate(at),
-            3 => drop(bytes.drain(self.range(bytes))),
-            4 => {
-                let again = bytes[self.range(bytes)].to_vec();
-                bytes.splice(at..at, again);
-            }
-            _ => {
-                let new: Vec<u8> = (0..self.below(9)).map(|_| self.below(256) as u8).collect();
-                bytes.splice(at..at, new);
-            }
+fn change(bytes: &mut Vec<u8>, random: &mut Random) {
+    let at = below(bytes.len(), random);
+    match random.below(6) {
+        _ if bytes.is_empty() => bytes.push(random.below(256) as u8),
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(5, random)],
+        2 => bytes.truncate(at),
+        3 => drop(bytes.drain(range(bytes, random))),
+        4 => {
+            let again = bytes[range(bytes, random)].to_vec();
+            bytes.splice(at..at, again);
+        }
+        _ => {
+            let new: Vec<u8> = (0..random.below(9)).map(|_| random.below(256) as u8).collect();
+            bytes.splice(at..at, new);
         }
     }
 }
@@ -90,7 +84,7 @@ fn every_seed_and_a_thousand_changes_of_each_decode_to_what_they_encode_or_are_r
             for _ in 0..CHANGES {
                 let mut changed = whole.clone();
                 for _ in 0..=random.below(3) {
-                    random.change(&mut changed);
+                    change(&mut changed, &mut random);
                 }
                 *if door(&changed) { &mut decoded } else { &mut refused } += 1;
             }

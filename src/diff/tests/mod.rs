@@ -6,7 +6,7 @@ mod damage;
 mod golden;
 mod model;
 mod order;
-mod random;
+pub(crate) mod random;
 mod settings;
 
 use std::collections::{BTreeMap, HashMap};
