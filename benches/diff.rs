@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use backhaul::diff::{Differ, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
-use backhaul::snapshot::{Binding, Settle, SettleInfo, Settlement, StateKey, Store, settle};
+use backhaul::snapshot::{Binding, FileError, Settle, SettleInfo, Settlement, StateKey, Store, settle};
 use backhaul_kit::{Fault, FieldValue, KeyHash, Proof, Reason, RowDecoder, RowDigest, RowPage, Value, key};
 use rustix::time::{ClockId, clock_gettime};
 use secrecy::SecretString;
@@ -269,8 +269,8 @@ impl Settlement for Accepted {
         Settle::Accepted
     }
 
-    fn remote_id(&self, _: u64) -> Option<&str> {
-        None
+    fn remote_id(&self, _: u64) -> Result<Option<String>, FileError> {
+        Ok(None)
     }
 }
 
@@ -310,7 +310,7 @@ impl Iterator for Pages {
             // The rest differs from row to row, or there would be nothing to hash.
             data.resize(end, number as u8);
         }
-        (!data.is_empty()).then(|| Page { data, seed: self.seed })
+        (!data.is_empty()).then_some(Page { data, seed: self.seed })
     }
 }
 

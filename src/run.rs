@@ -10,7 +10,7 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan` | scan → plan |
 //! | `preview` | a plan to look at |
-//! | `stage`, `advance` | from a plan to the end of its run |
+//! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -21,6 +21,7 @@ mod approve;
 mod cancel;
 mod connect;
 mod error;
+mod fates;
 mod leased;
 mod leftovers;
 mod preview;
@@ -50,6 +51,7 @@ pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
+pub use leased::Leased;
 pub use preview::{Preview, check};
 pub use rebuild::{Begun, Rebuilt};
 use scan::{Planned, ScanRequest, scan};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::value::{FieldValue, put_bytes, take_bytes};
+use crate::value::{Fields, put_bytes, take_bytes};
 
 /// What a batch does; a batch holds one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -143,7 +143,7 @@ pub struct Row {
     /// of it and the present match value.
     pub address: Address,
     /// Values in the order of the sync's fields; empty for removals.
-    pub fields: Vec<FieldValue>,
+    pub fields: Fields,
 }
 
 /// Rows that go out in one [`write`](crate::Destination::write).
@@ -319,7 +319,7 @@ mod tests {
                 key: vec![1, 1],
                 fingerprint: 7,
                 address: Address::default(),
-                fields: Vec::new(),
+                fields: Fields::default(),
             })
             .collect();
         Batch { operation: Operation::Upsert, seq: 0, last: true, rows }

@@ -44,4 +44,4 @@ pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
     Scanned, Schema, Source, SourceKind, SourceReport, TypeClass, WarehouseConfig,
 };
-pub use value::{FieldValue, Value};
+pub use value::{FieldRef, FieldValue, Fields, ListRef, Value, ValueRef};

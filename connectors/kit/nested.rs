@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::batch::Reason;
-use crate::value::{FieldValue, Value, write_json_str};
+use crate::value::{FieldRef, ValueRef, write_json_str};
 
 /// Where the fields of a sync stand in a JSON object.
 #[derive(Clone, Debug)]
@@ -83,14 +83,37 @@ impl Nest {
     ///
     /// # Errors
     /// `UNEQUAL_LISTS`, naming the list.
-    pub fn check(&self, values: &[FieldValue]) -> Result<(), Reason> {
-        if self.lists { check(&self.root, values) } else { Ok(()) }
+    pub fn check<'a, T: Into<FieldRef<'a>>>(&self, fields: impl IntoIterator<Item = T>) -> Result<(), Reason> {
+        if !self.lists {
+            return Ok(());
+        }
+        let fields: Vec<FieldRef<'_>> = fields.into_iter().map(Into::into).collect();
+        check(&self.root, &fields)
     }
 
     /// Appends a row as one JSON object. `Skip` is left out, `Clear` is null; an object or list all of
     /// whose fields are left out is left out too.
-    pub fn write_json(&self, values: &[FieldValue], out: &mut Vec<u8>) {
-        write_object(&self.root, out, &mut |field, out| write_field(values.get(field), out), values);
+    pub fn write_json<'a, T: Into<FieldRef<'a>>>(&self, fields: impl IntoIterator<Item = T>, out: &mut Vec<u8>) {
+        let mut fields = fields.into_iter().map(Into::into);
+        if !self.flat {
+            let fields: Vec<FieldRef<'_>> = fields.collect();
+            write_object(&self.root, out, &mut |field, out| write_field(fields.get(field), out), &fields);
+            return;
+        }
+        // The members are the fields, in their order: each is written as it is read.
+        out.push(b'{');
+        let start = out.len();
+        for member in &self.root {
+            let before = out.len();
+            if before > start {
+                out.push(b',');
+            }
+            out.extend_from_slice(&member.label);
+            if !write_field(fields.next().as_ref(), out) {
+                out.truncate(before);
+            }
+        }
+        out.push(b'}');
     }
 }
 
@@ -150,11 +173,11 @@ fn insert<T: AsRef<str>>(
 }
 
 /// Writes a field's value; `false` where it is left out.
-fn write_field(value: Option<&FieldValue>, out: &mut Vec<u8>) -> bool {
-    match value {
-        None | Some(FieldValue::Skip) => return false,
-        Some(FieldValue::Clear) => out.extend_from_slice(b"null"),
-        Some(FieldValue::Set(value)) => value.write_json(out),
+fn write_field(field: Option<&FieldRef<'_>>, out: &mut Vec<u8>) -> bool {
+    match field {
+        None | Some(FieldRef::Skip) => return false,
+        Some(FieldRef::Clear) => out.extend_from_slice(b"null"),
+        Some(FieldRef::Set(value)) => value.write_json(out),
     }
     true
 }
@@ -164,7 +187,7 @@ fn write_object(
     members: &[Member],
     out: &mut Vec<u8>,
     write: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool,
-    values: &[FieldValue],
+    fields: &[FieldRef<'_>],
 ) -> bool {
     let mut any = false;
     out.push(b'{');
@@ -176,9 +199,9 @@ fn write_object(
         out.extend_from_slice(&member.label);
         let written = match &member.node {
             Node::Field(field) => write(*field, out),
-            Node::Object(inner) => write_object(inner, out, write, values),
-            Node::Items(field) => write_items(values.get(*field), out),
-            Node::Objects(inner) => write_objects(inner, values, out),
+            Node::Object(inner) => write_object(inner, out, write, fields),
+            Node::Items(field) => write_items(fields.get(*field), out),
+            Node::Objects(inner) => write_objects(inner, fields, out),
         };
         if written {
             any = true;
@@ -190,8 +213,8 @@ fn write_object(
     any
 }
 
-fn write_items(value: Option<&FieldValue>, out: &mut Vec<u8>) -> bool {
-    match value.and_then(Items::of) {
+fn write_items(field: Option<&FieldRef<'_>>, out: &mut Vec<u8>) -> bool {
+    match field.and_then(Items::of) {
         None => return false,
         Some(Items::Null) => out.extend_from_slice(b"null"),
         Some(items) => {
@@ -208,11 +231,11 @@ fn write_items(value: Option<&FieldValue>, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn write_objects(members: &[Member], values: &[FieldValue], out: &mut Vec<u8>) -> bool {
-    let mut fields = Vec::new();
-    collect(members, &mut fields);
+fn write_objects(members: &[Member], fields: &[FieldRef<'_>], out: &mut Vec<u8>) -> bool {
+    let mut places = Vec::new();
+    collect(members, &mut places);
     let lists: Vec<(usize, Items<'_>)> =
-        fields.iter().filter_map(|field| Some((*field, Items::of(values.get(*field)?)?))).collect();
+        places.iter().filter_map(|place| Some((*place, Items::of(fields.get(*place)?)?))).collect();
     if lists.is_empty() {
         return false;
     }
@@ -229,32 +252,32 @@ fn write_objects(members: &[Member], values: &[FieldValue], out: &mut Vec<u8>) -
             let Some((_, items)) = lists.iter().find(|(own, _)| *own == field) else { return false };
             items.write(item, out)
         };
-        write_object(members, out, &mut write, values);
+        write_object(members, out, &mut write, fields);
     }
     out.push(b']');
     true
 }
 
-fn collect(members: &[Member], fields: &mut Vec<usize>) {
+fn collect(members: &[Member], places: &mut Vec<usize>) {
     for member in members {
         match &member.node {
-            Node::Field(field) | Node::Items(field) => fields.push(*field),
-            Node::Object(inner) | Node::Objects(inner) => collect(inner, fields),
+            Node::Field(field) | Node::Items(field) => places.push(*field),
+            Node::Object(inner) | Node::Objects(inner) => collect(inner, places),
         }
     }
 }
 
-fn check(members: &[Member], values: &[FieldValue]) -> Result<(), Reason> {
+fn check(members: &[Member], fields: &[FieldRef<'_>]) -> Result<(), Reason> {
     for member in members {
         match &member.node {
             Node::Field(_) | Node::Items(_) => {}
-            Node::Object(inner) => check(inner, values)?,
+            Node::Object(inner) => check(inner, fields)?,
             Node::Objects(inner) => {
-                let mut fields = Vec::new();
-                collect(inner, &mut fields);
-                let mut lengths = fields
+                let mut places = Vec::new();
+                collect(inner, &mut places);
+                let mut lengths = places
                     .iter()
-                    .filter_map(|field| Items::of(values.get(*field)?))
+                    .filter_map(|place| Items::of(fields.get(*place)?))
                     .filter(|items| !matches!(items, Items::Null))
                     .map(|items| items.len());
                 let first = lengths.next();
@@ -275,20 +298,20 @@ fn check(members: &[Member], values: &[FieldValue]) -> Result<(), Reason> {
 /// The items of one field's value; a value that is no list is a list of one.
 enum Items<'a> {
     Null,
-    One(&'a Value),
-    Values(&'a [Value]),
+    One(ValueRef<'a>),
+    List(Vec<ValueRef<'a>>),
     Raw(Vec<&'a RawValue>),
 }
 
 impl<'a> Items<'a> {
     /// `None` where the field is left out.
-    fn of(value: &'a FieldValue) -> Option<Self> {
-        Some(match value {
-            FieldValue::Skip => return None,
-            FieldValue::Clear | FieldValue::Set(Value::Null) => Self::Null,
-            FieldValue::Set(Value::Array(items)) => Self::Values(items),
-            FieldValue::Set(json @ Value::Json(text)) => serde_json::from_str(text).map_or(Self::One(json), Self::Raw),
-            FieldValue::Set(value) => Self::One(value),
+    fn of(field: &FieldRef<'a>) -> Option<Self> {
+        Some(match *field {
+            FieldRef::Skip => return None,
+            FieldRef::Clear | FieldRef::Set(ValueRef::Null) => Self::Null,
+            FieldRef::Set(ValueRef::Array(items)) => Self::List(items.iter().collect()),
+            FieldRef::Set(json @ ValueRef::Json(text)) => serde_json::from_str(text).map_or(Self::One(json), Self::Raw),
+            FieldRef::Set(value) => Self::One(value),
         })
     }
 
@@ -296,7 +319,7 @@ impl<'a> Items<'a> {
         match self {
             Self::Null => 0,
             Self::One(_) => 1,
-            Self::Values(items) => items.len(),
+            Self::List(items) => items.len(),
             Self::Raw(items) => items.len(),
         }
     }
@@ -306,9 +329,9 @@ impl<'a> Items<'a> {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
             Self::One(value) if item == 0 => value.write_json(out),
-            Self::Values(items) if item < items.len() => items[item].write_json(out),
+            Self::List(items) if item < items.len() => items[item].write_json(out),
             Self::Raw(items) if item < items.len() => out.extend_from_slice(items[item].get().as_bytes()),
-            Self::One(_) | Self::Values(_) | Self::Raw(_) => return false,
+            Self::One(_) | Self::List(_) | Self::Raw(_) => return false,
         }
         true
     }
@@ -317,6 +340,7 @@ impl<'a> Items<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::{FieldValue, Value};
 
     fn text(value: &str) -> FieldValue {
         FieldValue::Set(Value::Text(value.to_owned()))

@@ -81,7 +81,8 @@ pub struct Model {
     pub query: ModelQuery,
     /// The sync's `where`, as SQL over the model's columns.
     pub filter: Option<String>,
-    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    /// Let the warehouse work on the model in parallel: a plain table is read in several lanes, where the warehouse can
+    /// do that; other queries may have parallel plans, whose row order is not repeatable.
     pub parallel: bool,
     /// The longest the whole scan may take.
     pub timeout: Option<Duration>,
@@ -255,6 +256,12 @@ pub trait RowPage: Send {
     /// How many rows.
     fn rows(&self) -> usize;
 
+    /// Which of the parallel parts of the scan the page belongs to; the rows of one lane come in the lane's own
+    /// order.
+    fn lane(&self) -> usize {
+        0
+    }
+
     /// Appends one digest a row, without decoding values.
     ///
     /// # Errors
@@ -284,11 +291,6 @@ pub trait RowPage: Send {
             value.encode(out);
         }
         Ok(())
-    }
-
-    /// Which of the parallel parts of the scan the page belongs to; the rows of one lane come in the lane's own order.
-    fn lane(&self) -> usize {
-        0
     }
 
     /// What reads the rows of [`RowPage::raw`]; one decoder reads the rows of all pages of a scan.

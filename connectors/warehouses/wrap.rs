@@ -20,8 +20,9 @@ pub(super) struct Wrapped {
     name: String,
     query: String,
     filter: Option<String>,
-    /// Whether `query` is the operator's own text, so that offsets into it mean something to them.
-    own_text: bool,
+    /// The quoted name, where the model is a table; else `query` is the operator's own text, and offsets into it mean
+    /// something to them.
+    table: Option<String>,
 }
 
 impl Wrapped {
@@ -30,11 +31,14 @@ impl Wrapped {
     /// # Errors
     /// `Config` where there is no query, or it has a NUL character.
     pub(super) fn new(model: &Model) -> Result<Self, Fault> {
-        let (query, own_text) = match &model.query {
+        let (query, table) = match &model.query {
             // A semicolon that ends the text stands outside of every literal, or in a comment, or in a literal that
             // is not closed anyway: leaving it out changes no valid statement.
-            ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), true),
-            ModelQuery::Table(name) => (format!("SELECT * FROM {}", quote_table(&model.name, name)?), false),
+            ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), None),
+            ModelQuery::Table(name) => {
+                let table = quote_table(&model.name, name)?;
+                (format!("SELECT * FROM {table}"), Some(table))
+            }
         };
         if query.trim().is_empty() {
             return Err(Fault::config(format!("the SQL of model `{}` is empty", model.name)));
@@ -42,7 +46,7 @@ impl Wrapped {
         if query.contains('\0') || model.filter.as_ref().is_some_and(|f| f.contains('\0')) {
             return Err(Fault::config(format!("the SQL of model `{}` has a NUL character", model.name)));
         }
-        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), own_text })
+        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), table })
     }
 
     /// The model's name, for messages.
@@ -53,6 +57,11 @@ impl Wrapped {
     /// The query alone, as the operator wrote it (or ours, of a table).
     pub(super) fn query(&self) -> &str {
         &self.query
+    }
+
+    /// The quoted name of the table that the model is, if it is one.
+    pub(super) fn table(&self) -> Option<&str> {
+        self.table.as_deref()
     }
 
     /// The sync's `where`.
@@ -76,6 +85,12 @@ impl Wrapped {
         format!("SELECT {} FROM {}", names.join(", "), self.from())
     }
 
+    /// Some columns of the filtered rows that fulfil `condition`, which may speak of the system columns of `table`: the
+    /// model is all of that table.
+    pub(super) fn select_part(&self, table: &str, columns: &[String], condition: &str) -> String {
+        Self { query: format!("SELECT * FROM {table} WHERE {condition}"), ..self.clone() }.select(columns)
+    }
+
     /// The filter without brackets of ours: SQL that only fits between brackets fails here.
     pub(super) fn select_bare_filter(&self) -> Option<String> {
         self.filter.as_ref().map(|filter| format!("SELECT 1 FROM (\n{}\n) AS m WHERE\n{filter}\n", self.query))
@@ -91,7 +106,7 @@ impl Wrapped {
     pub(super) fn offset(&self, statement: &str, at: usize) -> Option<usize> {
         let start = statement.find(&self.query)?;
         let offset = at.checked_sub(start)?;
-        (self.own_text && offset <= self.query.len()).then_some(offset)
+        (self.table.is_none() && offset <= self.query.len()).then_some(offset)
     }
 
     /// A fault about the model.
@@ -241,6 +256,18 @@ mod tests {
         for bad in ["", ".", "a.", ".a", "a..b", "\"a", "\"a\"b", "\"\""] {
             assert_eq!(quoted(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_table_is_cut_below_the_filter() {
+        let wrapped = Wrapped::new(&model(ModelQuery::Table("t".into()), Some("a = 1 -- x"))).expect("wrapped");
+        let table = wrapped.table().expect("a table");
+        assert_eq!(
+            wrapped.select_part(table, &["a".into()], "c < 1"),
+            "SELECT \"a\" FROM (\nSELECT * FROM \"t\" WHERE c < 1\n) AS m WHERE (\na = 1 -- x\n)"
+        );
+        let own = Wrapped::new(&model(ModelQuery::Sql("select 1 as a".into()), None)).expect("wrapped");
+        assert_eq!(own.table(), None);
     }
 
     #[test]

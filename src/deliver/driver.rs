@@ -44,7 +44,18 @@ pub async fn deliver(job: Job) -> Result<Delivered, DeliverError> {
         started: Instant::now(),
         done: false,
     };
-    driver.run(job.cancel, journal_task, durable).await
+    // A task of its own: what drives the calls is then on the threads that make them, and not on the caller's. It
+    // ends with this future.
+    let mut task = JoinSet::new();
+    task.spawn(driver.run(job.cancel, journal_task, durable));
+    match task.join_next().await {
+        Some(Ok(delivered)) => delivered,
+        Some(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(DeliverError::Log(io::Error::other(error))),
+        },
+        None => Err(DeliverError::Log(io::Error::other("the delivery did not start"))),
+    }
 }
 
 struct Driver {

@@ -1,19 +1,18 @@
 //! What the machine hears and what it says.
 
-use backhaul_kit::{Batch, Delivery, Fault, KeyHash, Progress, Reason, Row, Ticket};
+use backhaul_kit::{Batch, Delivery, Fault, Progress, Reason, Row, Ticket};
 
 use crate::snapshot::log::Entry;
 
-/// What a row occupies while it is on its way: hashes of its key and addresses; 0 is none.
-pub(crate) type Claims = [u128; 4];
+/// What a row occupies while it is on its way: hashes of its key and addresses; 0 is none. Two that are equal by
+/// chance make a row wait, and nothing else.
+pub(crate) type Claims = [u64; 4];
 
 /// What the machine remembers of a row while its batch is away.
 #[derive(Clone, Debug)]
 pub struct Meta {
     /// Op number.
     pub op: u64,
-    /// Hash of the key, for the rejects.
-    pub key_hash: KeyHash,
     /// Estimated bytes in a request.
     pub bytes: usize,
     pub(crate) phase: usize,
@@ -42,8 +41,6 @@ pub struct RejectedRow {
     pub op: u64,
     /// Canonical key bytes.
     pub key: Vec<u8>,
-    /// Hash of the key.
-    pub key_hash: KeyHash,
     /// Fingerprint of the source row.
     pub fingerprint: u64,
     /// The destination's reason.

@@ -72,7 +72,7 @@ async fn keep(
                 Command::Log(entries) => {
                     for entry in &entries {
                         marks |= matches!(entry, Entry::Dispatched { .. } | Entry::Intent { .. });
-                        acks |= matches!(entry, Entry::Ack { .. });
+                        acks |= matches!(entry, Entry::Ack { .. } | Entry::Acks { .. });
                         log.push(entry).map_err(DeliverError::Log)?;
                     }
                 }

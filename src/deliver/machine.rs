@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Session, Ticket};
+use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session, Ticket};
 
 use super::breaker::Breaker;
 use super::event::{Effect, Event, Meta, Work};
 use super::job::Counts;
 use super::queue::Queue;
+use super::reader::ROWS_AHEAD;
+use super::verdict::Acks;
 use crate::snapshot::log::{Entry, Fate};
 
 /// Attempts, waits and limits of a delivery.
@@ -246,7 +248,8 @@ impl Machine {
         self.read_asked = false;
         self.reading += usize::from(end);
         self.counts.unknown += doubtful.len() as u64;
-        let acks = doubtful.into_iter().map(|op| Entry::Ack { op, fate: Fate::Unknown, remote_id: None }).collect();
+        let mut acks = Acks::default();
+        doubtful.into_iter().for_each(|op| acks.push(op, Fate::Unknown, None));
         self.log_acks(acks, out);
         if !self.stopping() {
             self.queue.add(rows);
@@ -294,15 +297,15 @@ impl Machine {
             if self.ordered && !self.all_read() && self.queue.fresh() <= self.facts(phase).max_rows {
                 return;
             }
-            let rows = match self.queue.take_due(self.now) {
-                Some(rows) => rows,
+            let (rows, metas) = match self.queue.take_due(self.now) {
+                Some(rows) => rows.into_iter().map(|work| (work.row, work.meta)).unzip(),
                 None if self.may_cut(phase, most) => self.queue.cut(phase, &self.phases[phase].facts),
                 None => return,
             };
             if rows.is_empty() {
                 return;
             }
-            self.send(phase, rows, out);
+            self.send(phase, rows, metas, out);
         }
     }
 
@@ -318,7 +321,9 @@ impl Machine {
         let facts = self.facts(phase);
         let in_hand = self.rows_in_hand() + self.queue.waiting();
         let room = in_hand < most.max(1).saturating_mul(facts.max_rows.max(1));
-        room && !(self.ordered && self.queue.waiting() > 0)
+        // What is left of the rows that were read waits for those that will fill its batch.
+        let whole = self.queue.fresh() >= facts.max_rows || self.reading > phase;
+        room && whole && !(self.ordered && self.queue.waiting() > 0)
     }
 
     fn rows_in_hand(&self) -> usize {
@@ -330,8 +335,7 @@ impl Machine {
         self.reading >= self.phases.len()
     }
 
-    fn send(&mut self, phase: usize, rows: Vec<Work>, out: &mut Vec<Effect>) {
-        let (rows, metas): (Vec<_>, Vec<_>) = rows.into_iter().map(|work| (work.row, work.meta)).unzip();
+    fn send(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, out: &mut Vec<Effect>) {
         let needs = self.record_dispatch(phase, &metas, out);
         let last = self.ordered && self.all_read() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
         let seq = self.next_seq;
@@ -379,16 +383,16 @@ impl Machine {
     }
 
     fn read_on(&mut self, out: &mut Vec<Effect>) {
-        /// Rows read at once where batches are smaller.
-        const AT_LEAST: usize = 64;
+        /// Rows that are ready where batches are smaller.
+        const READY: usize = 64;
         if self.read_asked || self.all_read() {
             return;
         }
-        let rows = self.facts(self.reading).max_rows.max(AT_LEAST);
+        let batch = self.facts(self.reading).max_rows;
         // In an ordered session one row more than a batch must be known, to tell the last batch.
-        if self.queue.fresh() < rows + usize::from(self.ordered) {
+        if self.queue.fresh() < batch.max(READY) + usize::from(self.ordered) {
             self.read_asked = true;
-            out.push(Effect::Read { phase: self.reading, rows });
+            out.push(Effect::Read { phase: self.reading, rows: batch.max(ROWS_AHEAD) });
         }
     }
 
@@ -423,13 +427,13 @@ impl Machine {
     }
 
     /// Logs verdicts; they are synced a little later, many at once.
-    pub(super) fn log_acks(&mut self, acks: Vec<Entry>, out: &mut Vec<Effect>) {
-        if acks.is_empty() {
+    pub(super) fn log_acks(&mut self, acks: Acks, out: &mut Vec<Effect>) {
+        if acks.rows == 0 {
             return;
         }
-        self.unsynced += acks.len();
+        self.unsynced += acks.rows;
         self.unsynced_since.get_or_insert(self.now);
-        out.push(Effect::Log(acks));
+        out.push(Effect::Log(acks.entries));
     }
 
     fn sync_acks(&mut self, out: &mut Vec<Effect>) {

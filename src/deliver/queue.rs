@@ -1,11 +1,12 @@
 //! Which rows may go out together.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use backhaul_kit::Facts;
+use backhaul_kit::{Facts, Row};
 
-use super::event::{Claims, Work};
+use super::event::{Claims, Meta, Work};
 
 /// Rows that wait: fresh ones in plan order, and batches that go out again.
 ///
@@ -17,7 +18,7 @@ pub(super) struct Queue {
     again: BTreeMap<(Duration, u64), Vec<Work>>,
     next_again: u64,
     waiting: usize,
-    busy: HashSet<u128>,
+    busy: ClaimSet,
     /// Claims of rows in doubt, by the time at which they are given back.
     quiet: BTreeMap<(Duration, u64), Claims>,
     next_quiet: u64,
@@ -74,13 +75,14 @@ impl Queue {
 
     /// Cuts the next batch off the fresh rows: one phase, within the caps, nothing shared. A row that alone is
     /// beyond `max_bytes` goes alone. Empty when every row has to wait.
-    pub(super) fn cut(&mut self, phase: usize, facts: &Facts) -> Vec<Work> {
-        let (mut batch, mut bytes) = (Vec::new(), 0usize);
+    pub(super) fn cut(&mut self, phase: usize, facts: &Facts) -> (Vec<Row>, Vec<Meta>) {
+        let room = facts.max_rows.min(self.fresh.len());
+        let (mut rows, mut metas, mut bytes) = (Vec::with_capacity(room), Vec::with_capacity(room), 0usize);
         let mut passed_over = VecDeque::new();
-        let mut blocked: HashSet<u128> = HashSet::new();
+        let mut blocked = ClaimSet::default();
         while let Some(work) = self.fresh.front() {
-            let full = batch.len() >= facts.max_rows.max(1)
-                || facts.max_bytes.is_some_and(|max| !batch.is_empty() && bytes + work.meta.bytes > max);
+            let full = rows.len() >= facts.max_rows.max(1)
+                || facts.max_bytes.is_some_and(|max| !rows.is_empty() && bytes + work.meta.bytes > max);
             if full || work.meta.phase != phase {
                 break;
             }
@@ -91,13 +93,14 @@ impl Queue {
             } else {
                 self.busy.extend(parts(&work.meta.claims));
                 bytes += work.meta.bytes;
-                batch.push(work);
+                rows.push(work.row);
+                metas.push(work.meta);
             }
         }
         while let Some(work) = passed_over.pop_back() {
             self.fresh.push_front(work);
         }
-        batch
+        (rows, metas)
     }
 
     /// The row has its final verdict: others may have its key and addresses.
@@ -134,6 +137,27 @@ impl Queue {
     }
 }
 
-fn parts(claims: &Claims) -> impl Iterator<Item = u128> {
+/// A set of claims, which are hashes already.
+type ClaimSet = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Never asked for by a u64.
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn parts(claims: &Claims) -> impl Iterator<Item = u64> {
     claims.iter().copied().filter(|claim| *claim != 0)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldValue, Row, Session, Value};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldRef, Row, Session, ValueRef};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::event::{Claims, Meta, Work};
 use super::job::Phase;
@@ -15,6 +15,11 @@ pub(super) struct Reader {
     phases: Vec<Phase>,
     already: Option<Arc<Replay>>,
 }
+
+/// Rows that are read at once, unless a batch has more.
+pub(super) const ROWS_AHEAD: usize = 512;
+/// Values that are read at once: wide rows must not fill the memory.
+const READ_BYTES: usize = 256 << 10;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -38,13 +43,14 @@ impl Reader {
         Self { phases, already }
     }
 
-    /// The next rows of a phase, at most `most`.
+    /// The next rows of a phase: at most `most`, and no more once they have [`READ_BYTES`].
     pub(super) fn read(&mut self, phase: usize, most: usize) -> Result<Chunk, Fault> {
-        let mut chunk = Chunk::default();
+        let mut chunk = Chunk { rows: Vec::with_capacity(most.min(ROWS_AHEAD)), ..Chunk::default() };
+        let mut bytes = 0;
         let Some(source) = self.phases.get_mut(phase) else {
             return Err(Fault::bug(format!("phase {phase} is not in the plan")));
         };
-        while chunk.rows.len() + chunk.doubtful.len() < most {
+        while chunk.rows.len() + chunk.doubtful.len() < most && bytes < READ_BYTES {
             let Some(op) = source.ops.next().transpose()? else {
                 chunk.end = true;
                 break;
@@ -60,6 +66,7 @@ impl Reader {
                 }
             };
             let mut work = work(op, change, phase);
+            bytes += work.row.key.len() + work.row.fields.encoded().len();
             work.meta.doubt = doubt;
             if source.facts.max_bytes.is_some() {
                 work.meta.bytes = row_bytes(&work.row);
@@ -111,8 +118,7 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
 
 fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
     let claims = claims(&op);
-    let meta =
-        Meta { op: op.number, key_hash: op.key_hash, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
+    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
     Work { row: row_of(change, op), meta }
 }
 
@@ -121,7 +127,7 @@ fn claims(op: &Op) -> Claims {
     let Address { remote_id, match_value: old } = &op.old_address;
     let new = op.match_value.as_ref().filter(|new| Some(*new) != old.as_ref());
     // Each kind has a seed of its own: a key is no address. A match value is one whether it is old or new.
-    let claim = |seed: u64, bytes: &[u8]| xxh3_128_with_seed(bytes, seed).max(1);
+    let claim = |seed: u64, bytes: &[u8]| xxh3_64_with_seed(bytes, seed).max(1);
     let text = |seed: u64, text: Option<&String>| text.map_or(0, |text| claim(seed, text.as_bytes()));
     [claim(1, &op.key), text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
 }
@@ -135,24 +141,24 @@ fn row_bytes(row: &Row) -> usize {
     PER_ROW
         + row.key.len()
         + address.into_iter().flatten().map(String::len).sum::<usize>()
-        + row.fields.iter().filter_map(FieldValue::value).map(|value| PER_FIELD + value_bytes(value)).sum::<usize>()
+        + row.fields.iter().filter_map(FieldRef::value).map(|value| PER_FIELD + value_bytes(value)).sum::<usize>()
 }
 
-fn value_bytes(value: &Value) -> usize {
+fn value_bytes(value: ValueRef<'_>) -> usize {
     match value {
-        Value::Text(text) => text.len() + 2 + text.bytes().map(escape_bytes).sum::<usize>(),
-        Value::Json(text) | Value::Number(text) | Value::Decimal(text) => text.len() + 2,
-        Value::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
-        Value::Array(items) => 2 + items.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Invalid(_) => 5,
-        Value::Int(_)
-        | Value::Float(_)
-        | Value::Date(_)
-        | Value::Time(_)
-        | Value::Timestamp(_)
-        | Value::LocalTimestamp(_)
-        | Value::Interval { .. }
-        | Value::Uuid(_) => 38,
+        ValueRef::Text(text) => text.len() + 2 + text.bytes().map(escape_bytes).sum::<usize>(),
+        ValueRef::Json(text) | ValueRef::Number(text) | ValueRef::Decimal(text) => text.len() + 2,
+        ValueRef::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
+        ValueRef::Array(items) => 2 + items.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
+        ValueRef::Null | ValueRef::Bool(_) | ValueRef::Invalid(_) => 5,
+        ValueRef::Int(_)
+        | ValueRef::Float(_)
+        | ValueRef::Date(_)
+        | ValueRef::Time(_)
+        | ValueRef::Timestamp(_)
+        | ValueRef::LocalTimestamp(_)
+        | ValueRef::Interval { .. }
+        | ValueRef::Uuid(_) => 38,
     }
 }
 

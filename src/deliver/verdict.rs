@@ -17,13 +17,33 @@ const POLL_AT_LEAST: Duration = Duration::from_millis(100);
 /// What is said of the rows of one answer, collected so that it is logged together.
 #[derive(Default)]
 struct Said {
-    acks: Vec<Entry>,
+    acks: Acks,
     rejects: Vec<RejectedRow>,
     /// Known not to be applied; with the longest wait that was asked for.
     retry: Vec<Work>,
     retry_after: Option<Duration>,
     /// Nobody knows; safe to send again.
     resend: Vec<Work>,
+}
+
+/// Verdicts for the log; neighbours that share theirs are one entry.
+#[derive(Default)]
+pub(super) struct Acks {
+    pub(super) entries: Vec<Entry>,
+    pub(super) rows: usize,
+}
+
+impl Acks {
+    pub(super) fn push(&mut self, op: u64, fate: Fate, remote_id: Option<String>) {
+        self.rows += 1;
+        match (self.entries.last_mut(), remote_id) {
+            (Some(Entry::Acks { last, fate: same, .. }), None) if *same == fate && last.checked_add(1) == Some(op) => {
+                *last = op;
+            }
+            (_, None) => self.entries.push(Entry::Acks { first: op, last: op, fate }),
+            (_, remote_id) => self.entries.push(Entry::Ack { op, fate, remote_id }),
+        }
+    }
 }
 
 impl Machine {
@@ -46,7 +66,7 @@ impl Machine {
                 return self.follow(seq, flight.metas, ticket, batch, out);
             }
             Ok(Delivery::Settled(outcomes)) => {
-                self.settle(join(batch.rows, flight.metas), outcomes, sent, out);
+                self.settle(batch.rows, flight.metas, outcomes, sent, out);
             }
             Ok(Delivery::Staged) if self.has_session => {
                 self.breaker.succeeded();
@@ -117,32 +137,31 @@ impl Machine {
     }
 
     /// Verdicts row by row.
-    fn settle(&mut self, works: Vec<Work>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
+    fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
         let verdicts = outcomes.into_vec();
-        if works.len() != verdicts.len() || works.iter().zip(&verdicts).any(|(work, (op, _))| work.meta.op != *op) {
-            let metas: Vec<Meta> = works.into_iter().map(|work| work.meta).collect();
+        if metas.len() != verdicts.len() || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
             self.all_unknown(&metas, out);
             return self.stop(Fault::bug("the destination gave verdicts on rows of another batch"));
         }
         let mut said = Said::default();
         // Rows that go out again and fail again say nothing new of the destination.
-        let first_try = works.iter().any(|work| work.meta.attempts + work.meta.throttles == 0);
+        let first_try = metas.iter().any(|meta| meta.attempts + meta.throttles == 0);
         let (mut progress, mut unknown) = (false, false);
-        for (work, (op, verdict)) in works.into_iter().zip(verdicts) {
+        for ((row, meta), (op, verdict)) in rows.into_iter().zip(metas).zip(verdicts) {
             progress |= matches!(verdict, Verdict::Written { .. } | Verdict::Unchanged | Verdict::Rejected(_));
             match verdict {
-                Verdict::Written { remote_id } => self.last_word(&work.meta, Fate::Accepted, remote_id, &mut said),
-                Verdict::Unchanged => self.last_word(&work.meta, Fate::Accepted, None, &mut said),
-                Verdict::Rejected(reason) => self.reject(work, reason, &mut said),
-                Verdict::Retry(after) if !Retry::is_patient(after) => self.not_applied(&work.meta, &mut said),
+                Verdict::Written { remote_id } => self.last_word(&meta, Fate::Accepted, remote_id, &mut said),
+                Verdict::Unchanged => self.last_word(&meta, Fate::Accepted, None, &mut said),
+                Verdict::Rejected(reason) => self.reject(Work { row, meta }, reason, &mut said),
+                Verdict::Retry(after) if !Retry::is_patient(after) => self.not_applied(&meta, &mut said),
                 Verdict::Retry(after) => {
                     said.retry_after = said.retry_after.max(after);
-                    self.try_again(work, &mut said);
+                    self.try_again(Work { row, meta }, &mut said);
                 }
                 Verdict::Unknown => {
                     tracing::debug!(op, "the answer says nothing of this row");
                     unknown = true;
-                    self.unknown(work, &mut said);
+                    self.unknown(Work { row, meta }, &mut said);
                 }
             }
         }
@@ -203,7 +222,6 @@ impl Machine {
         said.rejects.push(RejectedRow {
             op: meta.op,
             key: row.key,
-            key_hash: meta.key_hash,
             fingerprint: row.fingerprint,
             reason,
             attempts: meta.attempts + meta.throttles + 1,
@@ -237,7 +255,7 @@ impl Machine {
             }
             Fate::Accepted | Fate::Rejected | Fate::Deferred => self.queue.release(&meta.claims),
         }
-        said.acks.push(Entry::Ack { op: meta.op, fate, remote_id });
+        said.acks.push(meta.op, fate, remote_id);
     }
 
     fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
@@ -282,7 +300,7 @@ impl Machine {
             }
             Ok(Progress::Done(outcomes)) => {
                 let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.settle(join(batch.rows, metas), outcomes, self.now, out);
+                self.settle(batch.rows, metas, outcomes, self.now, out);
                 out.push(Effect::Log(vec![Entry::Closed { id }]));
             }
             Ok(Progress::Lost) => {

@@ -1,6 +1,6 @@
 //! What a row, or a record without a row, becomes in the plan.
 
-use backhaul_kit::{Address, Fault, FieldValue, KeyHash, RowDigest, Value};
+use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::standing::Standing;
@@ -133,7 +133,7 @@ impl<'a> Judge<'a> {
             match_value: None,
             was_in_doubt,
             changed: Vec::new(),
-            fields: Vec::new(),
+            fields: Fields::default(),
             reason: None,
         };
         match self.mapper.map(row.record) {
@@ -150,7 +150,7 @@ impl<'a> Judge<'a> {
                         self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
                     }
                 };
-                op.fields = fields;
+                op.fields = fields.as_slice().into();
             }
         }
         let number = self.write(&op)?;
@@ -241,7 +241,7 @@ impl<'a> Judge<'a> {
             match_value: None,
             was_in_doubt,
             changed: Vec::new(),
-            fields: Vec::new(),
+            fields: Fields::default(),
             reason: None,
         };
         self.write(&op)?;

@@ -1,6 +1,6 @@
 //! One operation of a plan.
 
-use backhaul_kit::{Address, FieldValue, KeyHash, Reason};
+use backhaul_kit::{Address, Fields, KeyHash, Reason};
 
 /// What an op does to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ pub struct Op {
     /// where it is not known.
     pub changed: Vec<bool>,
     /// Mapped values in field order; empty for `Remove`, `Forget`, `Reject`.
-    pub fields: Vec<FieldValue>,
+    pub fields: Fields,
     /// Why the mapper refused it (`Reject` only).
     pub reason: Option<Reason>,
 }

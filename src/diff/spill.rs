@@ -22,20 +22,26 @@ pub(super) struct Budget {
 /// A record or row of a partition in memory: hash, fingerprint, ordinal, and its share of the table.
 const PARTITION_ENTRY: u64 = 48;
 const FEWEST_PARTITIONS: u64 = if cfg!(test) { 4 } else { 128 };
+/// Beyond so many the buffers in front of them become small; only memory asks for more.
+const MANY_PARTITIONS: u64 = 512;
 const MOST_PARTITIONS: u64 = 4096;
+/// A partition of so many bytes is joined within the processor's cache.
+const CACHED: u64 = 1 << 20;
 const MOST_BUFFER: usize = 64 << 10;
 /// A usual entry that ends behind a full buffer does not make it grow.
 const BEYOND: usize = 1 << 10;
 
 impl Budget {
-    /// Shares `memory` bytes out for a snapshot with so many records: a quarter for rows, a quarter for buffers,
-    /// a half for what is joined: hashes of all rows, or a partition of rows and records.
+    /// Shares `memory` bytes out for a snapshot with so many records: an eighth for rows, an eighth for buffers, a
+    /// quarter for what is joined (hashes of all rows, or a partition of rows and records). The rest is for what
+    /// the allocator does not give back at once, and for a batch of the rows that are judged.
     pub(super) fn new(memory: u64, records: u64) -> Self {
-        let memory = memory.max(1);
-        let partitions = (records.saturating_mul(PARTITION_ENTRY) / (memory / 2).max(1)).next_power_of_two();
-        let partitions = partitions.clamp(FEWEST_PARTITIONS, MOST_PARTITIONS) as usize;
-        let (rows, buffers, index) = ((memory / 4) as usize, (memory / 4) as usize, (memory / 2) as usize);
-        Self { rows, index, buffers, partitions }
+        let (eighth, quarter) = ((memory / 8) as usize, memory / 4);
+        let bytes = records.saturating_mul(PARTITION_ENTRY);
+        let cached = (bytes / CACHED).clamp(FEWEST_PARTITIONS, MANY_PARTITIONS);
+        let partitions = (bytes / quarter.max(1)).max(cached).next_power_of_two();
+        let partitions = partitions.min(MOST_PARTITIONS) as usize;
+        Self { rows: eighth, index: quarter as usize, buffers: eighth, partitions }
     }
 }
 
@@ -155,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_of_a_large_snapshot_fits_into_half_of_the_memory() {
+    fn a_partition_of_a_large_snapshot_fits_into_a_quarter_of_the_memory() {
         for (records, memory) in
             [(0, 64 << 20), (10_000_000, 64 << 20), (100_000_000, 64 << 20), (1_000_000_000, 256 << 20)]
         {
             let budget = Budget::new(memory, records);
-            assert!(records / budget.partitions as u64 * PARTITION_ENTRY <= memory / 2, "{records}: {budget:?}");
+            assert!(records / budget.partitions as u64 * PARTITION_ENTRY <= memory / 4, "{records}: {budget:?}");
         }
     }
 }

@@ -12,12 +12,13 @@ use jiff::Timestamp;
 
 use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
+use super::fates::Fates;
 use super::leased::Leased;
 use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{OpKind, PlanError, PlanReader};
-use crate::snapshot::log::{LogError, LogWriter, Replay, Standing};
-use crate::snapshot::{Settle, SettleInfo, Settlement, StateKey, settle};
+use crate::snapshot::log::{LogWriter, Replay};
+use crate::snapshot::{Settle, SettleInfo, Settlement as _, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
 /// Rejects of the mapper go to the state in groups of this many.
@@ -61,23 +62,6 @@ impl RunFiles {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&self.folder)(e)),
             _ => Ok(()),
         }
-    }
-}
-
-/// What settling learns from the log; a run that sent nothing has none.
-struct Fates(Option<Replay>);
-
-impl Settlement for Fates {
-    fn fate(&self, op: u64) -> Settle {
-        match self.0.as_ref().map(|replay| replay.standing(op)) {
-            Some(Standing::Accepted) => Settle::Accepted,
-            Some(Standing::InDoubt) => Settle::InDoubt,
-            Some(Standing::Kept) | None => Settle::Kept,
-        }
-    }
-
-    fn remote_id(&self, op: u64) -> Option<&str> {
-        self.0.as_ref()?.remote_id(op)
     }
 }
 
@@ -210,6 +194,7 @@ impl Advance<'_> {
                 state: self.runs.state.clone(),
                 sync: self.ground.sync.name.clone(),
                 run: self.record.id.clone(),
+                seed: plan.header().seed,
             }),
             progress: self.ground.watch.delivery(summary.counts.sent()),
             cancel: self.ground.cancel.clone(),
@@ -231,18 +216,7 @@ impl Advance<'_> {
         let planned = plan.summary().counts;
         let counts = &mut self.record.counts;
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
-        if let Some(replay) = &fates.0 {
-            for op in 0..plan.len() {
-                match replay.fate(op) {
-                    Some(crate::snapshot::log::Fate::Rejected) => counts.rejected += 1,
-                    _ => match replay.standing(op) {
-                        Standing::Accepted => counts.accepted += 1,
-                        Standing::InDoubt => counts.in_doubt += 1,
-                        Standing::Kept => {}
-                    },
-                }
-            }
-        }
+        fates.count(plan.len(), counts);
         let settled = counts.accepted + counts.in_doubt + (counts.rejected - planned.rejected);
         counts.deferred = planned.sent().saturating_sub(settled);
         let mut group = Vec::new();
@@ -283,21 +257,14 @@ impl Advance<'_> {
         Ok(state.record_rejects(&self.ground.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
     }
 
-    /// What the log says, which is sealed when its run has nothing more to send: one that is cut off is told by that.
     fn fates(&self, files: &RunFiles, plan: &PlanReader) -> Result<Fates, RunError> {
-        if plan.summary().counts.sent() == 0 && !files.log().exists() {
-            return Ok(Fates(None));
-        }
-        let replay = Replay::read(&files.log(), &self.record.id)?;
-        if replay.sealed().is_none() {
-            return Err(LogError::Unsealed.into());
-        }
-        Ok(Fates(Some(replay)))
+        let sends = plan.summary().counts.sent() > 0;
+        Ok(Fates::read(&files.log(), &self.record.id, sends)?)
     }
 
     fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
         let fates = self.fates(files, plan)?;
-        let (log_digest, log_len) = fates.0.as_ref().map_or(([0; 32], 0), |r| (r.digest(), r.len()));
+        let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         settle(&self.ground.site.store, plan, &fates, info)?;
         Ok(())
@@ -372,6 +339,8 @@ struct Rejects {
     state: State,
     sync: String,
     run: String,
+    /// Of the key hashes.
+    seed: u64,
 }
 
 #[async_trait::async_trait]
@@ -380,7 +349,7 @@ impl RejectSink for Rejects {
         let rejects: Vec<NewReject> = rows
             .into_iter()
             .map(|row| NewReject {
-                key_hash: row.key_hash,
+                key_hash: KeyHash::of(&row.key, self.seed),
                 key: row.key,
                 fingerprint: row.fingerprint,
                 class: RejectClass::Destination,

@@ -11,13 +11,14 @@ use backhaul_kit::{
 use crate::state::LeaseWatch;
 
 /// Asks the lease before every call that changes something.
-pub(super) struct Leased {
+pub struct Leased {
     inner: Arc<dyn Destination>,
     lease: LeaseWatch,
 }
 
 impl Leased {
-    pub(super) fn new(inner: Arc<dyn Destination>, lease: LeaseWatch) -> Self {
+    /// Writes to `inner` for as long as `lease` is held.
+    pub fn new(inner: Arc<dyn Destination>, lease: LeaseWatch) -> Self {
         Self { inner, lease }
     }
 

@@ -43,52 +43,52 @@ impl<'a> Judgement<'a> {
     }
 
     /// The record of a key that the snapshot does not have, under `ordinal`.
-    pub(super) fn new_record(&mut self, op: &Op, ordinal: u64) -> Option<SegmentEntry> {
-        let fingerprint = self.new_state(op)?;
-        let address = Some(self.address(op, self.fate(op)));
+    pub(super) fn new_record(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
+        let Some(fingerprint) = self.new_state(op) else { return Ok(None) };
+        let address = Some(self.address(op, self.fate(op))?);
         let known = fingerprint != IN_DOUBT;
-        let mut fields: Vec<Option<u32>> =
-            op.fields.iter().filter(|_| known).map(|field| Some(self.hasher.hash(field))).collect();
+        let hash = |field| Some(self.hasher.of_encoded(field));
+        let mut fields: Vec<Option<u32>> = op.fields.encodings().filter(|_| known).map(hash).collect();
         fields.resize(self.header.fields.len(), Some(super::UNKNOWN_FIELD));
-        Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.clone()), address, fields })
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.clone()), address, fields }))
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.
-    pub(super) fn effect(&mut self, op: &Op, ordinal: u64) -> Option<SegmentEntry> {
+    pub(super) fn effect(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
         let fate = self.fate(op);
         let leaves = matches!(op.kind, OpKind::Remove | OpKind::Forget);
         let fingerprint = match fate {
-            Settle::Kept => return None,
-            Settle::Accepted if leaves => return Some(SegmentEntry::tombstone(ordinal)),
+            Settle::Kept => return Ok(None),
+            Settle::Accepted if leaves => return Ok(Some(SegmentEntry::tombstone(ordinal))),
             Settle::Accepted => op.fingerprint,
             Settle::InDoubt => IN_DOUBT,
         };
-        let address = Some(self.address(op, fate)).filter(|address| *address != op.old_address);
+        let address = Some(self.address(op, fate)?).filter(|address| *address != op.old_address);
         let fields = if fate == Settle::Accepted { self.changed_fields(op) } else { Vec::new() };
-        Some(SegmentEntry { ordinal, fingerprint, key: None, address, fields })
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: None, address, fields }))
     }
 
     /// The hashes that are other than before; all of them where it is not known which.
-    fn changed_fields(&mut self, op: &Op) -> Vec<Option<u32>> {
+    fn changed_fields(&self, op: &Op) -> Vec<Option<u32>> {
         if matches!(op.kind, OpKind::Touch | OpKind::Refresh) {
             return Vec::new();
         }
         let changed = |place: usize| op.changed.get(place).copied().unwrap_or(true);
-        let hasher = &mut self.hasher;
-        let hashes = op.fields.iter().enumerate();
-        hashes.map(|(place, field)| changed(place).then(|| hasher.hash(field))).collect()
+        let fields = op.fields.encodings().enumerate();
+        fields.map(|(place, field)| changed(place).then(|| self.hasher.of_encoded(field))).collect()
     }
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
     /// known, finds the record under either.
-    fn address(&self, op: &Op, fate: Settle) -> Address {
+    fn address(&self, op: &Op, fate: Settle) -> Result<Address, FileError> {
         if !self.header.keep_address {
-            return Address::default();
+            return Ok(Address::default());
         }
         let (old, now) = (op.old_address.match_value.as_ref(), op.match_value.as_ref());
         let match_value = if fate == Settle::InDoubt { old.or(now) } else { now.or(old) };
-        let answered = op.kind.is_sent().then(|| self.replay.remote_id(op.number)).flatten().map(str::to_owned);
-        Address { remote_id: answered.or_else(|| op.old_address.remote_id.clone()), match_value: match_value.cloned() }
+        let answered = if op.kind.is_sent() { self.replay.remote_id(op.number)? } else { None };
+        let remote_id = answered.or_else(|| op.old_address.remote_id.clone());
+        Ok(Address { remote_id, match_value: match_value.cloned() })
     }
 }
 

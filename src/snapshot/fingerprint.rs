@@ -44,13 +44,18 @@ impl FieldHasher {
     pub(crate) fn hash(&mut self, field: &FieldValue) -> u32 {
         self.encoded.clear();
         field.encode(&mut self.encoded);
-        (xxh3_64_with_seed(&self.encoded, self.seed) as u32).max(1)
+        self.of_encoded(&self.encoded)
     }
 
     /// The hashes of all mapped values of a row.
     #[cfg(test)]
-    pub(crate) fn hashes(&mut self, fields: &[FieldValue]) -> Vec<u32> {
-        fields.iter().map(|field| self.hash(field)).collect()
+    pub(crate) fn hashes(&self, fields: &backhaul_kit::Fields) -> Vec<u32> {
+        fields.encodings().map(|encoded| self.of_encoded(encoded)).collect()
+    }
+
+    /// The hash of one mapped value in its encoding.
+    pub(crate) fn of_encoded(&self, encoded: &[u8]) -> u32 {
+        (xxh3_64_with_seed(encoded, self.seed) as u32).max(1)
     }
 }
 

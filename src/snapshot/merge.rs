@@ -19,7 +19,7 @@ use super::records::{Details, Records};
 use super::segment::{SegmentEntry, SegmentWriter};
 use super::sort::Sorter;
 use super::store::{Snapshot, Store};
-use crate::diff::{OpKind, PlanReader};
+use crate::diff::{Op, OpKind, PlanReader};
 
 /// What a plan changes.
 pub(super) struct Gathered<'k> {
@@ -50,7 +50,7 @@ pub(super) enum BaseOrder {
     /// The old order, then what came since.
     AsItIs,
     /// That of the run's rows, then what has no row.
-    ByArrival(ScanOrder),
+    ByArrival(Box<ScanOrder>),
     /// That of the key hashes.
     ByHash,
 }
@@ -90,7 +90,7 @@ impl<'a> Merge<'a> {
     /// Reads the plan once: effects on existing records, and how many new ones there are.
     pub(super) fn gather(&self) -> Result<Gathered<'a>, SnapshotError> {
         let mut gathered = Gathered { effects: self.sorter(), new_records: 0, accepted: 0, in_doubt: 0 };
-        let mut judgement = self.judgement();
+        let judgement = self.judgement();
         for op in self.plan.ops(None) {
             let op = op?;
             let Some(ordinal) = op.ordinal else {
@@ -104,7 +104,7 @@ impl<'a> Merge<'a> {
                 let what = format!("op {} speaks of a record that the snapshot does not have", op.number);
                 return Err(FileError::damaged(self.plan.path(), what).into());
             }
-            if let Some(effect) = judgement.effect(&op, ordinal) {
+            if let Some(effect) = judgement.effect(&op, ordinal)? {
                 if op.was_in_doubt {
                     gathered.in_doubt -= 1;
                 } else if op.kind != OpKind::Add {
@@ -119,18 +119,12 @@ impl<'a> Merge<'a> {
 
     /// New records in plan order, each with the number of its op, under the ordinals from the snapshot's end on.
     fn new_records(&self) -> impl Iterator<Item = Result<(u64, SegmentEntry), SnapshotError>> {
-        let (mut judgement, mut ordinal) = (self.judgement(), self.snapshot.ordinals());
+        let (judgement, mut ordinal) = (self.judgement(), self.snapshot.ordinals());
         self.plan.ops(Some(&[OpKind::Add])).filter_map(move |op| {
-            let op = match op {
-                Ok(op) => op,
-                Err(error) => return Some(Err(error.into())),
-            };
-            if op.ordinal.is_some() {
-                return None;
-            }
-            let record = judgement.new_record(&op, ordinal)?;
+            let new = |op: &Op| if op.ordinal.is_none() { judgement.new_record(op, ordinal) } else { Ok(None) };
+            let record = op.and_then(|op| Ok(new(&op)?.map(|record| (op.number, record)))).transpose()?;
             ordinal += 1;
-            Some(Ok((op.number, record)))
+            Some(record.map_err(SnapshotError::from))
         })
     }
 

@@ -1,6 +1,6 @@
 //! Settling: a delivered plan and the fates of its ops become the next snapshot.
 
-use super::error::SnapshotError;
+use super::error::{FileError, SnapshotError};
 use super::file::{FileEntry, sync_folder};
 use super::manifest::{LastRun, Manifest, RowOrder, random_name, remove_if_there};
 use super::merge::{BaseOrder, Merge};
@@ -30,8 +30,11 @@ pub trait Settlement {
     /// What became of op number `op`. Asked only for ops that a destination hears of.
     fn fate(&self, op: u64) -> Settle;
 
-    /// The vendor's id of the record, where an answer gave it.
-    fn remote_id(&self, op: u64) -> Option<&str>;
+    /// The vendor's id of the record, where an answer gave it. Asked for in op order.
+    ///
+    /// # Errors
+    /// What holds the ids cannot be read.
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError>;
 }
 
 /// Which run is settled, and on the strength of which log.
@@ -156,7 +159,7 @@ fn rewritten(store: &Store, snapshot: &Snapshot, plan: &PlanReader) -> Option<Ba
         Rewrite::ByArrival => {
             let sorter = Sorter::new(store.folder.clone(), &store.key, store.limits.sort_bytes);
             match ScanOrder::open(plan.path(), &store.key, snapshot.base_id(), sorter) {
-                Ok(order) => Some(BaseOrder::ByArrival(order)),
+                Ok(order) => Some(BaseOrder::ByArrival(Box::new(order))),
                 Err(error) => {
                     // Nothing depends on it: the rows are found again in the old order, if more slowly.
                     tracing::warn!(%error, "the order of the run's rows is not known: the snapshot keeps its own");

@@ -2,7 +2,7 @@
 
 use backhaul_kit::nested::Nest;
 use backhaul_kit::value::write_json_str;
-use backhaul_kit::{Batch, ChangeKind, FieldValue, Reason, Row, Value, key};
+use backhaul_kit::{Batch, ChangeKind, FieldRef, Reason, Row, ValueRef, key};
 
 /// The column of a file of changes that says what became of the row.
 pub(super) const OP: &str = "op";
@@ -141,15 +141,16 @@ impl Layout {
         if self.changes {
             line.text(row.change.as_str());
             for (place, _) in self.own_keys() {
-                line.value(parts.get(place));
+                line.value(parts.get(place).map(ValueRef::from));
             }
         }
+        let mut fields = row.fields.iter();
         for field in 0..self.targets.len() {
             if removal {
                 let place = self.key.iter().position(|(_, own)| *own == Some(field));
-                line.value(place.and_then(|place| parts.get(place)));
+                line.value(place.and_then(|place| parts.get(place)).map(ValueRef::from));
             } else {
-                line.value(row.fields.get(field).and_then(FieldValue::value));
+                line.value(fields.next().and_then(FieldRef::value));
             }
         }
         line.end();
@@ -190,10 +191,10 @@ impl<'a> CsvLine<'a> {
         self.out.push(b'"');
     }
 
-    fn value(&mut self, value: Option<&Value>) {
+    fn value(&mut self, value: Option<ValueRef<'_>>) {
         match value {
-            None | Some(Value::Null | Value::Invalid(_)) => self.comma(),
-            Some(Value::Text(text)) => self.text(text),
+            None | Some(ValueRef::Null | ValueRef::Invalid(_)) => self.comma(),
+            Some(ValueRef::Text(text)) => self.text(text),
             Some(value) => self.text(&value.to_text()),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use backhaul_kit::{Address, Batch, ChangeKind, FieldValue, Operation, Reason, Row, Run, key};
+use backhaul_kit::{Address, Batch, ChangeKind, FieldRef, FieldValue, Operation, Reason, Row, Run, key};
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, context, escape_formatter};
 
@@ -174,9 +174,9 @@ impl Names {
         let keys = self.key.iter().map(String::as_str).zip(parts.iter().map(backhaul_kit::Value::to_text));
         variables.insert("keys", Value::from_pairs(keys));
         let fields = self.fields.iter().zip(&row.fields).filter_map(|(name, field)| match field {
-            FieldValue::Skip => None,
-            FieldValue::Clear => Some((name.as_str(), Value::from(()))),
-            FieldValue::Set(value) => Some((name.as_str(), Value::from(Serde(value.to_json())))),
+            FieldRef::Skip => None,
+            FieldRef::Clear => Some((name.as_str(), Value::from(()))),
+            FieldRef::Set(value) => Some((name.as_str(), Value::from(Serde(value.to_json())))),
         });
         variables.insert("fields", Value::from_pairs(fields));
         for (name, part) in [("remote_id", &row.address.remote_id), ("match_value", &row.address.match_value)] {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use backhaul_kit::{Batch, FieldValue, Operation, Reason, Row};
+use backhaul_kit::{Batch, Fields, Operation, Reason, Row};
 
 use super::sync::HubSpotSync;
 use super::values;
@@ -126,11 +126,7 @@ fn address<'a>(sync: &'a HubSpotSync, target: Option<&'a Target>) -> Result<IdPr
 }
 
 /// The values of a row, without the field at `except`: a match value travels as the record's address.
-fn properties<'a>(
-    sync: &'a HubSpotSync,
-    fields: &'a [FieldValue],
-    except: Option<usize>,
-) -> Result<Properties<'a>, Reason> {
+fn properties<'a>(sync: &'a HubSpotSync, fields: &'a Fields, except: Option<usize>) -> Result<Properties<'a>, Reason> {
     let mut pairs = Vec::with_capacity(fields.len());
     for (place, (name, field)) in sync.properties.iter().zip(fields).enumerate() {
         if Some(place) == except {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use backhaul_kit::{FieldValue, Reason, Value};
+use backhaul_kit::{FieldRef, Reason, ValueRef};
 
 /// What joins the values of a multi-select property.
 const JOINT: &str = ";";
@@ -12,11 +12,11 @@ const JOINT: &str = ";";
 ///
 /// # Errors
 /// The reason to reject the row, for a value that no destination can take.
-pub(super) fn text(field: &FieldValue) -> Result<Option<Cow<'_, str>>, Reason> {
+pub(super) fn text(field: FieldRef<'_>) -> Result<Option<Cow<'_, str>>, Reason> {
     match field {
-        FieldValue::Skip => Ok(None),
-        FieldValue::Clear => Ok(Some(Cow::Borrowed(""))),
-        FieldValue::Set(value) => text_of(value).map(Some),
+        FieldRef::Skip => Ok(None),
+        FieldRef::Clear => Ok(Some(Cow::Borrowed(""))),
+        FieldRef::Set(value) => text_of(value).map(Some),
     }
 }
 
@@ -25,15 +25,17 @@ pub(super) fn kept<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
     if name == Some("email") { Cow::Owned(value.trim().to_lowercase()) } else { Cow::Borrowed(value) }
 }
 
-fn text_of(value: &Value) -> Result<Cow<'_, str>, Reason> {
+fn text_of(value: ValueRef<'_>) -> Result<Cow<'_, str>, Reason> {
     Ok(match value {
-        Value::Text(text) | Value::Decimal(text) | Value::Number(text) | Value::Json(text) => Cow::Borrowed(text),
-        Value::Timestamp(micros) => Cow::Owned(timestamp(*micros)?),
-        Value::Array(items) => {
+        ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Number(text) | ValueRef::Json(text) => {
+            Cow::Borrowed(text)
+        }
+        ValueRef::Timestamp(micros) => Cow::Owned(timestamp(micros)?),
+        ValueRef::Array(items) => {
             let texts = items.iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
             Cow::Owned(texts.join(JOINT))
         }
-        Value::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why.clone())),
+        ValueRef::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why)),
         _ => Cow::Owned(value.to_text()),
     })
 }
@@ -48,9 +50,10 @@ fn timestamp(micros: i64) -> Result<String, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backhaul_kit::{FieldValue, Value};
 
     fn set(value: Value) -> Option<String> {
-        text(&FieldValue::Set(value)).expect("a value").map(Cow::into_owned)
+        text((&FieldValue::Set(value)).into()).expect("a value").map(Cow::into_owned)
     }
 
     #[test]
@@ -74,13 +77,13 @@ mod tests {
 
     #[test]
     fn clear_empties_and_skip_leaves_out() {
-        assert_eq!(text(&FieldValue::Clear).expect("a value").as_deref(), Some(""));
-        assert_eq!(text(&FieldValue::Skip).expect("a value"), None);
+        assert_eq!(text(FieldRef::Clear).expect("a value").as_deref(), Some(""));
+        assert_eq!(text(FieldRef::Skip).expect("a value"), None);
     }
 
     #[test]
     fn an_invalid_value_rejects_instead_of_clearing() {
         let invalid = FieldValue::Set(Value::Array(vec![Value::Invalid("NaN".into())]));
-        assert_eq!(text(&invalid).expect_err("refused").code, "INVALID_VALUE");
+        assert_eq!(text((&invalid).into()).expect_err("refused").code, "INVALID_VALUE");
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use backhaul_kit::{KeyHash, RowPage, Value, key};
 
 use super::copy::{CopyReader, Tuples};
-use super::decode::{decode, put_key, put_without_oids};
-use super::page::{Field, Layout, TuplePage};
+use super::decode::{clear_oids, decode, put_key};
+use super::layout::{Field, Layout};
+use super::page::TuplePage;
 use super::types::Wire;
 
 /// The columns of a stream: one of every type and of some arrays; the first and the ninth are the key.
@@ -43,9 +44,13 @@ fn wires() -> Vec<Wire> {
 pub fn copy(bytes: &[u8]) -> bool {
     let Some((&piece, stream)) = bytes.split_first() else { return false };
     let piece = if piece == 0 { stream.len().max(1) } else { usize::from(piece) };
-    let wires = wires();
+    let field = |(place, wire)| Field { name: format!("c{place}"), native: String::new(), wire };
+    let Ok(layout) = Layout::new(wires().into_iter().enumerate().map(field).collect(), vec![0, 8], 7) else {
+        return false;
+    };
+    let layout = Arc::new(layout);
     let read = |piece: usize| {
-        let (mut reader, mut all) = (CopyReader::new(wires.len()), Vec::new());
+        let (mut reader, mut all) = (CopyReader::new(Arc::clone(&layout)), Vec::new());
         for part in stream.chunks(piece) {
             if reader.push(part).is_err() {
                 return None;
@@ -57,21 +62,15 @@ pub fn copy(bytes: &[u8]) -> bool {
         Some(all)
     };
     let (whole, pieces) = (read(stream.len().max(1)), read(piece));
-    let bytes_of =
-        |all: &Option<Vec<Tuples>>| all.as_ref().map(|all| all.iter().flat_map(|t| t.data.clone()).collect());
-    let data: Option<Vec<u8>> = bytes_of(&whole);
-    assert_eq!(bytes_of(&pieces), data, "however it comes, the tuples are the same");
-    // What stands behind the header and before the trailer, and nothing else.
-    assert!(data.is_none_or(|data| stream[..stream.len() - 2].ends_with(&data)));
-
-    let field =
-        |(place, wire): (usize, &Wire)| Field { name: format!("c{place}"), native: String::new(), wire: wire.clone() };
-    let Ok(layout) = Layout::new(wires.iter().enumerate().map(field).collect(), vec![0, 8], 7) else {
-        return false;
+    let bytes_of = |all: &Option<Vec<Tuples>>| -> Option<Vec<u8>> {
+        all.as_ref().map(|all| all.iter().flat_map(|tuples| tuples.data.clone()).collect())
     };
-    let layout = Arc::new(layout);
+    let data = bytes_of(&whole);
+    assert_eq!(bytes_of(&pieces), data, "however it comes, the tuples are the same");
+    // What stands between the header and the trailer.
+    assert!(data.is_none_or(|data| data.len() + 21 <= stream.len()));
     for tuples in pieces.into_iter().flatten() {
-        page(&TuplePage::new(tuples, Arc::clone(&layout)));
+        page(&TuplePage::new(tuples, Arc::clone(&layout), 0));
     }
     whole.is_some()
 }
@@ -98,9 +97,11 @@ pub fn copy_value(bytes: &[u8]) -> bool {
     let wires = wires();
     let wire = &wires[usize::from(chosen) % wires.len()];
     let value = decode(wire, bytes);
-    if matches!(wire, Wire::Array(_)) {
-        // What is hashed is there wherever there is a value.
-        assert!(value.is_none() || put_without_oids(wire, bytes, &mut Vec::new()).is_some());
+    if let Wire::Array(element) = wire {
+        // Without its element's object id it is hashed, and it is the same value.
+        let mut cleared = bytes.to_vec();
+        let has_oids = clear_oids(element, &mut cleared).is_some();
+        assert!(value.is_none() || (has_oids && decode(wire, &cleared) == value));
     }
     if wire.can_be_key() {
         let (mut from_bytes, mut from_value) = (Vec::new(), Vec::new());

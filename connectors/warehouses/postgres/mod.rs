@@ -36,9 +36,12 @@ mod decode;
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod lane;
+mod layout;
 mod network;
 mod numeric;
 mod page;
+mod ranges;
 mod scan;
 mod session;
 mod source;

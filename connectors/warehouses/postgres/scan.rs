@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use backhaul_kit::{
     Column, Fault, FaultClass, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema,
 };
-use bytes::Bytes;
+use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use super::super::wrap::Wrapped;
-use super::copy::{CopyReader, Tuples};
 use super::fault::{of_call, of_statement};
-use super::page::{Field, Layout, TuplePage};
-use super::session::{Server, begin, goodbye};
+use super::lane::{CopyOut, Lane, Lanes};
+use super::layout::{Field, Layout};
+use super::page::TuplePage;
+use super::ranges::{self, Range};
+use super::session::{Server, begin, export, join, replaced};
 use super::types::{PgType, resolve};
 use super::watch::Watch;
 
@@ -28,7 +29,8 @@ pub(super) struct PgScan {
     /// `None` after a failure: the connection may then be out of step with its answers.
     conn: Option<PgConnection>,
     watch: Watch,
-    model: Wrapped,
+    wanted: Model,
+    model: Arc<Wrapped>,
     schema: Schema,
     types: Vec<PgType>,
 }
@@ -37,11 +39,18 @@ impl PgScan {
     /// Opens the connection and the snapshot, and prepares the model.
     pub(super) async fn open(server: Server, model: &Model) -> Result<Self, Fault> {
         let wrapped = Wrapped::new(model)?;
-        let mut watch = Watch::start(server.clone(), model);
-        let mut conn = watch.over(server.connect()).await??;
+        let mut watch = Watch::start(server, model);
+        let mut conn = watch.connect().await?;
         let backend = watch.over(begin(&mut conn, model)).await?.map_err(|e| of_call(e, watch.place()))?;
         watch.backend(backend);
-        let mut scan = Self { conn: Some(conn), watch, model: wrapped, schema: Schema::default(), types: Vec::new() };
+        let mut scan = Self {
+            conn: Some(conn),
+            watch,
+            wanted: model.clone(),
+            model: Arc::new(wrapped),
+            schema: Schema::default(),
+            types: Vec::new(),
+        };
         scan.prepare_model().await?;
         Ok(scan)
     }
@@ -59,7 +68,8 @@ impl PgScan {
             self.prepare_filter(bare).await?;
             self.prepare_filter(self.model.select_all()).await?;
         }
-        self.plan().await
+        self.plan().await?;
+        self.is_unchanged().await
     }
 
     /// The filter must be one expression with brackets of ours and without.
@@ -74,12 +84,33 @@ impl PgScan {
 
     /// Has the model planned: only then the server looks for the rights on its tables.
     async fn plan(&mut self) -> Result<(), Fault> {
+        self.explain(&self.model.select_all()).await.map(drop)
+    }
+
+    /// Preparing may have waited for somebody who replaced a table; from here on nobody can.
+    async fn is_unchanged(&mut self) -> Result<(), Fault> {
         let mut conn = self.conn.take().ok_or_else(broken)?;
-        let statement = format!("EXPLAIN {}", self.model.select_all());
-        let planned = self.watch.over(sqlx::query(AssertSqlSafe(statement.clone())).fetch_all(&mut conn)).await?;
-        planned.map_err(|e| of_statement(e, self.watch.place(), &self.model, &statement))?;
+        let replaced = self.watch.over(replaced(&mut conn)).await?.map_err(|e| of_call(e, self.watch.place()))?;
         self.conn = Some(conn);
-        Ok(())
+        match replaced {
+            None => Ok(()),
+            Some(table) => {
+                let model = self.model.name();
+                Err(Fault::transient(format!("table {table} was replaced while the scan of model `{model}` began"))
+                    .remedy("run again: nothing was applied"))
+            }
+        }
+    }
+
+    /// The lines of a statement's plan.
+    async fn explain(&mut self, statement: &str) -> Result<Vec<String>, Fault> {
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        let statement = format!("EXPLAIN {statement}");
+        let planned =
+            self.watch.over(sqlx::query_scalar(AssertSqlSafe(statement.clone())).fetch_all(&mut conn)).await?;
+        let lines = planned.map_err(|e| of_statement(e, self.watch.place(), &self.model, &statement))?;
+        self.conn = Some(conn);
+        Ok(lines)
     }
 
     /// Prepares one statement by the extended protocol, which refuses a second; gives its columns.
@@ -111,9 +142,9 @@ impl PgScan {
         let layout = Arc::new(Layout::new(fields, Vec::new(), 0)?);
         let mut conn = self.conn.take().ok_or_else(broken)?;
         let mut rows = Vec::new();
-        let mut copy = CopyOut::start(&mut conn, &self.watch, &self.model, &statement, columns.len()).await?;
+        let mut copy = CopyOut::start(&mut conn, &self.watch, &self.model, &statement, layout.clone()).await?;
         while let Some(tuples) = copy.next().await? {
-            let page = TuplePage::new(tuples, layout.clone());
+            let page = TuplePage::new(tuples, layout.clone(), 0);
             for row in 0..page.rows() {
                 rows.push(page.record(row)?);
             }
@@ -124,14 +155,64 @@ impl PgScan {
         Ok(Rows { columns, rows })
     }
 
-    /// The layout and the statement of the projected rows, prepared.
-    async fn project(&mut self, projection: Projection) -> Result<(Layout, String), Fault> {
+    /// The layout of the projected rows, and the lanes that hand them over.
+    async fn project(mut self, projection: Projection) -> Result<(Arc<Layout>, Vec<Lane>), Fault> {
         let places = self.model.places(&self.schema, &projection)?;
         let fields = places.into_iter().map(|at| field(&self.schema.columns[at], &self.types[at])).collect();
         let layout = Layout::new(fields, projection.key, projection.seed)?;
-        let statement = self.model.select(&projection.columns);
-        self.prepare(statement.clone()).await?;
-        Ok((layout, statement))
+        let mut statements = self.parts(&projection.columns).await?;
+        let first = if statements.is_empty() { self.model.select(&projection.columns) } else { statements.remove(0) };
+        self.prepare(first.clone()).await?;
+        let mut lanes = self.join(statements).await?;
+        let conn = self.conn.take().ok_or_else(broken)?;
+        lanes.push(Lane { number: 0, conn, watch: self.watch, model: self.model, statement: first });
+        Ok((Arc::new(layout), lanes))
+    }
+
+    /// One statement for each of the ranges of blocks that together are the model; none where it is to be read whole.
+    async fn parts(&mut self, columns: &[String]) -> Result<Vec<String>, Fault> {
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        // Before version 14 a range of places was looked for in the whole table.
+        let is_able = conn.server_version_num().is_some_and(|version| version >= 140_000);
+        let ranges = match self.model.table().filter(|_| self.wanted.parallel && is_able) {
+            Some(table) => {
+                let ranges = self.watch.over(ranges::of_table(&mut conn, table)).await?;
+                ranges.map_err(|e| of_call(e, self.watch.place()))?
+            }
+            None => Vec::new(),
+        };
+        self.conn = Some(conn);
+        let part = |range: &Range, table| self.model.select_part(table, columns, &range.condition());
+        let parts: Vec<String> =
+            self.model.table().map_or_else(Vec::new, |table| ranges.iter().map(|range| part(range, table)).collect());
+        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        // An index that serves `where` may be cheaper.
+        let plan = self.explain(first).await?;
+        Ok(if plan.iter().any(|line| line.contains("Tid Range Scan")) { parts } else { Vec::new() })
+    }
+
+    /// Lanes from the second on, in the snapshot of this scan's connection.
+    async fn join(&mut self, statements: Vec<String>) -> Result<Vec<Lane>, Fault> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        let snapshot = self.watch.over(export(&mut conn)).await?.map_err(|e| of_call(e, self.watch.place()))?;
+        self.conn = Some(conn);
+        tracing::debug!(model = %self.model.name(), lanes = statements.len() + 1, "scanning in parallel");
+        let lanes = statements.into_iter().enumerate().map(|(i, statement)| self.lane(i + 1, statement, &snapshot));
+        try_join_all(lanes).await
+    }
+
+    async fn lane(&self, number: usize, statement: String, snapshot: &str) -> Result<Lane, Fault> {
+        let mut watch = self.watch.clone();
+        let mut conn = watch.connect().await?;
+        let joined = watch.over(join(&mut conn, &self.wanted, snapshot)).await?;
+        watch.backend(joined.map_err(|e| of_call(e, watch.place()))?);
+        // Prepared, the statement holds its table: it stays what it is until the lane has ended.
+        let prepared = watch.over((&mut conn).prepare(AssertSqlSafe(statement.clone()).into_sql_str())).await?;
+        prepared.map_err(|e| of_statement(e, watch.place(), &self.model, &statement))?;
+        Ok(Lane { number, conn, watch, model: self.model.clone(), statement })
     }
 }
 
@@ -154,74 +235,15 @@ impl Scan for PgScan {
         Box::pin(self.answer(self.model.question(query))).await
     }
 
-    fn pages(mut self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {
+    fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {
         Box::pin(try_stream! {
-            let columns = projection.columns.len();
-            let (layout, statement) = self.project(projection).await?;
-            let layout = Arc::new(layout);
-            // The connection lives in this stream: whoever drops the stream closes it.
-            let mut conn = self.conn.take().ok_or_else(broken)?;
-            let mut copy = CopyOut::start(&mut conn, &self.watch, &self.model, &statement, columns).await?;
-            while let Some(tuples) = copy.next().await? {
-                yield Scanned::Page(Box::new(TuplePage::new(tuples, layout.clone())));
+            let (layout, lanes) = Box::pin(self.project(projection)).await?;
+            let mut lanes = Lanes::start(lanes, &layout);
+            while let Some(page) = lanes.next().await? {
+                yield Scanned::Page(Box::new(page));
             }
-            let rows = copy.rows()?;
-            drop(copy);
-            goodbye(conn).await;
+            let rows = lanes.rows();
             yield Scanned::End { rows, proof: PROOF };
         })
-    }
-}
-
-/// A running COPY.
-struct CopyOut<'c> {
-    stream: Option<BoxStream<'c, Result<Bytes, sqlx::Error>>>,
-    reader: CopyReader,
-    watch: &'c Watch,
-    model: &'c Wrapped,
-}
-
-impl<'c> CopyOut<'c> {
-    /// Starts to copy the rows of `statement`, which was prepared.
-    async fn start(
-        conn: &'c mut PgConnection,
-        watch: &'c Watch,
-        model: &'c Wrapped,
-        statement: &str,
-        columns: usize,
-    ) -> Result<Self, Fault> {
-        let copy = format!("COPY (\n{statement}\n) TO STDOUT (FORMAT binary)");
-        let stream = watch.over(conn.copy_out_raw(&copy)).await?;
-        let stream = stream.map_err(|e| of_statement(e, watch.place(), model, &copy))?;
-        Ok(Self { stream: Some(stream), reader: CopyReader::new(columns), watch, model })
-    }
-
-    /// The next rows; `None` when the stream has ended.
-    async fn next(&mut self) -> Result<Option<Tuples>, Fault> {
-        // A row is a message: clocks are set only for the first of a page and where there is something to wait for.
-        let mut ready = None;
-        while let Some(stream) = &mut self.stream {
-            let item = match ready.take() {
-                Some(item) => item,
-                None => self.watch.over(stream.next()).await?,
-            };
-            match item {
-                Some(Ok(bytes)) => {
-                    self.reader.push(&bytes)?;
-                    if self.reader.is_full() {
-                        return Ok(self.reader.take());
-                    }
-                    ready = stream.next().now_or_never();
-                }
-                Some(Err(error)) => return Err(of_statement(error, self.watch.place(), self.model, "")),
-                None => self.stream = None,
-            }
-        }
-        Ok(self.reader.take())
-    }
-
-    /// How many rows there were, if the scan was complete.
-    fn rows(&self) -> Result<u64, Fault> {
-        self.reader.finish()
     }
 }

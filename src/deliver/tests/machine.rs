@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use backhaul_kit::{Batch, Delivery, Facts, Fault, FaultClass, Operation, Outcomes, Reason, Verdict};
+use backhaul_kit::{
+    Batch, Delivery, Facts, Fault, FaultClass, FieldValue, Fields, Operation, Outcomes, Reason, Value, Verdict,
+};
 
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
@@ -78,9 +80,10 @@ impl Table {
     }
 
     fn fates(&self) -> Vec<(u64, Fate)> {
-        let acks = self.log.iter().filter_map(|entry| match entry {
-            Entry::Ack { op, fate, .. } => Some((*op, *fate)),
-            _ => None,
+        let acks = self.log.iter().flat_map(|entry| match entry {
+            Entry::Ack { op, fate, .. } => vec![(*op, *fate)],
+            Entry::Acks { first, last, fate } => (*first..=*last).map(|op| (op, *fate)).collect(),
+            _ => Vec::new(),
         });
         acks.collect()
     }
@@ -115,7 +118,7 @@ fn an_unsafe_batch_waits_for_its_intent_and_all_verdicts_before_it() {
     table.settle(first, &Verdict::Unchanged);
     // The second intent is behind the ten verdicts, so the sync that lets the batch go covers them.
     let place = table.log.iter().position(|e| matches!(e, Entry::Intent { ops } if ops[0] == 10)).expect("an intent");
-    assert_eq!(table.log[1..place].len(), 10);
+    assert_eq!(table.log[1..place], [Entry::Acks { first: 0, last: 9, fate: Fate::Accepted }]);
     assert_eq!(ops_of(&table.next_sent()), (10..20).collect::<Vec<_>>());
 }
 
@@ -181,9 +184,9 @@ fn an_address_in_doubt_is_left_alone_for_as_long_as_the_facts_say() {
 #[test]
 fn batches_stay_within_the_byte_cap_and_a_giant_row_goes_alone() {
     let mut plan: Vec<_> = (0..6).map(op).collect();
-    let text = |n: usize| vec![backhaul_kit::FieldValue::Set(backhaul_kit::Value::Text("x".repeat(n)))];
+    let text = |n: usize| FieldValue::Set(Value::Text("x".repeat(n)));
     for (op, size) in plan.iter_mut().zip([300, 300, 300, 5000, 300, 300]) {
-        op.fields = text(size);
+        op.fields = Fields::from_iter([text(size)]);
     }
     let facts = Facts { max_bytes: Some(1000), concurrency: 9, ..facts() };
     let mut table = Table::new(Operation::Upsert, &facts, plan);

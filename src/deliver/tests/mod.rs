@@ -6,7 +6,7 @@ mod machine;
 mod sessions;
 mod simulation;
 
-use backhaul_kit::{Address, Facts, Fault, FieldValue, KeyHash, Operation, Value, key};
+use backhaul_kit::{Address, Facts, Fault, FieldValue, Fields, KeyHash, Operation, Value, key};
 
 use super::Phase;
 use crate::diff::{Op, OpKind};
@@ -25,7 +25,7 @@ fn op(number: u64) -> Op {
         match_value: Some(format!("{number}@example.com")),
         was_in_doubt: false,
         changed: Vec::new(),
-        fields: vec![FieldValue::Set(Value::Int(number.cast_signed()))],
+        fields: Fields::from_iter([FieldValue::Set(Value::Int(number.cast_signed()))]),
         reason: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::{Batch, Delivery, Facts, Fault, Operation, Outcomes, Reason, Verdict};
+use backhaul_kit::{Batch, Delivery, Facts, Fault, Fields, Operation, Outcomes, Reason, Verdict};
 
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
@@ -58,7 +58,7 @@ impl World {
             if op.number >= 80 {
                 op.kind = OpKind::Remove;
                 op.old_address.match_value = op.match_value.take();
-                op.fields.clear();
+                op.fields = Fields::default();
             }
         }
         Self {
@@ -228,7 +228,12 @@ impl World {
                 }
             }
             if !self.resend_safe {
-                let acks = self.log.iter().filter(|e| matches!(e, Entry::Ack { op: o, .. } if *o == op)).count();
+                let is_ack = |entry: &&Entry| match entry {
+                    Entry::Ack { op: o, .. } => *o == op,
+                    Entry::Acks { first, last, .. } => (*first..=*last).contains(&op),
+                    _ => false,
+                };
+                let acks = self.log.iter().filter(is_ack).count();
                 assert!(acks <= 1, "seed {seed}: op {op} has {acks} verdicts");
             }
         }

@@ -1,7 +1,8 @@
 //! Ops as bytes. An op's number is its place, its key hash follows from its key: neither is written.
 
 use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
-use backhaul_kit::{Address, FieldValue, KeyHash, Reason};
+use backhaul_kit::{Address, Fields, KeyHash, Reason};
+use bytes::Bytes;
 
 use crate::diff::{Op, OpKind};
 
@@ -66,9 +67,7 @@ pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
         out.push(eight.iter().rev().fold(0, |bits, changed| bits << 1 | u8::from(*changed)));
     }
     put_varint(op.fields.len() as u64, out);
-    for field in &op.fields {
-        field.encode(out);
-    }
+    out.extend_from_slice(op.fields.encoded());
     if let Some(reason) = &op.reason {
         put_bytes(reason.code.as_bytes(), out);
         put_bytes(reason.text.as_bytes(), out);
@@ -78,8 +77,8 @@ pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads op number `number` off the front of `input`; `None` when the bytes are not an op.
-pub(super) fn decode(input: &mut &[u8], number: u64, seed: u64) -> Option<Op> {
+/// Reads op number `number` off the front of `input`, which is a part of `chunk`; `None` when the bytes are not an op.
+pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -> Option<Op> {
     let ([kind, flags], rest) = input.split_first_chunk::<2>()?;
     *input = rest;
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);
@@ -90,8 +89,7 @@ pub(super) fn decode(input: &mut &[u8], number: u64, seed: u64) -> Option<Op> {
     let old_address = Address::decode(input)?;
     let match_value = if has(HAS_MATCH) { Some(text(input)?) } else { None };
     let changed = bits(input)?;
-    let count = usize::try_from(take_varint(input)?).ok().filter(|count| *count <= input.len())?;
-    let fields = (0..count).map(|_| FieldValue::decode(input)).collect::<Option<Vec<_>>>()?;
+    let fields = Fields::decode(usize::try_from(take_varint(input)?).ok()?, input, chunk)?;
     let reason = if has(HAS_REASON) {
         let (code, text_) = (text(input)?, text(input)?);
         Some(Reason { code, text: text_, field: if has(HAS_REASON_FIELD) { Some(text(input)?) } else { None } })
@@ -128,7 +126,7 @@ fn bits(input: &mut &[u8]) -> Option<Vec<bool>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backhaul_kit::Value;
+    use backhaul_kit::{FieldValue, Value};
     use proptest::prelude::*;
 
     fn address() -> impl Strategy<Value = Address> {
@@ -169,7 +167,7 @@ mod tests {
             let key_hash = KeyHash::of(&key, 7);
             Op {
                 number: 3, kind: KINDS[kind], ordinal, key, key_hash, fingerprint, old_address, match_value,
-                was_in_doubt, changed, fields, reason,
+                was_in_doubt, changed, fields: fields.into_iter().collect(), reason,
             }
         }
     }
@@ -179,14 +177,16 @@ mod tests {
         fn every_op_comes_back(op in any_op()) {
             let mut bytes = Vec::new();
             encode(&op, &mut bytes);
-            let mut rest = bytes.as_slice();
-            prop_assert_eq!(decode(&mut rest, 3, 7), Some(op));
+            let chunk = Bytes::from(bytes);
+            let mut rest = &chunk[..];
+            prop_assert_eq!(decode(&chunk, &mut rest, 3, 7), Some(op));
             prop_assert!(rest.is_empty());
         }
 
         #[test]
         fn any_bytes_are_an_op_or_refused(bytes: Vec<u8>) {
-            let _ = decode(&mut bytes.as_slice(), 0, 0);
+            let chunk = Bytes::from(bytes);
+            let _ = decode(&chunk, &mut &chunk[..], 0, 0);
         }
     }
 

@@ -6,6 +6,9 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
+use backhaul_kit::FieldValue;
+use backhaul_kit::value::FieldRef;
+use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
 use secrecy::SecretString;
 
@@ -44,16 +47,32 @@ pub fn plan_footer(bytes: &[u8]) -> bool {
 }
 
 /// The ops of a chunk behind the seal.
-pub fn plan_ops(mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        let Some(op) = codec::decode(&mut bytes, 0, 0) else { return false };
+pub fn plan_ops(bytes: &[u8]) -> bool {
+    let chunk = Bytes::copy_from_slice(bytes);
+    let mut rest = &chunk[..];
+    while !rest.is_empty() {
+        let Some(op) = codec::decode(&chunk, &mut rest, 0, 0) else { return false };
         let mut encoded = Vec::new();
         codec::encode(&op, &mut encoded);
-        let mut rest = encoded.as_slice();
-        // As text, because a NaN equals nothing.
-        let text = |op: &Op| format!("{op:?}");
-        assert_eq!(codec::decode(&mut rest, 0, 0).as_ref().map(text), Some(text(&op)));
-        assert!(rest.is_empty());
+        let encoded = Bytes::from(encoded);
+        let mut all = &encoded[..];
+        assert_eq!(codec::decode(&encoded, &mut all, 0, 0).as_ref(), Some(&op));
+        assert!(all.is_empty());
+        values(&op);
     }
     true
+}
+
+/// The mapped values, which an op holds encoded, are read as they were written.
+fn values(op: &Op) {
+    for field in op.fields.iter() {
+        let (mut encoded, owned) = (Vec::new(), FieldValue::from(field));
+        owned.encode(&mut encoded);
+        let mut rest = encoded.as_slice();
+        // As text, because a NaN equals nothing.
+        let text = |field: &FieldValue| format!("{field:?}");
+        let again = FieldRef::decode(&mut rest).map(FieldValue::from);
+        assert_eq!(again.as_ref().map(text), Some(text(&owned)));
+        assert!(rest.is_empty());
+    }
 }

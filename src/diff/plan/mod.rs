@@ -3,6 +3,7 @@
 //! A sealed file ([`crate::snapshot`]'s `DESIGN.md`): the header, chunks of ops, the footer with counts, the
 //! digest of every chunk and the plan hash.
 
+mod chunk;
 mod codec;
 mod footer;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::chunk::Chunk;
 use super::footer::{Footer, plan_hash};
-use super::writer::decode_chunk;
 use super::{PlanHeader, codec};
 use crate::diff::{Op, OpKind, PlanError, PlanSummary};
 use crate::snapshot::sealed::{SealedKind, SealedReader};
@@ -73,8 +73,14 @@ impl PlanReader {
 
     /// The ops in plan order; with `kinds` only those of these kinds (chunks without any are not read).
     pub fn ops(&self, kinds: Option<&[OpKind]>) -> PlanOps {
+        self.ops_from(0, kinds)
+    }
+
+    /// The ops from number `first` on, as [`PlanReader::ops`]. What is before them is not read.
+    pub fn ops_from(&self, first: u64, kinds: Option<&[OpKind]>) -> PlanOps {
         let kinds = kinds.map_or(u8::MAX, |kinds| kinds.iter().fold(0, |set, kind| set | codec::kind_bit(*kind)));
-        PlanOps { content: Arc::clone(&self.content), kinds, chunk: 0, ops: Vec::new().into_iter() }
+        let chunk = self.content.footer.chunks.partition_point(|chunk| chunk.first + chunk.ops <= first);
+        PlanOps { content: Arc::clone(&self.content), kinds, first, next_chunk: chunk, chunk: None }
     }
 
     /// The first op of a key, given as [`backhaul_kit::key::display`] shows it.
@@ -105,22 +111,29 @@ impl PlanReader {
 pub struct PlanOps {
     content: Arc<Content>,
     kinds: u8,
+    /// Ops before this number are passed over.
+    first: u64,
     /// The next chunk, counted from 0 among those with ops.
-    chunk: usize,
-    ops: std::vec::IntoIter<Op>,
+    next_chunk: usize,
+    /// The one that is being read: one at a time is in memory, and for as long as rows of it are.
+    chunk: Option<Chunk>,
 }
 
 impl PlanOps {
-    fn next_chunk(&mut self) -> Option<Result<(), PlanError>> {
+    fn advance(&mut self) -> Result<Option<Op>, PlanError> {
         let Content { file, header, footer } = &*self.content;
         loop {
-            let info = footer.chunks.get(self.chunk)?;
-            self.chunk += 1;
-            if info.kinds & self.kinds == 0 {
-                continue;
+            while let Some(op) = self.chunk.as_mut().map(|chunk| chunk.next(file.path())).transpose()?.flatten() {
+                if codec::kind_bit(op.kind) & self.kinds != 0 && op.number >= self.first {
+                    return Ok(Some(op));
+                }
             }
-            let ops = file.chunk(self.chunk).and_then(|plain| decode_chunk(file.path(), &plain, info, header.seed));
-            return Some(ops.map(|ops| self.ops = ops.into_iter()).inspect_err(|_| self.chunk = usize::MAX));
+            let Some(info) = footer.chunks.get(self.next_chunk) else { return Ok(None) };
+            self.next_chunk += 1;
+            if info.kinds & self.kinds != 0 {
+                // The header is the file's first chunk.
+                self.chunk = Some(Chunk::open(file.path(), file.chunk(self.next_chunk)?, info, header.seed)?);
+            }
         }
     }
 }
@@ -129,13 +142,10 @@ impl Iterator for PlanOps {
     type Item = Result<Op, PlanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(op) = self.ops.find(|op| codec::kind_bit(op.kind) & self.kinds != 0) {
-                return Some(Ok(op));
-            }
-            if let Err(error) = self.next_chunk()? {
-                return Some(Err(error));
-            }
+        let next = self.advance();
+        if next.is_err() {
+            (self.chunk, self.next_chunk) = (None, usize::MAX);
         }
+        next.transpose()
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::chunk::Chunk;
 use super::footer::{ChunkInfo, Footer, Totals, chunk_digest, plan_hash};
 use super::{PlanHeader, codec};
 use crate::diff::{Op, OpKind, PlanCounts, PlanError, PlanSummary};
@@ -113,8 +114,11 @@ impl PlanWriter {
         open.end_chunk()?;
         for index in 1..open.sealed.chunks() {
             let plain = open.sealed.read_back(index)?;
-            if !decode_chunk(&path, &plain, &open.chunks[index - 1], open.header.seed)?.iter().all(&mut each) {
-                return Ok(());
+            let mut chunk = Chunk::open(&path, plain, &open.chunks[index - 1], open.header.seed)?;
+            while let Some(op) = chunk.next(&path)? {
+                if !each(&op) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -128,9 +132,11 @@ impl PlanWriter {
         let old: SealedReader = sealed.into_reader()?;
         self.restart(header)?;
         for (index, info) in (1..).zip(&chunks).filter(|(_, info)| info.kinds != codec::kind_bit(kind)) {
-            let plain = old.chunk(index)?;
-            for op in decode_chunk(old.path(), &plain, info, seed)?.iter().filter(|op| op.kind != kind) {
-                self.push(op)?;
+            let mut chunk = Chunk::open(old.path(), old.chunk(index)?, info, seed)?;
+            while let Some(op) = chunk.next(old.path())? {
+                if op.kind != kind {
+                    self.push(&op)?;
+                }
             }
         }
         Ok(())
@@ -173,18 +179,4 @@ impl Open {
         (self.chunk_ops, self.chunk_kinds) = (0, 0);
         Ok(())
     }
-}
-
-/// The ops of a chunk, which must be what its entry in the footer says.
-pub(super) fn decode_chunk(path: &Path, plain: &[u8], info: &ChunkInfo, seed: u64) -> Result<Vec<Op>, PlanError> {
-    let damaged = || FileError::damaged(path, format!("the ops from number {} on cannot be read", info.first));
-    if chunk_digest(plain) != info.digest {
-        return Err(damaged());
-    }
-    let mut rest = plain;
-    let mut ops = Vec::new();
-    while !rest.is_empty() {
-        ops.push(codec::decode(&mut rest, info.first + ops.len() as u64, seed).ok_or_else(damaged)?);
-    }
-    if ops.len() as u64 == info.ops { Ok(ops) } else { Err(damaged()) }
 }

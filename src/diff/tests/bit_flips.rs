@@ -256,7 +256,8 @@ impl Delivery {
 /// What an op does at the destination.
 fn apply(op: &Op, there: &mut BTreeMap<i64, TestRow>) {
     let id = id_of(&op.key);
-    match (op.kind, op.fields.as_slice()) {
+    let fields: Vec<FieldValue> = op.fields.iter().map(FieldValue::from).collect();
+    match (op.kind, fields.as_slice()) {
         (OpKind::Remove, _) => drop(there.remove(&id)),
         (_, [FieldValue::Set(Value::Text(email)), FieldValue::Set(Value::Int(n))]) => {
             there.insert(id, TestRow::new(id, email, *n));

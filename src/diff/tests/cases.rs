@@ -1,5 +1,7 @@
 //! What a plan says of rows that came, changed, moved, left, or cannot be told apart.
 
+use backhaul_kit::{FieldRef, ValueRef};
+
 use super::*;
 use crate::diff::{PlanError, PlanOps};
 use crate::snapshot::NEVER_ACCEPTED;
@@ -242,7 +244,7 @@ fn a_refused_change_is_planned_again_with_its_freshest_values() {
     sync.settle(&plan, &Fates::all(&plan, Settle::Kept));
     rows[0].n = 2;
     let again = sync.run(&rows);
-    assert_eq!(ops(&again)[0].fields[1], FieldValue::Set(Value::Int(2)));
+    assert_eq!(ops(&again)[0].fields.get(1), Some(FieldRef::Set(ValueRef::Int(2))));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod order;
 pub(crate) mod random;
 mod settings;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
-use crate::snapshot::log::{Replay, Standing};
+use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
-    Binding, Details, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
+    Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
 };
 
 /// A row of the model: `note` is in the scan but in no mapped field.
@@ -143,13 +144,21 @@ impl Settlement for Fates {
         self.fates.get(&op).copied().unwrap_or(Settle::Accepted)
     }
 
-    fn remote_id(&self, op: u64) -> Option<&str> {
-        self.ids.get(&op).map(String::as_str)
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
+        Ok(self.ids.get(&op).cloned())
     }
 }
 
 /// Fates as a log tells them.
-struct Told(Replay);
+struct Told(Replay, RefCell<RemoteIds>);
+
+impl Told {
+    fn read(log: &Path, run: &str) -> Self {
+        let replay = Replay::read(log, run).expect("a log");
+        let ids = RemoteIds::open(log, run, &replay).expect("its ids");
+        Self(replay, RefCell::new(ids))
+    }
+}
 
 impl Settlement for Told {
     fn fate(&self, op: u64) -> Settle {
@@ -160,8 +169,8 @@ impl Settlement for Told {
         }
     }
 
-    fn remote_id(&self, op: u64) -> Option<&str> {
-        self.0.remote_id(op)
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
+        Ok(self.1.borrow_mut().get(op).expect("an id or none").map(str::to_owned))
     }
 }
 

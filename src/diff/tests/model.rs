@@ -97,7 +97,7 @@ fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i6
 }
 
 /// What a settled op makes of the naive model.
-fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &mut FieldHasher) {
+fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
     let id = id_of(&op.key);
     let fate = match op.kind {
         OpKind::Touch | OpKind::Forget => Settle::Accepted,
@@ -117,7 +117,7 @@ fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow
         Settle::Accepted => {
             let row = rows[&id].clone();
             let address = Address { remote_id, match_value: Some(row.email.clone()) };
-            let fields = hasher.hashes(&TestMapper::usual().map(&row.record()).expect("mapped"));
+            let fields = hasher.hashes(&TestMapper::usual().map(&row.record()).expect("mapped").as_slice().into());
             naive.insert(id, Known { accepted: Some(row), address, fields });
         }
         Settle::InDoubt => {
@@ -185,7 +185,7 @@ proptest! {
             step.order.apply(&mut scan, &mut random);
 
             let snapshot = store.snapshot().expect("a snapshot");
-            let mut hasher = FieldHasher::new(snapshot.seed());
+            let hasher = FieldHasher::new(snapshot.seed());
             let path = folder.path().join("plan");
             let summary = try_plan(&snapshot, &scan, PlanRequest { memory, ..request(&format!("run-{run}")) }, &mapper, &path).expect("a plan");
             let plan = PlanReader::open(&path, &state_key()).expect("the plan");
@@ -200,7 +200,7 @@ proptest! {
             let info = SettleInfo { run_id: format!("run-{run}"), log_digest: [0; 32], log_len: 0 };
             let settled = settle(&store, &plan, &fates, info.clone()).expect("settled");
             for op in ops(&plan) {
-                apply(&mut naive, &op, &fates, &rows, &mut hasher);
+                apply(&mut naive, &op, &fates, &rows, &hasher);
             }
             let again = settle(&store, &plan, &fates, info).expect("settled already");
             prop_assert_eq!(again, Settled { bytes_written: 0, ..settled });

@@ -58,11 +58,14 @@ impl Codec {
                 put_varint(last.saturating_sub(*first), out);
             }
             Entry::Ack { op, fate, remote_id } => {
-                out.push(ACK | fate.code() | if remote_id.is_some() { HAS_ID } else { 0 });
-                put_varint(zigzag(op.wrapping_sub(self.previous).cast_signed()), out);
-                self.previous = *op;
+                self.put_ack(*op, *fate, remote_id.is_some(), out);
                 if let Some(id) = remote_id {
                     put_bytes(id.as_bytes(), out);
+                }
+            }
+            Entry::Acks { first, last, fate } => {
+                for op in *first..=*last {
+                    self.put_ack(op, *fate, false, out);
                 }
             }
             Entry::Intent { ops } => {
@@ -82,6 +85,12 @@ impl Codec {
             Entry::Committed => out.push(COMMITTED),
             Entry::Drained => out.push(DRAINED),
         }
+    }
+
+    fn put_ack(&mut self, op: u64, fate: Fate, has_id: bool, out: &mut Vec<u8>) {
+        out.push(ACK | fate.code() | if has_id { HAS_ID } else { 0 });
+        put_varint(zigzag(op.wrapping_sub(self.previous).cast_signed()), out);
+        self.previous = op;
     }
 
     /// Reads one entry off the front of a payload; `None` when the bytes are not one.

@@ -7,15 +7,18 @@
 //! is corruption, a bad tail of an unsealed log is what a crash leaves.
 
 mod entry;
+mod fates;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
+mod ids;
 mod ranges;
 mod replay;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use ids::RemoteIds;
 pub use replay::{OpenTicket, Replay, Standing};
 pub use writer::{LogWriter, Sealed};
 
@@ -60,6 +63,16 @@ pub enum Entry {
         fate: Fate,
         /// The vendor's id, where the answer gave it.
         remote_id: Option<String>,
+    },
+    /// Final verdicts of ops `first..=last`, none with an id. Only said when logging: it is written, and read
+    /// back, as one `Ack` an op.
+    Acks {
+        /// First op number.
+        first: u64,
+        /// Last op number.
+        last: u64,
+        /// What became of them.
+        fate: Fate,
     },
     /// A batch of an operation that is not safe to resend is about to be sent.
     Intent {

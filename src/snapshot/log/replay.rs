@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use backhaul_kit::value::{put_bytes, take_bytes};
 
 use super::entry::Codec;
+use super::fates::Fates;
 use super::frame::{self, HEAD, Header, Kind};
+use super::ids::IdIndex;
 use super::ranges::Ranges;
 use super::{Entry, Fate, LogError, Sealed};
 
@@ -35,14 +37,11 @@ pub struct OpenTicket {
     pub body: String,
 }
 
-/// What a log says of every op: one byte an op, and the remote ids in one arena.
+/// What a log says of every op, in memory that hardly grows with their number: remote ids stay in the log
+/// ([`RemoteIds`](super::RemoteIds)).
 pub struct Replay {
-    /// Fate codes by op number; 0 is none.
-    fates: Vec<u8>,
-    /// Start in `arena` by op number, plus one; 0 is none.
-    places: Vec<u32>,
-    /// Remote ids, each with its length before it.
-    arena: Vec<u8>,
+    fates: Fates,
+    ids: Arc<IdIndex>,
     /// Ops that may have been sent and were not recalled by `Drained`.
     marked: Ranges,
     /// Ops that were marked when the session was committed.
@@ -65,9 +64,6 @@ impl std::fmt::Debug for Replay {
             .finish_non_exhaustive()
     }
 }
-
-/// Ops beyond this number cannot be in a plan; a log that names one was not written by us.
-const MOST_OPS: u64 = u32::MAX as u64;
 
 impl Replay {
     /// Reads the log of a run.
@@ -100,18 +96,17 @@ impl Replay {
         }
         let mut replay = Self::empty();
         replay.accept(&head);
-        replay.read_frames(&mut input, frame::seed(run_id))?;
-        replay.fates.shrink_to_fit();
-        replay.places.shrink_to_fit();
-        replay.arena.shrink_to_fit();
+        let mut ids = IdIndex::default();
+        replay.read_frames(&mut input, frame::seed(run_id), &mut ids)?;
+        ids.finish();
+        replay.ids = Arc::new(ids);
         Ok(replay)
     }
 
     fn empty() -> Self {
         Self {
-            fates: Vec::new(),
-            places: Vec::new(),
-            arena: Vec::new(),
+            fates: Fates::default(),
+            ids: Arc::default(),
             marked: Ranges::default(),
             staged: Ranges::default(),
             tickets: BTreeMap::new(),
@@ -129,8 +124,8 @@ impl Replay {
         self.len += bytes.len() as u64;
     }
 
-    fn read_frames(&mut self, input: &mut impl Read, seed: u64) -> Result<(), LogError> {
-        let mut bytes = vec![0; HEAD];
+    fn read_frames(&mut self, input: &mut impl Read, seed: u64, ids: &mut IdIndex) -> Result<(), LogError> {
+        let (mut bytes, mut named) = (vec![0; HEAD], Vec::new());
         loop {
             bytes.resize(HEAD, 0);
             let got = read_up_to(input, &mut bytes)?;
@@ -151,9 +146,11 @@ impl Replay {
             match head {
                 Some(head) if head.matches(seed, &bytes[HEAD..]) => {
                     // A valid frame in the wrong place, or one whose entries cannot be read, is no torn tail.
-                    if head.sequence != self.frames || self.apply_all(&bytes[HEAD..]).is_none() {
+                    named.clear();
+                    if head.sequence != self.frames || self.apply_all(&bytes[HEAD..], &mut named).is_none() {
                         return Err(corrupt);
                     }
+                    ids.add(self.len, &named);
                     self.accept(&bytes);
                     self.frames += 1;
                     if head.kind == Kind::Seal {
@@ -174,10 +171,15 @@ impl Replay {
         }
     }
 
-    fn apply_all(&mut self, mut payload: &[u8]) -> Option<()> {
+    /// Applies the entries of a frame; ops whose id it names go into `named`.
+    fn apply_all(&mut self, mut payload: &[u8], named: &mut Vec<u32>) -> Option<()> {
         let mut codec = Codec::default();
         while !payload.is_empty() {
-            self.apply(codec.decode(&mut payload)?)?;
+            let entry = codec.decode(&mut payload)?;
+            if let Entry::Ack { op, remote_id: Some(_), .. } = entry {
+                named.push(u32::try_from(op).ok()?);
+            }
+            self.apply(entry)?;
         }
         Some(())
     }
@@ -186,13 +188,11 @@ impl Replay {
         match entry {
             Entry::Dispatched { first, last } => self.marked.insert(first, last),
             Entry::Intent { ops } => self.marked.insert_all(&ops),
-            Entry::Ack { op, fate, remote_id } => {
-                let at = usize::try_from(op).ok().filter(|_| op < MOST_OPS)?;
-                *slot(&mut self.fates, at) = fate.code();
-                if let Some(id) = remote_id {
-                    let place = u32::try_from(self.arena.len()).ok()?.checked_add(1)?;
-                    put_bytes(id.as_bytes(), &mut self.arena);
-                    *slot(&mut self.places, at) = place;
+            // Ops beyond 32 bits cannot be in a plan: a log that names one was not written by us.
+            Entry::Ack { op, fate, .. } => self.fates.set(u32::try_from(op).ok()?, fate.code()),
+            Entry::Acks { first, last, fate } => {
+                for op in first..=last {
+                    self.fates.set(u32::try_from(op).ok()?, fate.code());
                 }
             }
             Entry::Ticket { id, ops, body } => {
@@ -213,8 +213,7 @@ impl Replay {
 
     /// The final verdict of an op, if the log has one.
     pub fn fate(&self, op: u64) -> Option<Fate> {
-        let code = usize::try_from(op).ok().and_then(|at| self.fates.get(at)).copied().unwrap_or(0);
-        Fate::of_code(code).or_else(|| self.staged.contains(op).then_some(Fate::Accepted))
+        Fate::of_code(self.fates.get(op)).or_else(|| self.staged.contains(op).then_some(Fate::Accepted))
     }
 
     /// Whether the op may have been sent: a mark or an intent covers it, or it is in an open ticket.
@@ -240,7 +239,7 @@ impl Replay {
     /// How many ops are accepted and how many in doubt, of all that the log names.
     pub fn told(&self) -> (u64, u64) {
         let jobs = self.tickets.values().flat_map(|ticket| &ticket.ops).max().map_or(0, |last| last.saturating_add(1));
-        let ops = (self.fates.len() as u64).max(self.marked.end()).max(self.staged.end()).max(jobs).min(MOST_OPS);
+        let ops = self.fates.end().max(self.marked.end()).max(self.staged.end()).max(jobs).min(u32::MAX.into());
         (0..ops).fold((0, 0), |(accepted, in_doubt), op| match self.standing(op) {
             Standing::Accepted => (accepted + 1, in_doubt),
             Standing::InDoubt => (accepted, in_doubt + 1),
@@ -248,11 +247,13 @@ impl Replay {
         })
     }
 
-    /// The vendor's id of the record, where an answer gave it.
-    pub fn remote_id(&self, op: u64) -> Option<&str> {
-        let place = usize::try_from(op).ok().and_then(|at| self.places.get(at)).copied()?.checked_sub(1)?;
-        let mut rest = self.arena.get(usize::try_from(place).ok()?..)?;
-        std::str::from_utf8(take_bytes(&mut rest)?).ok()
+    /// Every op before this one has a verdict.
+    pub fn first_open(&self) -> u64 {
+        self.fates.first_open()
+    }
+
+    pub(super) fn id_index(&self) -> Arc<IdIndex> {
+        Arc::clone(&self.ids)
     }
 
     /// Jobs that were created and have not ended.
@@ -298,10 +299,10 @@ impl Replay {
         replay
     }
 
-    /// Bytes held for verdicts and remote ids.
+    /// Bytes held for verdicts and the index of remote ids.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        self.fates.capacity() + 4 * self.places.capacity() + self.arena.capacity()
+        self.fates.footprint() + self.ids.footprint()
     }
 
     pub(super) fn frames(&self) -> u64 {
@@ -311,13 +312,6 @@ impl Replay {
     pub(super) fn context(&self) -> Context {
         self.digest.clone()
     }
-}
-
-fn slot<T: Default + Clone>(all: &mut Vec<T>, at: usize) -> &mut T {
-    if at >= all.len() {
-        all.resize(at + 1, T::default());
-    }
-    &mut all[at]
 }
 
 fn read_up_to(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use backhaul_kit::contract::{NoTickets, canary_kit, row, run};
 use backhaul_kit::{
-    Batch, ChangeKind, Delivery, Destination, Fault, FaultClass, FieldValue, Operation, Prepared, Row, Run, Ticket,
-    Value, Verdict,
+    Batch, ChangeKind, Delivery, Destination, Fault, FaultClass, Operation, Prepared, Row, Run, Ticket, Value, Verdict,
 };
 
 use super::super::manifest::{Manifest, hex};
@@ -113,11 +112,7 @@ async fn changes_say_what_became_of_each_row() {
 #[tokio::test]
 async fn a_field_named_like_a_key_column_takes_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let row_of = |id| {
-        let mut one = row(7, id, vec![Value::Text("  A ".into())]);
-        one.fields.push(FieldValue::Set(Value::Int(id)));
-        one
-    };
+    let row_of = |id| row(7, id, vec![Value::Text("  A ".into()), Value::Int(id)]);
     for (into, file, expected) in [
         (CHANGES, "csv", "op,name,id\r\nadd,  A ,1\r\nremove,,2\r\n"),
         (

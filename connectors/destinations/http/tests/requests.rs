@@ -35,9 +35,9 @@ const CALL: &str = "success = { evidence = \"call\" }";
 
 #[test]
 fn a_row_is_a_json_object_with_its_fields_nested() {
-    let mut one = row(1, 42, vec![text("a\"b@example.com"), text("Köln"), Value::Int(i64::MAX)]);
-    one.fields.push(FieldValue::Skip);
-    one.fields.push(FieldValue::Clear);
+    let values = [text("a\"b@example.com"), text("Köln"), Value::Int(i64::MAX)].map(FieldValue::Set);
+    let fields = values.into_iter().chain([FieldValue::Skip, FieldValue::Clear]).collect();
+    let one = Row { fields, ..row(1, 42, vec![Value::Null]) };
     let fields = ["email", "address.city", "points", "skipped", "cleared"];
     let shown = preview(&format!("[into.request]\nurl = \"/rows\"\n{CALL}"), &fields, vec![one.clone()]);
     assert_eq!((shown.method.as_str(), shown.target.as_str()), ("POST", "https://api.example.com/v2/rows"));

@@ -150,7 +150,7 @@ fn batch(operation: Operation, rows: Vec<(Address, Vec<FieldValue>)>) -> Batch {
             key: vec![1, op as u8],
             fingerprint: op,
             address,
-            fields,
+            fields: fields.into_iter().collect(),
         })
         .collect();
     Batch { operation, seq: 0, last: false, rows }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backhaul_kit::{FieldValue, Value, key};
+use backhaul_kit::{FieldRef, key};
 use serde::{Serialize, Serializer};
 
 use crate::config::{Field, FieldSource, SyncDef};
@@ -73,11 +73,11 @@ impl Sample {
 
 impl Shown {
     /// `None` where nothing is sent for the field.
-    fn of(sync: &SyncDef, field: &Field, value: &FieldValue) -> Option<Self> {
+    fn of(sync: &SyncDef, field: &Field, value: FieldRef<'_>) -> Option<Self> {
         let value = match value {
-            FieldValue::Skip => return None,
-            FieldValue::Clear => return Some(Self::Cleared),
-            FieldValue::Set(value) => value,
+            FieldRef::Skip => return None,
+            FieldRef::Clear => return Some(Self::Cleared),
+            FieldRef::Set(value) => value,
         };
         let personal = match &field.source {
             FieldSource::Column(column, _) => is_personal(sync, column),
@@ -85,7 +85,7 @@ impl Shown {
             FieldSource::Value(_) => false,
         };
         // An address that nobody declared is an address all the same.
-        let masked = *value != Value::Null && (personal || value.to_text().contains('@'));
+        let masked = !value.is_null() && (personal || value.to_text().contains('@'));
         Some(if masked { Self::Masked(mask(&value.to_text())) } else { Self::Plain(value.to_json()) })
     }
 }
@@ -148,7 +148,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use backhaul_kit::{Address, KeyHash, Reason};
+    use backhaul_kit::{Address, FieldValue, Fields, KeyHash, Reason, Value};
     use serde_json::json;
 
     use super::*;
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_refused_row_says_why_and_not_with_which_value() {
         let (sync, mut op) = customer(OpKind::Reject);
-        op.fields.clear();
+        op.fields = Fields::default();
         op.reason = Some(Reason { field: Some("email".into()), ..Reason::new("INVALID_EMAIL", "anna at example.com") });
         let json = serde_json::to_value(Sample::of(&sync, &op)).expect("JSON");
         let reason = json!({ "code": "INVALID_EMAIL", "field": "email" });

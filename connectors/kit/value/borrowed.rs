@@ -1,0 +1,178 @@
+//! Values read in place.
+
+use super::owned::{CLEAR, SKIP, Value};
+use super::wire::{take_bytes, take_varint, unzigzag};
+
+/// A [`Value`] that borrows its text: from a value, or from its encoding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each is the `Value` of the same name")]
+pub enum ValueRef<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Decimal(&'a str),
+    Number(&'a str),
+    Float(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Date(i32),
+    Time(i64),
+    Timestamp(i64),
+    LocalTimestamp(i64),
+    Interval { months: i32, days: i32, micros: i64 },
+    Uuid([u8; 16]),
+    Json(&'a str),
+    Array(ListRef<'a>),
+    Invalid(&'a str),
+}
+
+/// What a mapped field says to the destination; see [`FieldValue`](super::FieldValue).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FieldRef<'a> {
+    /// Leave the field out.
+    Skip,
+    /// Empty the field in the vendor's own way.
+    Clear,
+    /// Set it.
+    Set(ValueRef<'a>),
+}
+
+/// The items of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRef<'a>(Items<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Items<'a> {
+    Values(&'a [Value]),
+    /// So many encoded values, which were all read once.
+    Encoded(usize, &'a [u8]),
+}
+
+/// Lists inside lists beyond this depth were not written by us.
+const DEEPEST: u32 = 64;
+
+impl<'a> ValueRef<'a> {
+    /// Reads one value off the front of `input`; `None` when the bytes are not an encoded value.
+    #[inline(always)]
+    pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
+        Self::decode_within(input, DEEPEST)
+    }
+
+    #[inline(always)]
+    fn decode_within(input: &mut &'a [u8], depth: u32) -> Option<Self> {
+        let (&tag, rest) = input.split_first()?;
+        *input = rest;
+        Some(match tag {
+            0 => Self::Null,
+            1 => Self::Bool(false),
+            2 => Self::Bool(true),
+            3 => Self::Int(take_signed(input)?),
+            4 => Self::Decimal(take_text(input)?),
+            5 => Self::Number(take_text(input)?),
+            6 => {
+                let (bytes, rest) = input.split_first_chunk::<8>()?;
+                *input = rest;
+                Self::Float(f64::from_bits(u64::from_le_bytes(*bytes)))
+            }
+            7 => Self::Text(take_text(input)?),
+            8 => Self::Bytes(take_bytes(input)?),
+            9 => Self::Date(i32::try_from(take_signed(input)?).ok()?),
+            10 => Self::Time(take_signed(input)?),
+            11 => Self::Timestamp(take_signed(input)?),
+            12 => Self::LocalTimestamp(take_signed(input)?),
+            13 => Self::Interval {
+                months: i32::try_from(take_signed(input)?).ok()?,
+                days: i32::try_from(take_signed(input)?).ok()?,
+                micros: take_signed(input)?,
+            },
+            14 => {
+                let (bytes, rest) = input.split_first_chunk::<16>()?;
+                *input = rest;
+                Self::Uuid(*bytes)
+            }
+            15 => Self::Json(take_text(input)?),
+            16 => Self::Array(ListRef::decode(input, depth.checked_sub(1)?)?),
+            17 => Self::Invalid(take_text(input)?),
+            _ => return None,
+        })
+    }
+
+    /// Whether this is NULL.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+}
+
+impl<'a> FieldRef<'a> {
+    /// Reads one field off the front of `input`; `None` when the bytes are not an encoded field.
+    #[inline(always)]
+    pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
+        let field = match input.first()? {
+            &SKIP => Self::Skip,
+            &CLEAR => Self::Clear,
+            _ => return ValueRef::decode(input).map(Self::Set),
+        };
+        *input = &input[1..];
+        Some(field)
+    }
+
+    /// The value, if one is set.
+    pub fn value(self) -> Option<ValueRef<'a>> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Skip | Self::Clear => None,
+        }
+    }
+}
+
+impl<'a> ListRef<'a> {
+    fn decode(input: &mut &'a [u8], depth: u32) -> Option<Self> {
+        let count = usize::try_from(take_varint(input)?).ok()?;
+        let items = *input;
+        for _ in 0..count {
+            ValueRef::decode_within(input, depth)?;
+        }
+        Some(Self(Items::Encoded(count, &items[..items.len() - input.len()])))
+    }
+
+    /// The items of a list that is in memory.
+    pub(super) fn of(items: &'a [Value]) -> Self {
+        Self(Items::Values(items))
+    }
+
+    /// How many.
+    pub fn len(self) -> usize {
+        match self.0 {
+            Items::Values(items) => items.len(),
+            Items::Encoded(count, _) => count,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The items in order.
+    pub fn iter(self) -> impl Iterator<Item = ValueRef<'a>> {
+        let (values, mut encoded): (&[Value], &[u8]) = match self.0 {
+            Items::Values(items) => (items, &[]),
+            Items::Encoded(_, bytes) => (&[], bytes),
+        };
+        values.iter().map(ValueRef::from).chain(std::iter::from_fn(move || ValueRef::decode(&mut encoded)))
+    }
+}
+
+impl PartialEq for ListRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+fn take_signed(input: &mut &[u8]) -> Option<i64> {
+    take_varint(input).map(unzigzag)
+}
+
+fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(input)?).ok()
+}

@@ -1,0 +1,107 @@
+//! The mapped values of one row.
+
+use bytes::Bytes;
+
+use super::borrowed::FieldRef;
+use super::owned::FieldValue;
+
+/// The mapped values of one row, in the order of the sync's fields, in the encoding of plan files: a row on its way
+/// from a plan to a request is one slice of the plan's chunk, and its values are read in place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields {
+    /// `len` encoded fields, and nothing else.
+    bytes: Bytes,
+    len: usize,
+}
+
+impl Fields {
+    /// Takes `len` fields off the front of `input`, which is a part of `whole`, without copying them; `None` when the
+    /// bytes are not that many fields.
+    pub fn decode(len: usize, input: &mut &[u8], whole: &Bytes) -> Option<Self> {
+        let start = *input;
+        for _ in 0..len {
+            FieldRef::decode(input)?;
+        }
+        let encoded = &start[..start.len() - input.len()];
+        Some(Self { bytes: whole.slice_ref(encoded), len })
+    }
+
+    /// How many there are; none of a removal.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Their encoding, one after the other.
+    pub fn encoded(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The encoding of each, in order.
+    pub fn encodings(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.encoded();
+        std::iter::from_fn(move || {
+            let start = rest;
+            FieldRef::decode(&mut rest)?;
+            Some(&start[..start.len() - rest.len()])
+        })
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> FieldIter<'_> {
+        FieldIter { rest: &self.bytes }
+    }
+
+    /// The one at `place`. Those before it are read too.
+    pub fn get(&self, place: usize) -> Option<FieldRef<'_>> {
+        self.iter().nth(place)
+    }
+}
+
+/// The fields of a row; see [`Fields::iter`].
+#[derive(Clone, Debug)]
+pub struct FieldIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for FieldIter<'a> {
+    type Item = FieldRef<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<FieldRef<'a>> {
+        // Whoever made the `Fields` has read or written every one: only the end is no field.
+        FieldRef::decode(&mut self.rest)
+    }
+}
+
+impl<'a> IntoIterator for &'a Fields {
+    type Item = FieldRef<'a>;
+    type IntoIter = FieldIter<'a>;
+
+    fn into_iter(self) -> FieldIter<'a> {
+        self.iter()
+    }
+}
+
+impl FromIterator<FieldValue> for Fields {
+    fn from_iter<I: IntoIterator<Item = FieldValue>>(fields: I) -> Self {
+        let (mut bytes, mut len) = (Vec::new(), 0);
+        for field in fields {
+            field.encode(&mut bytes);
+            len += 1;
+        }
+        Self { bytes: bytes.into(), len }
+    }
+}
+
+impl From<&[FieldValue]> for Fields {
+    fn from(fields: &[FieldValue]) -> Self {
+        let mut bytes = Vec::with_capacity(16 * fields.len());
+        fields.iter().for_each(|field| field.encode(&mut bytes));
+        Self { bytes: bytes.into(), len: fields.len() }
+    }
+}

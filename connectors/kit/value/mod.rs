@@ -1,0 +1,24 @@
+//! Typed values between a warehouse and a destination: how they look as JSON and text, and their
+//! compact encoding inside plan files.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `owned` | [`Value`], [`FieldValue`]: what a source hands over and a mapping makes |
+//! | `borrowed` | [`ValueRef`], [`FieldRef`]: the same, read in place out of their encoding |
+//! | `fields` | [`Fields`]: the mapped values of one row, encoded |
+//! | `render` | JSON and text |
+//! | `wire` | numbers and byte strings of the encoding |
+
+mod borrowed;
+mod fields;
+mod owned;
+mod render;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use borrowed::{FieldRef, ListRef, ValueRef};
+pub use fields::Fields;
+pub use owned::{FieldValue, Value};
+pub use render::write_json_str;
+pub use wire::{put_bytes, put_varint, take_bytes, take_varint, unzigzag, zigzag};
