@@ -310,7 +310,7 @@ impl Iterator for Pages {
             // The rest differs from row to row, or there would be nothing to hash.
             data.resize(end, number as u8);
         }
-        (!data.is_empty()).then(|| Page { data, seed: self.seed })
+        (!data.is_empty()).then_some(Page { data, seed: self.seed })
     }
 }
 

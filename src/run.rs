@@ -14,6 +14,7 @@
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
+//! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
@@ -26,11 +27,13 @@ mod home;
 mod leased;
 mod leftovers;
 mod preview;
+mod rebuild;
 mod recover;
 mod scan;
 mod site;
 mod stage;
 mod table;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,10 +56,12 @@ use connect::{Connected, Operations};
 pub use error::RunError;
 pub use leased::Leased;
 pub use preview::{Preview, check};
+pub use rebuild::{Begun, Rebuilt};
 use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;
 use site::{Site, make_private};
 use stage::Stage;
+pub use verify::{Damage, Verified, verify};
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,8 @@ mod commands;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod differences;

@@ -236,9 +236,9 @@ impl<'a> Differ<'a> {
         let (ordinals, mut records, mut start) = (self.snapshot.ordinals(), Records::new(self.snapshot), 0);
         while start < ordinals {
             let mut gone = Vec::new();
-            let mut unset = self.seen.unset(start);
+            let unset = self.seen.unset(start);
             start = ordinals;
-            while let Some(ordinal) = unset.next() {
+            for ordinal in unset {
                 let record = records.get(ordinal)?.filter(|record| record.key_hash != KeyHash::NULL);
                 if let Some(record) = record.filter(|record| record.fingerprint != NEVER_ACCEPTED) {
                     gone.push((ordinal, record.fingerprint == IN_DOUBT));

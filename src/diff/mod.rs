@@ -15,13 +15,15 @@ mod spill;
 mod standing;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
 pub use request::PlanRequest;

@@ -17,12 +17,16 @@ struct Log {
 }
 
 impl Fates {
-    /// Reads the log at `path`, if there is one.
-    pub(super) fn read(path: &Path, run: &str) -> Result<Self, LogError> {
-        if !path.exists() {
+    /// Reads the log at `path`, which a run that `sends` has. It is sealed when its run has nothing more to send: one
+    /// that is cut off is told by that.
+    pub(super) fn read(path: &Path, run: &str, sends: bool) -> Result<Self, LogError> {
+        if !sends && !path.exists() {
             return Ok(Self(None));
         }
         let replay = Replay::read(path, run)?;
+        if replay.sealed().is_none() {
+            return Err(LogError::Unsealed);
+        }
         let ids = Mutex::new(RemoteIds::open(path, run, &replay)?);
         Ok(Self(Some(Log { path: path.to_owned(), replay, ids })))
     }

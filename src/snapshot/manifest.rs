@@ -17,7 +17,7 @@ const NAME_NEW: &str = "MANIFEST.tmp";
 const MAGIC: &str = "backhaul-snapshot";
 const VERSION: u32 = 1;
 /// Of a manifest whose records are in a table: earlier programs would take its snapshot for an empty one.
-const VERSION_TABLE: u32 = 2;
+pub(super) const VERSION_TABLE: u32 = 2;
 const SEED_CONTEXT: &[u8] = b"manifest/seed";
 
 /// Whose data a snapshot describes. Another account, object or environment must not be compared with it.
@@ -152,7 +152,8 @@ impl Manifest {
         Self::parse(&path, &text).map(Some)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+    /// Reads a manifest's text.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         let damaged = |what| FileError::damaged(path, what);
         let (head, body) = text.split_once('\n').ok_or_else(|| damaged("its first line is missing"))?;
         let mut words = head.split(' ');
@@ -169,11 +170,16 @@ impl Manifest {
         serde_json::from_str(body).map_err(|_| damaged("its content cannot be understood"))
     }
 
-    fn to_text(&self) -> String {
+    /// The manifest's text.
+    pub(super) fn to_text(&self) -> String {
         // The type has nothing that JSON cannot hold.
         let body = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
-        let version = if self.table.is_some() { VERSION_TABLE } else { VERSION };
-        format!("{MAGIC} {version} {}\n{body}", checksum(&body))
+        Self::with_checksum(if self.table.is_some() { VERSION_TABLE } else { VERSION }, &body)
+    }
+
+    /// A body under its first line.
+    pub(super) fn with_checksum(version: u32, body: &str) -> String {
+        format!("{MAGIC} {version} {}\n{body}", checksum(body))
     }
 
     /// The hash seed.

@@ -50,7 +50,7 @@ pub(super) enum BaseOrder {
     /// The old order, then what came since.
     AsItIs,
     /// That of the run's rows, then what has no row.
-    ByArrival(ScanOrder),
+    ByArrival(Box<ScanOrder>),
     /// That of the key hashes.
     ByHash,
 }

@@ -6,6 +6,8 @@ mod effects;
 mod error;
 pub(crate) mod file;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod log;
 mod manifest;
 mod merge;
@@ -19,6 +21,7 @@ mod settle;
 mod sort;
 mod store;
 mod table;
+mod verify;
 
 pub use error::{FileError, SnapshotError};
 pub use fingerprint::storable;
@@ -35,3 +38,4 @@ pub(crate) use store::Rewrite;
 pub use store::{Snapshot, Store};
 pub use table::TablePlace;
 pub(crate) use table::TableSettle;
+pub use verify::{Verified, binding, verify};

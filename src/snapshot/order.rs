@@ -30,7 +30,7 @@ pub(crate) fn path_of(plan: &Path) -> PathBuf {
 
 /// Rows that follow one another in both orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Run {
+pub(super) struct Run {
     first: u64,
     arrival: u64,
     count: u64,
@@ -51,7 +51,9 @@ impl Run {
     }
 
     fn decode(input: &mut &[u8]) -> Option<Self> {
-        Some(Self { first: take_varint(input)?, arrival: take_varint(input)?, count: take_varint(input)? })
+        let run = Self { first: take_varint(input)?, arrival: take_varint(input)?, count: take_varint(input)? };
+        let ends = run.count > 0 && run.first.max(run.arrival).checked_add(run.count).is_some();
+        ends.then_some(run)
     }
 
     /// The place of the row of `number`, if the run has it.
@@ -130,6 +132,13 @@ impl Series {
     }
 }
 
+/// Reads all of the order file of the plan at `plan`.
+pub(crate) fn verify(plan: &Path, key: &StateKey) -> Result<(), FileError> {
+    let file = SealedReader::open(&path_of(plan), key, SealedKind::Order)?;
+    file.chunk(0)?;
+    (1..file.chunks()).try_for_each(|chunk| read_chunk(&file, chunk).map(|_| ()))
+}
+
 /// The order of a scan, asked in ascending order of ordinals and of ops.
 pub(super) struct ScanOrder {
     records: Sorted,
@@ -195,14 +204,26 @@ impl ScanOrder {
 }
 
 fn read_chunk(file: &SealedReader, chunk: usize) -> Result<(u8, Vec<Run>), FileError> {
-    let plain = file.chunk(chunk)?;
-    let damaged = || FileError::damaged(file.path(), format!("chunk {chunk} cannot be read"));
-    let (tag, mut rest) = plain.split_first().ok_or_else(damaged)?;
+    decode_chunk(&file.chunk(chunk)?)
+        .ok_or_else(|| FileError::damaged(file.path(), format!("chunk {chunk} cannot be read")))
+}
+
+/// The tag and the runs of a chunk.
+pub(super) fn decode_chunk(plain: &[u8]) -> Option<(u8, Vec<Run>)> {
+    let (&tag, mut rest) = plain.split_first()?;
     let mut runs = Vec::new();
     while !rest.is_empty() {
-        runs.push(Run::decode(&mut rest).ok_or_else(damaged)?);
+        runs.push(Run::decode(&mut rest)?);
     }
-    Ok((*tag, runs))
+    matches!(tag, RECORDS | ADDS).then_some((tag, runs))
+}
+
+/// The bytes of a chunk of these runs.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn encode_chunk(tag: u8, runs: &[Run]) -> Vec<u8> {
+    let mut out = vec![tag];
+    runs.iter().for_each(|run| run.encode(&mut out));
+    out
 }
 
 #[cfg(test)]

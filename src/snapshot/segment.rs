@@ -100,7 +100,9 @@ impl SegmentEntry {
                 entry.fields.push(if has { Some(take_u32(input)?) } else { None });
             }
         }
-        (flags & !(HAS_KEY | HAS_ADDRESS | HAS_FIELDS) == 0).then_some(entry)
+        let has_fields = entry.fields.iter().any(Option::is_some);
+        let told = flags & !(HAS_KEY | HAS_ADDRESS) == if has_fields { HAS_FIELDS } else { 0 };
+        told.then_some(entry)
     }
 
     /// Reads one entry in the first form of segments, which says everything.
@@ -166,6 +168,21 @@ impl SegmentWriter {
     }
 }
 
+/// The entries of a chunk; else the place of the first that cannot be read.
+pub(super) fn decode_chunk(mut plain: &[u8], kind: SealedKind, fields: usize) -> Result<Vec<SegmentEntry>, usize> {
+    let (mut entries, mut previous) = (Vec::with_capacity(BLOCK), 0);
+    while !plain.is_empty() {
+        let entry = match kind {
+            SealedKind::SegmentV1 => SegmentEntry::decode_v1(&mut plain, fields),
+            _ => SegmentEntry::decode(&mut plain, previous, fields),
+        };
+        let entry = entry.ok_or(entries.len())?;
+        previous = entry.ordinal;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
 /// A segment, open for reading.
 pub(super) struct Segment {
     reader: SealedReader,
@@ -193,18 +210,7 @@ impl Segment {
     /// The entries of a chunk.
     pub(super) fn chunk(&self, index: usize) -> Result<Vec<SegmentEntry>, FileError> {
         let plain = self.reader.chunk(index)?;
-        let mut rest = plain.as_slice();
-        let (mut entries, mut previous) = (Vec::with_capacity(BLOCK), 0);
-        while !rest.is_empty() {
-            let entry = match self.reader.kind() {
-                SealedKind::SegmentV1 => SegmentEntry::decode_v1(&mut rest, self.fields),
-                _ => SegmentEntry::decode(&mut rest, previous, self.fields),
-            };
-            let entry = entry.ok_or_else(|| self.damaged(index * BLOCK + entries.len()))?;
-            previous = entry.ordinal;
-            entries.push(entry);
-        }
-        Ok(entries)
+        decode_chunk(&plain, self.reader.kind(), self.fields).map_err(|place| self.damaged(index * BLOCK + place))
     }
 
     /// The error for an entry that cannot be read.

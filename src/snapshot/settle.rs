@@ -159,7 +159,7 @@ fn rewritten(store: &Store, snapshot: &Snapshot, plan: &PlanReader) -> Option<Ba
         Rewrite::ByArrival => {
             let sorter = Sorter::new(store.folder.clone(), &store.key, store.limits.sort_bytes);
             match ScanOrder::open(plan.path(), &store.key, snapshot.base_id(), sorter) {
-                Ok(order) => Some(BaseOrder::ByArrival(order)),
+                Ok(order) => Some(BaseOrder::ByArrival(Box::new(order))),
                 Err(error) => {
                     // Nothing depends on it: the rows are found again in the old order, if more slowly.
                     tracing::warn!(%error, "the order of the run's rows is not known: the snapshot keeps its own");

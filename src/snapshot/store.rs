@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::base::Base;
 use super::error::{FileError, SnapshotError};
-use super::file::{create_private_folder, verify_digest};
+use super::file::create_private_folder;
 use super::manifest::{Binding, LastRun, Manifest, RowOrder};
 use super::overlay::Overlay;
 use super::seal::StateKey;
@@ -106,7 +106,12 @@ impl Store {
         }
     }
 
-    fn of(folder: &Path, key: Arc<StateKey>, limits: Limits, manifest: Manifest) -> Result<Self, SnapshotError> {
+    pub(super) fn of(
+        folder: &Path,
+        key: Arc<StateKey>,
+        limits: Limits,
+        manifest: Manifest,
+    ) -> Result<Self, SnapshotError> {
         let manifest = Mutex::new(Arc::new(manifest));
         let store = Self { folder: folder.to_owned(), key, limits, manifest, opened: Mutex::new(None) };
         store.snapshot()?;
@@ -128,7 +133,8 @@ impl Store {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let files = match opened.take() {
             Some((id, files)) if id == manifest.id => files,
-            _ => Arc::new(self.open_files(&manifest, seed)?),
+            // The manifest has opened under the key: what does not is damaged.
+            _ => Arc::new(self.open_files(&manifest, seed).map_err(FileError::under_known_key)?),
         };
         *opened = Some((manifest.id.clone(), files.clone()));
         let base_records = files.base.as_ref().map_or(0, |base| base.records);
@@ -136,7 +142,7 @@ impl Store {
         Ok(Snapshot { manifest, seed, files, overlay_limit })
     }
 
-    fn open_files(&self, manifest: &Manifest, seed: u64) -> Result<Files, SnapshotError> {
+    fn open_files(&self, manifest: &Manifest, seed: u64) -> Result<Files, FileError> {
         let fields = manifest.fields.len();
         let base = match &manifest.base {
             Some(files) => Some(Base::open(&self.folder, files, fields, &self.key)?),
@@ -144,24 +150,12 @@ impl Store {
         };
         let base_records = base.as_ref().map_or(0, |base| base.records);
         if manifest.next_ordinal < base_records {
-            return Err(FileError::damaged(&self.folder, "the base has more records than the manifest counts").into());
+            return Err(FileError::damaged(&self.folder, "the base has more records than the manifest counts"));
         }
         let ordinals = base_records..manifest.next_ordinal;
         let (files, in_memory) = (&manifest.segments, self.limits.overlay_in_memory);
         let overlay = Overlay::open(&self.folder, files, fields, seed, &self.key, ordinals, in_memory)?;
         Ok(Files { base, overlay })
-    }
-
-    /// Reads every byte of every file and compares it with what was written.
-    ///
-    /// # Errors
-    /// The first file that is not what it was.
-    pub fn verify(&self) -> Result<(), SnapshotError> {
-        let manifest = self.manifest();
-        for file in manifest.files() {
-            verify_digest(&self.folder, file)?;
-        }
-        Ok(())
     }
 
     pub(super) fn manifest(&self) -> Arc<Manifest> {
@@ -279,6 +273,12 @@ impl Snapshot {
 
 #[cfg(test)]
 impl Store {
+    /// The first file that is not as it was written.
+    pub(crate) fn verify(&self) -> Result<(), FileError> {
+        let verified = super::verify::verify(&self.folder, &self.key)?.unwrap_or_default();
+        verified.damage.into_iter().next().map_or(Ok(()), Err)
+    }
+
     /// Replaces the snapshot by a base of these keys and stored fingerprints, without fields and addresses.
     pub(crate) fn commit_base(&self, records: &[(Vec<u8>, u64)]) -> Result<(), SnapshotError> {
         use super::base::{BaseWriter, NewRecord};

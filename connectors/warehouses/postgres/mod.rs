@@ -36,6 +36,8 @@ mod config;
 mod copy;
 mod decode;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod lane;
 mod layout;
 mod network;

@@ -6,6 +6,8 @@
 mod chunk;
 mod codec;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod writer;
 
