@@ -45,6 +45,11 @@ impl Watch {
         }
     }
 
+    /// The same clocks for another connection of the scan.
+    pub(super) fn another(&self) -> Self {
+        Self { backend: None, ..self.clone() }
+    }
+
     /// Says which backend works for the scan; before that only the clock bounds it.
     pub(super) fn backend(&mut self, backend: Backend) {
         self.backend = Some(backend);
