@@ -180,7 +180,7 @@ impl PgScan {
         let mut statements = self.parts(&projection.columns).await?;
         let first = if statements.is_empty() { self.model.select(&projection.columns) } else { statements.remove(0) };
         self.prepare(first.clone()).await?;
-        let mut lanes = self.join(statements).await?;
+        let mut lanes = self.open_lanes(statements).await?;
         let conn = self.conn.take().ok_or_else(broken)?;
         lanes.push(Lane { number: 0, conn, watch: self.watch, model: self.model, statement: first });
         Ok((Arc::new(layout), lanes))
@@ -188,28 +188,22 @@ impl PgScan {
 
     /// One statement for each of the ranges of blocks that together are the model; none where it is to be read whole.
     async fn parts(&mut self, columns: &[String]) -> Result<Vec<String>, Fault> {
+        let Some(name) = self.model.table().filter(|_| self.wanted.parallel) else { return Ok(Vec::new()) };
         let mut conn = self.conn.take().ok_or_else(broken)?;
-        // Before version 14 a range of places was looked for in the whole table.
-        let is_able = conn.server_version_num().is_some_and(|version| version >= 140_000);
-        let ranges = match self.model.table().filter(|_| self.wanted.parallel && is_able) {
-            Some(table) => {
-                let ranges = self.watch.over(ranges::of_table(&mut conn, table)).await?;
-                ranges.map_err(|e| of_call(e, self.watch.place()))?
-            }
-            None => Vec::new(),
-        };
+        let found = self.watch.over(ranges::of_table(&mut conn, name)).await?;
+        let found = found.map_err(|e| of_call(e, self.watch.place()))?;
         self.conn = Some(conn);
-        let part = |range: &Range, table| self.model.select_part(table, columns, &range.condition());
-        let parts: Vec<String> =
-            self.model.table().map_or_else(Vec::new, |table| ranges.iter().map(|range| part(range, table)).collect());
-        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let Some((table, ranges)) = found else { return Ok(Vec::new()) };
+        let part = |range: &Range| self.model.select_part(&table, columns, &range.condition());
+        let parts: Vec<String> = ranges.iter().map(part).collect();
+        let Some(first) = parts.first() else { return Ok(parts) };
         // An index that serves `where` may be cheaper.
         let plan = self.explain(first).await?;
         Ok(if plan.iter().any(|line| line.contains("Tid Range Scan")) { parts } else { Vec::new() })
     }
 
     /// Lanes from the second on, in the snapshot of this scan's connection.
-    async fn join(&mut self, statements: Vec<String>) -> Result<Vec<Lane>, Fault> {
+    async fn open_lanes(&mut self, statements: Vec<String>) -> Result<Vec<Lane>, Fault> {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
@@ -217,12 +211,13 @@ impl PgScan {
         let snapshot = self.watch.over(export(&mut conn)).await?.map_err(|e| of_call(e, self.watch.place()))?;
         self.conn = Some(conn);
         tracing::debug!(model = %self.model.name(), lanes = statements.len() + 1, "scanning in parallel");
-        let lanes = statements.into_iter().enumerate().map(|(i, statement)| self.lane(i + 1, statement, &snapshot));
+        let lanes =
+            statements.into_iter().enumerate().map(|(i, statement)| self.open_lane(i + 1, statement, &snapshot));
         try_join_all(lanes).await
     }
 
-    async fn lane(&self, number: usize, statement: String, snapshot: &str) -> Result<Lane, Fault> {
-        let mut watch = self.watch.clone();
+    async fn open_lane(&self, number: usize, statement: String, snapshot: &str) -> Result<Lane, Fault> {
+        let mut watch = self.watch.another();
         let mut conn = watch.connect().await?;
         let joined = watch.over(join(&mut conn, &self.wanted, snapshot)).await?;
         watch.backend(joined.map_err(|e| of_call(e, watch.place()))?);

@@ -50,6 +50,11 @@ impl Watch {
         Self { server, model: String::from("snapshot tables"), backend: None, limit: None, deadline: None, idle }
     }
 
+    /// The same clocks for another connection of the scan.
+    pub(super) fn another(&self) -> Self {
+        Self { backend: None, ..self.clone() }
+    }
+
     /// Says which backend works for the scan; before that only the clock bounds it.
     pub(super) fn backend(&mut self, backend: Backend) {
         self.backend = Some(backend);

@@ -76,7 +76,8 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
-    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    /// Let the warehouse work in parallel: several connections read a large plain table, and other queries may have
+    /// parallel plans, whose row order is not repeatable.
     parallel: Option<bool>,
     /// The longest a scan may take.
     timeout: Option<Duration>,
