@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
-//! | `scan` | scan → plan |
+//! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
@@ -22,6 +23,7 @@ mod cancel;
 mod connect;
 mod error;
 mod fates;
+mod home;
 mod leased;
 mod leftovers;
 mod preview;
@@ -30,6 +32,7 @@ mod recover;
 mod scan;
 mod site;
 mod stage;
+mod table;
 mod verify;
 
 use std::collections::HashSet;
@@ -218,6 +221,7 @@ impl Runs {
         let Ground { sync, site, watch, cancel } = ground;
         let mut advance = Advance { runs: self, ground, record };
         advance.begin(Stage::Scan).await?;
+        self.bring_home(ground).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
         let snapshot = site.store.snapshot()?;
         let accepted = snapshot.accepted();

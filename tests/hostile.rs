@@ -11,7 +11,8 @@ use crate::support::project::{Project, SYNC, model, sync_file};
 use crate::support::sink_process::Sink;
 use crate::support::warehouse::Warehouse;
 
-/// Where a run can end: every failpoint of the program, in the order in which a run comes by.
+/// Where a run can end: every failpoint that a sync with its snapshot in files comes by, in that order (those of a
+/// snapshot in the warehouse: `in_warehouse`).
 const FAILPOINTS: [&str; 29] = [
     "run::before_scan",
     "run::in_scan",

@@ -26,6 +26,8 @@ mod guards;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod in_warehouse;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod output;

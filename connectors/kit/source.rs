@@ -9,6 +9,7 @@ use crate::config::ConfigTable;
 use crate::context::Kit;
 use crate::fault::Fault;
 use crate::key::KeyHash;
+use crate::table::{Compared, SnapshotTables, TableScan, TableShape};
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ pub trait WarehouseConfig: Send + Sync {
     /// # Errors
     /// A secret that cannot be read.
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault>;
+
+    /// Whether its sources have [`Source::snapshot_tables`].
+    fn keeps_snapshots(&self) -> bool {
+        false
+    }
 }
 
 /// A warehouse.
@@ -48,6 +54,11 @@ pub trait Source: Send + Sync {
     /// `Config` where the model's SQL is refused (with [`Fault::sql_offset`] in the operator's text where
     /// known), `Auth`, or `Transient`.
     async fn open(&self, model: &Model) -> Result<Box<dyn Scan>, Fault>;
+
+    /// The snapshots that can be kept in the warehouse itself; `None` where it cannot.
+    fn snapshot_tables(&self) -> Option<&dyn SnapshotTables> {
+        None
+    }
 }
 
 /// What [`Source::check`] found.
@@ -223,6 +234,28 @@ pub trait Scan: Send {
     /// All rows, projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
     /// with an error, was not complete.
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>>;
+
+    /// What a snapshot table for the projected rows looks like.
+    ///
+    /// # Errors
+    /// The warehouse keeps no snapshots, or a column cannot be compared there.
+    fn table_shape(&self, _projection: &Projection) -> Result<TableShape, Fault> {
+        Err(no_tables())
+    }
+
+    /// Compares the projected rows with a snapshot table inside the warehouse. Exactly one [`Compared::End`]
+    /// comes, last; a stream that ends without it, or with an error, was not complete.
+    fn compared(
+        self: Box<Self>,
+        _projection: Projection,
+        _table: TableScan,
+    ) -> BoxStream<'static, Result<Compared, Fault>> {
+        Box::pin(futures_util::stream::once(async { Err(no_tables()) }))
+    }
+}
+
+fn no_tables() -> Fault {
+    Fault::bug("this warehouse keeps no snapshots")
 }
 
 /// What a scan yields.

@@ -82,7 +82,12 @@ impl Wrapped {
     /// Some columns of the filtered model.
     pub(super) fn select(&self, columns: &[String]) -> String {
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
-        format!("SELECT {} FROM {}", names.join(", "), self.from())
+        self.select_expressions(&names.join(", "))
+    }
+
+    /// Expressions over the filtered model, which they know as `m`.
+    pub(super) fn select_expressions(&self, expressions: &str) -> String {
+        format!("SELECT {expressions} FROM {}", self.from())
     }
 
     /// Some columns of the filtered rows that fulfil `condition`, which may speak of the system columns of `table`: the

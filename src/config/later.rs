@@ -37,7 +37,6 @@ pub(super) const SYNC: &[Later] = &[
     ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
-    ("diff", "comparing in the warehouse"),
 ];
 
 /// In `[defaults]`.

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 
-use super::project::{ModelDef, SyncDef};
+use super::project::{DiffPlace, ModelDef, SyncDef};
 use super::root::Root;
 use super::{fields, guards, into, later, model, names, schedule};
+
+/// The values of `diff`.
+pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -45,6 +48,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     {
         problems.push(Problem::error("bad-query", "`where` is empty").at(span).remedy("take it out to send all rows"));
     }
+    let diff = diff(table, model.as_deref(), around.root);
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
@@ -72,6 +76,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 tags,
                 model,
                 filter: filter.map(|(text, _)| text),
+                diff,
                 destination,
                 prepared: target.prepared,
                 shape: target.shape,
@@ -122,6 +127,22 @@ fn model(
             (None, None)
         }
     }
+}
+
+/// `diff`, which only some warehouses have.
+fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffPlace {
+    let Some((diff, span)) = table.choice_at("diff", DIFFS) else { return DiffPlace::default() };
+    let warehouse = model.and_then(|model| root.warehouses.get(&model.warehouse));
+    if let (DiffPlace::Warehouse, Some(warehouse)) = (diff, warehouse)
+        && !warehouse.config.keeps_snapshots()
+    {
+        table.problems().push(
+            Problem::error("no-warehouse-diff", format!("a {} warehouse cannot compare rows itself", warehouse.kind))
+                .at(&span)
+                .remedy("take it out: rows are then compared here"),
+        );
+    }
+    diff
 }
 
 /// The name of a destination that is there, perhaps with problems of its own.

@@ -18,9 +18,9 @@ use super::seen::Seen;
 use super::spill::Budget;
 use super::standing::Standing;
 use super::waiting::Waiting;
-use super::{DiffError, OpKind, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::order::OrderWriter;
-use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
+use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
 
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
@@ -57,18 +57,7 @@ impl<'a> Differ<'a> {
         mapper: &'a dyn RowMapper,
         mut plan: PlanWriter,
     ) -> Result<Self, DiffError> {
-        let header = PlanHeader {
-            run_id: request.run_id.clone(),
-            base_id: snapshot.base_id().to_owned(),
-            seed: snapshot.seed(),
-            config_digest: request.config_digest,
-            binding: request.binding.clone(),
-            fields: mapper.fields().to_vec(),
-            match_field: request.match_field,
-            keep_address: request.keep_address,
-            removals: request.removals,
-            remap: request.remap,
-        };
+        let header = PlanHeader::new(snapshot.base_id(), snapshot.seed(), &request, mapper);
         plan.begin(header, request.min_free)?;
         let order = match snapshot.rewrites() {
             Some(Rewrite::ByArrival) => Some(plan.order(snapshot.base_id())?),
@@ -78,7 +67,7 @@ impl<'a> Differ<'a> {
         Ok(Self {
             snapshot,
             budget,
-            judge: Judge::new(snapshot, request, mapper, plan),
+            judge: Judge::new((snapshot.seed(), snapshot.fields()), Details::new(snapshot), request, mapper, plan),
             lanes: Vec::new(),
             seen: Seen::new(snapshot.ordinals()),
             waiting: Waiting::new(budget),
@@ -173,7 +162,7 @@ impl<'a> Differ<'a> {
         }
         self.read_key(page, row)?;
         let record = page.record(row)?;
-        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record })?;
+        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record, table_fingerprint: None })?;
         Ok(())
     }
 
@@ -223,13 +212,7 @@ impl<'a> Differ<'a> {
         if let Some(order) = self.order {
             order.finish()?;
         }
-        let whole_set = self.judge.request().whole_set;
-        let counts = &mut self.judge.counts;
-        if whole_set && counts.sent() == counts.refreshed && counts.refreshed > 0 {
-            counts.unchanged += std::mem::take(&mut counts.refreshed);
-            self.judge.plan.drop_kind(OpKind::Refresh)?;
-        }
-        Ok(self.judge.plan.finish(self.judge.counts, proof.0)?)
+        self.judge.finish(proof.0)
     }
 
     /// Looks for repeated keys where no record could tell.

@@ -4,17 +4,19 @@ use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::standing::Standing;
-use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanWriter, RowMapper};
-use crate::snapshot::{Details, FieldHasher, Snapshot, SnapshotError, UNKNOWN_FIELD};
+use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
+use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
-pub(super) struct Judge<'a> {
-    snapshot: &'a Snapshot,
+pub(super) struct Judge<'a, R = Details<'a>> {
+    /// The snapshot's.
+    seed: u64,
     request: PlanRequest,
     mapper: &'a dyn RowMapper,
     pub(super) plan: PlanWriter,
     pub(super) counts: PlanCounts,
-    details: Details<'a>,
+    /// What the snapshot remembers of records.
+    pub(super) details: R,
     hasher: FieldHasher,
     /// For every mapped field its place among the snapshot's fields.
     columns: Vec<Option<usize>>,
@@ -32,24 +34,36 @@ pub(super) struct Candidate<'r> {
     pub(super) key: &'r [u8],
     /// Values in projection order.
     pub(super) record: &'r [Value],
+    /// The row's fingerprint as its warehouse computes it, where the snapshot is a table there.
+    pub(super) table_fingerprint: Option<u64>,
 }
 
-impl<'a> Judge<'a> {
+impl Judge<'_> {
+    /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
+    pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
+        let sends_all = self.sends_all();
+        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
+        Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
+    }
+}
+
+impl<'a, R: Recall> Judge<'a, R> {
+    /// Judges against a snapshot with this seed and these fields, whose records `details` knows.
     pub(super) fn new(
-        snapshot: &'a Snapshot,
+        (seed, known): (u64, &[String]),
+        details: R,
         request: PlanRequest,
         mapper: &'a dyn RowMapper,
         plan: PlanWriter,
     ) -> Self {
-        let known = snapshot.fields();
         Self {
-            snapshot,
+            seed,
             request,
             mapper,
             plan,
             counts: PlanCounts::default(),
-            details: Details::new(snapshot),
-            hasher: FieldHasher::new(snapshot.seed()),
+            details,
+            hasher: FieldHasher::new(seed),
             columns: mapper.fields().iter().map(|name| known.iter().position(|k| k == name)).collect(),
             remembered: Vec::new(),
             sent: 0,
@@ -84,7 +98,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether unchanged rows are looked at too.
-    fn sends_all(&self) -> bool {
+    pub(super) fn sends_all(&self) -> bool {
         self.request.full || self.request.whole_set || self.request.remap
     }
 
@@ -99,17 +113,10 @@ impl<'a> Judge<'a> {
         self.request.max_rows.is_some_and(|max| self.sent >= max)
     }
 
-    /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
-    pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
-        let sends_all = self.sends_all();
-        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
-        Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
-    }
-
     /// Maps a row, compares it with what is remembered of its record, and writes its op; gives the number of an
     /// `Add`.
     pub(super) fn row(&mut self, row: &Candidate<'_>) -> Result<Option<u64>, DiffError> {
-        if KeyHash::of(row.key, self.snapshot.seed()) != row.digest.key {
+        if KeyHash::of(row.key, self.seed) != row.digest.key {
             return Err(Fault::bug("the source's key hash is not the hash of its key").into());
         }
         if self.is_full() {
@@ -129,6 +136,7 @@ impl<'a> Judge<'a> {
             key: row.key.to_vec(),
             key_hash: row.digest.key,
             fingerprint: row.digest.fingerprint,
+            table_fingerprint: row.table_fingerprint,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -221,7 +229,7 @@ impl<'a> Judge<'a> {
         }
         let old_address = self.details.address(ordinal)?;
         let claimed = self.claims_of(&old_address).iter().flatten().any(|claim| live.0.binary_search(claim).is_ok());
-        let key_hash = KeyHash::of(&key, self.snapshot.seed());
+        let key_hash = KeyHash::of(&key, self.seed);
         if !claimed && self.request.withheld.get(&key_hash) == Some(&REMOVAL) {
             self.counts.withheld += 1;
             return Ok(());
@@ -237,6 +245,7 @@ impl<'a> Judge<'a> {
             key_hash,
             key,
             fingerprint: REMOVAL,
+            table_fingerprint: None,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -267,12 +276,7 @@ impl<'a> Judge<'a> {
         if leaving.is_empty() {
             return Ok(Claims(claimed));
         }
-        let seed = self.snapshot.seed();
-        self.plan.read_back(|op| {
-            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed));
-            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
-            true
-        })?;
+        self.claimed_by_plan(&leaving, &mut claimed)?;
         for ordinal in live {
             let address = self.details.address(ordinal)?;
             let claims = self.claims_of(&address).into_iter().flatten();
@@ -282,8 +286,39 @@ impl<'a> Judge<'a> {
         Ok(Claims(claimed))
     }
 
-    fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
-        let seed = self.snapshot.seed();
+    /// The claims of live rows among those of records in `gone`, where the warehouse has looked through its own
+    /// records: `claimed` are the addresses that others of them hold.
+    pub(super) fn claims_told(&mut self, leaving: &[u64], claimed: Vec<u64>) -> Result<Claims, DiffError> {
+        let mut all = claimed;
+        self.claimed_by_plan(leaving, &mut all)?;
+        all.sort_unstable();
+        Ok(Claims(all))
+    }
+
+    /// Adds the claims of the plan's own rows among those that leave.
+    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<u64>) -> Result<(), DiffError> {
+        let seed = self.seed;
+        self.plan.read_back(|op| {
+            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed));
+            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
+            true
+        })?;
+        Ok(())
+    }
+
+    /// Ends the plan. Where the whole set is written again or not at all, a set without a change is not.
+    pub(super) fn finish(mut self, proof: &str) -> Result<PlanSummary, DiffError> {
+        let counts = &mut self.counts;
+        if self.request.whole_set && counts.sent() == counts.refreshed && counts.refreshed > 0 {
+            counts.unchanged += std::mem::take(&mut counts.refreshed);
+            self.plan.drop_kind(OpKind::Refresh)?;
+        }
+        Ok(self.plan.finish(self.counts, proof)?)
+    }
+
+    /// The claims of an address: of its match value and of its remote id.
+    pub(super) fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
+        let seed = self.seed;
         [
             address.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed)),
             address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id, seed)),

@@ -8,10 +8,12 @@ mod judge;
 mod op;
 mod places;
 mod plan;
+mod recall;
 mod request;
 mod seen;
 mod spill;
 mod standing;
+mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waiting;
@@ -23,7 +25,9 @@ pub use op::{Op, OpKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
+use recall::Recall;
 pub use request::PlanRequest;
+pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};
 

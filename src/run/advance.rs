@@ -96,7 +96,7 @@ impl Advance<'_> {
                     Stage::Settle
                 }
                 Stage::Settle => {
-                    self.settle(&files, &plan)?;
+                    self.settle(&files, &plan).await?;
                     Stage::Report
                 }
                 Stage::Report => {
@@ -262,11 +262,15 @@ impl Advance<'_> {
         Ok(Fates::read(&files.log(), &self.record.id, sends)?)
     }
 
-    fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+    async fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
         let fates = self.fates(files, plan)?;
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
-        settle(&self.ground.site.store, plan, &fates, info)?;
+        let store = &self.ground.site.store;
+        if plan.header().table_fingerprints.is_some() {
+            return self.runs.settle_in_table(store, plan, &fates, info).await;
+        }
+        settle(store, plan, &fates, info)?;
         Ok(())
     }
 

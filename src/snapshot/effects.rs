@@ -3,7 +3,7 @@
 use backhaul_kit::Address;
 
 use super::error::FileError;
-use super::fingerprint::{FieldHasher, IN_DOUBT};
+use super::fingerprint::{DELETED, FieldHasher, IN_DOUBT, UNKNOWN_FIELD};
 use super::segment::SegmentEntry;
 use super::sort::{Sorted, Sorter};
 use super::{Settle, Settlement};
@@ -23,7 +23,7 @@ impl<'a> Judgement<'a> {
     }
 
     /// The fate of an op; what no destination hears of settles by itself.
-    fn fate(&self, op: &Op) -> Settle {
+    pub(super) fn fate(&self, op: &Op) -> Settle {
         match op.kind {
             OpKind::Touch | OpKind::Forget => Settle::Accepted,
             OpKind::Reject => Settle::Kept,
@@ -35,57 +35,56 @@ impl<'a> Judgement<'a> {
 
     /// The state of a key that the snapshot does not have; `None` where it still does not get it.
     pub(super) fn new_state(&self, op: &Op) -> Option<u64> {
+        if op.kind == OpKind::Add { self.state(op) } else { None }
+    }
+
+    /// The state of a key that the snapshot has ([`DELETED`] where it goes); `None` where it stays.
+    pub(super) fn state(&self, op: &Op) -> Option<u64> {
         match self.fate(op) {
-            Settle::Accepted if op.kind == OpKind::Add => Some(op.fingerprint),
-            Settle::InDoubt if op.kind == OpKind::Add => Some(IN_DOUBT),
-            _ => None,
+            Settle::Kept => None,
+            Settle::InDoubt => Some(IN_DOUBT),
+            Settle::Accepted if matches!(op.kind, OpKind::Remove | OpKind::Forget) => Some(DELETED),
+            Settle::Accepted => Some(op.fingerprint),
         }
     }
 
     /// The record of a key that the snapshot does not have, under `ordinal`.
     pub(super) fn new_record(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
         let Some(fingerprint) = self.new_state(op) else { return Ok(None) };
-        let address = Some(self.address(op, self.fate(op))?);
-        let known = fingerprint != IN_DOUBT;
-        let hash = |field| Some(self.hasher.of_encoded(field));
-        let mut fields: Vec<Option<u32>> = op.fields.encodings().filter(|_| known).map(hash).collect();
-        fields.resize(self.header.fields.len(), Some(super::UNKNOWN_FIELD));
+        let address = Some(self.address(op)?);
+        let mut fields = if fingerprint == IN_DOUBT { Vec::new() } else { self.field_hashes(op, |_| true) };
+        fields.resize(self.header.fields.len(), Some(UNKNOWN_FIELD));
         Ok(Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.clone()), address, fields }))
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.
     pub(super) fn effect(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
-        let fate = self.fate(op);
-        let leaves = matches!(op.kind, OpKind::Remove | OpKind::Forget);
-        let fingerprint = match fate {
-            Settle::Kept => return Ok(None),
-            Settle::Accepted if leaves => return Ok(Some(SegmentEntry::tombstone(ordinal))),
-            Settle::Accepted => op.fingerprint,
-            Settle::InDoubt => IN_DOUBT,
-        };
-        let address = Some(self.address(op, fate)?).filter(|address| *address != op.old_address);
-        let fields = if fate == Settle::Accepted { self.changed_fields(op) } else { Vec::new() };
+        let Some(fingerprint) = self.state(op) else { return Ok(None) };
+        if fingerprint == DELETED {
+            return Ok(Some(SegmentEntry::tombstone(ordinal)));
+        }
+        let address = Some(self.address(op)?).filter(|address| *address != op.old_address);
+        // Where it is not known which fields changed, all did.
+        let changed = |place: usize| op.changed.get(place).copied().unwrap_or(true);
+        let same = fingerprint == IN_DOUBT || matches!(op.kind, OpKind::Touch | OpKind::Refresh);
+        let fields = if same { Vec::new() } else { self.field_hashes(op, changed) };
         Ok(Some(SegmentEntry { ordinal, fingerprint, key: None, address, fields }))
     }
 
-    /// The hashes that are other than before; all of them where it is not known which.
-    fn changed_fields(&self, op: &Op) -> Vec<Option<u32>> {
-        if matches!(op.kind, OpKind::Touch | OpKind::Refresh) {
-            return Vec::new();
-        }
-        let changed = |place: usize| op.changed.get(place).copied().unwrap_or(true);
+    /// The hashes of the op's mapped values, as far as they are `wanted`.
+    pub(super) fn field_hashes(&self, op: &Op, wanted: impl Fn(usize) -> bool) -> Vec<Option<u32>> {
         let fields = op.fields.encodings().enumerate();
-        fields.map(|(place, field)| changed(place).then(|| self.hasher.of_encoded(field))).collect()
+        fields.map(|(place, field)| wanted(place).then(|| self.hasher.of_encoded(field))).collect()
     }
 
     /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
     /// known, finds the record under either.
-    fn address(&self, op: &Op, fate: Settle) -> Result<Address, FileError> {
+    pub(super) fn address(&self, op: &Op) -> Result<Address, FileError> {
         if !self.header.keep_address {
             return Ok(Address::default());
         }
         let (old, now) = (op.old_address.match_value.as_ref(), op.match_value.as_ref());
-        let match_value = if fate == Settle::InDoubt { old.or(now) } else { now.or(old) };
+        let match_value = if self.fate(op) == Settle::InDoubt { old.or(now) } else { now.or(old) };
         let answered = if op.kind.is_sent() { self.replay.remote_id(op.number)? } else { None };
         let remote_id = answered.or_else(|| op.old_address.remote_id.clone());
         Ok(Address { remote_id, match_value: match_value.cloned() })

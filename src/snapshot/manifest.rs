@@ -10,11 +10,14 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::error::FileError;
 use super::file::{FileEntry, FreeSpace, NewFile, sync_folder};
 use super::seal::{StateKey, fill_random};
+use super::table::TablePlace;
 
 const NAME: &str = "MANIFEST";
 const NAME_NEW: &str = "MANIFEST.tmp";
 const MAGIC: &str = "backhaul-snapshot";
 const VERSION: u32 = 1;
+/// Of a manifest whose records are in a table: earlier programs would take its snapshot for an empty one.
+const VERSION_TABLE: u32 = 2;
 const SEED_CONTEXT: &[u8] = b"manifest/seed";
 
 /// Whose data a snapshot describes. Another account, object or environment must not be compared with it.
@@ -108,6 +111,9 @@ pub(super) struct Manifest {
     pub(super) order: RowOrder,
     /// The run that was settled last.
     pub(super) last_run: Option<LastRun>,
+    /// The table that the records are in; then there are no files, and `id` is the table's generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) table: Option<TablePlace>,
 }
 
 impl Manifest {
@@ -128,6 +134,7 @@ impl Manifest {
             next_ordinal: 0,
             order: RowOrder::default(),
             last_run: None,
+            table: None,
         })
     }
 
@@ -154,8 +161,8 @@ impl Manifest {
             return Err(damaged("it does not start like a manifest"));
         }
         let version = words.next().and_then(|v| v.parse().ok()).ok_or_else(|| damaged("its version is missing"))?;
-        if version != VERSION {
-            return Err(FileError::Version { file: path.to_owned(), found: version, known: VERSION });
+        if ![VERSION, VERSION_TABLE].contains(&version) {
+            return Err(FileError::Version { file: path.to_owned(), found: version, known: VERSION_TABLE });
         }
         if words.next() != Some(&checksum(body)) || words.next().is_some() {
             return Err(damaged("its checksum does not fit"));
@@ -166,12 +173,13 @@ impl Manifest {
     /// The manifest's text.
     pub(super) fn to_text(&self) -> String {
         // The type has nothing that JSON cannot hold.
-        Self::with_checksum(&(serde_json::to_string_pretty(self).unwrap_or_default() + "\n"))
+        let version = if self.table.is_some() { VERSION_TABLE } else { VERSION };
+        Self::with_checksum(version, &(serde_json::to_string_pretty(self).unwrap_or_default() + "\n"))
     }
 
     /// A body under its first line.
-    pub(super) fn with_checksum(body: &str) -> String {
-        format!("{MAGIC} {VERSION} {}\n{body}", checksum(body))
+    pub(super) fn with_checksum(version: u32, body: &str) -> String {
+        format!("{MAGIC} {version} {}\n{body}", checksum(body))
     }
 
     /// The hash seed.
@@ -241,7 +249,7 @@ fn is_listed_name(name: &str) -> bool {
 }
 
 /// A name that no file has yet: 16 random hexadecimal digits.
-pub(super) fn random_name() -> Result<String, FileError> {
+pub(crate) fn random_name() -> Result<String, FileError> {
     let mut bytes = [0; 8];
     fill_random(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
@@ -339,6 +347,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(NAME), "backhaul-snapshot 7 whatever\n{}").expect("written");
         let refused = Manifest::read(folder.path()).expect_err("version 7");
-        assert!(matches!(refused, FileError::Version { found: 7, known: 1, .. }), "{refused}");
+        assert!(matches!(refused, FileError::Version { found: 7, known: 2, .. }), "{refused}");
     }
 }

@@ -26,7 +26,7 @@ pub enum Settle {
 }
 
 /// The final verdicts of a run.
-pub trait Settlement {
+pub trait Settlement: Sync {
     /// What became of op number `op`. Asked only for ops that a destination hears of.
     fn fate(&self, op: u64) -> Settle;
 

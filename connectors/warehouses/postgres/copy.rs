@@ -31,6 +31,14 @@ pub(super) struct Tuples {
     pub(super) ends: Vec<usize>,
 }
 
+impl Tuples {
+    /// One tuple after the other.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.data.get(start..*end).unwrap_or_default())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Header,

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::super::wrap::Wrapped;
 use super::copy::{CopyReader, Tuples};
-use super::fault::of_statement;
+use super::fault::{of_call, of_statement};
 use super::layout::Layout;
 use super::page::TuplePage;
 use super::session::goodbye;
@@ -25,7 +25,8 @@ pub(super) struct CopyOut<'c> {
     ended: bool,
     reader: CopyReader,
     watch: &'c Watch,
-    model: &'c Wrapped,
+    /// Whose SQL errors are about; `None` for a statement of our own.
+    model: Option<&'c Wrapped>,
 }
 
 impl<'c> CopyOut<'c> {
@@ -33,13 +34,13 @@ impl<'c> CopyOut<'c> {
     pub(super) async fn start(
         conn: &'c mut PgConnection,
         watch: &'c Watch,
-        model: &'c Wrapped,
+        model: Option<&'c Wrapped>,
         statement: &str,
         layout: Arc<Layout>,
     ) -> Result<Self, Fault> {
         let copy = format!("COPY (\n{statement}\n) TO STDOUT (FORMAT binary)");
         let stream = watch.over(conn.copy_out_raw(&copy)).await?;
-        let stream = stream.map_err(|e| of_statement(e, watch.place(), model, &copy))?;
+        let stream = stream.map_err(|e| fault(e, watch, model, &copy))?;
         Ok(Self { stream, ended: false, reader: CopyReader::new(layout), watch, model })
     }
 
@@ -63,7 +64,7 @@ impl<'c> CopyOut<'c> {
                 match stream.as_mut().poll_next(cx) {
                     Poll::Ready(Some(Ok(bytes))) => reader.push(&bytes)?,
                     Poll::Ready(Some(Err(error))) => {
-                        return Poll::Ready(Err(of_statement(error, watch.place(), model, "")));
+                        return Poll::Ready(Err(fault(error, watch, *model, "")));
                     }
                     Poll::Ready(None) => return Poll::Ready(Ok(true)),
                     Poll::Pending if came => break,
@@ -79,6 +80,13 @@ impl<'c> CopyOut<'c> {
     /// How many rows there were, if the scan was complete.
     pub(super) fn rows(&self) -> Result<u64, Fault> {
         self.reader.finish()
+    }
+}
+
+fn fault(error: sqlx::Error, watch: &Watch, model: Option<&Wrapped>, statement: &str) -> Fault {
+    match model {
+        Some(model) => of_statement(error, watch.place(), model, statement),
+        None => of_call(error, watch.place()),
     }
 }
 
@@ -102,7 +110,7 @@ impl Lane {
     /// The connection lives in this future: whoever drops it closes the connection.
     pub(super) async fn run(mut self, layout: Arc<Layout>, pages: mpsc::Sender<TuplePage>) -> Result<u64, Fault> {
         let Self { number, conn, watch, model, statement } = &mut self;
-        let mut copy = CopyOut::start(conn, watch, model, statement, layout.clone()).await?;
+        let mut copy = CopyOut::start(conn, watch, Some(&**model), statement, layout.clone()).await?;
         while let Some(tuples) = copy.next().await? {
             let page = TuplePage::new(tuples, layout.clone(), *number);
             pages.send(page).await.map_err(|_| Fault::bug("a lane of a scan runs on after the scan's end"))?;

@@ -17,6 +17,11 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// A column of a table of ours.
+    pub(super) fn of_table(wire: Wire) -> Self {
+        Self { name: "of a snapshot".into(), native: wire.class().to_string(), wire }
+    }
+
     /// The fault of a value that its type's send function cannot have written.
     pub(super) fn malformed(&self) -> Fault {
         let Self { name, wire, .. } = self;
@@ -71,7 +76,7 @@ impl Layout {
 
     fn put_key_part(&self, tuple: &[u8], place: usize, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let field = &self.fields[place];
-        let Some(bytes) = values(tuple).nth(place).ok_or_else(|| field.malformed())? else { return Ok(false) };
+        let Some(bytes) = Values::of(tuple).nth(place).ok_or_else(|| field.malformed())? else { return Ok(false) };
         put_key(&field.wire, bytes, out).map(|()| true).map_err(|e| match e {
             NoKey::Malformed => field.malformed(),
             NoKey::Value => {
@@ -85,7 +90,7 @@ impl Layout {
 
 impl RowDecoder for Layout {
     fn record(&self, raw: &[u8]) -> Result<Vec<Value>, Fault> {
-        let mut values = values(raw);
+        let mut values = Values::of(raw);
         let value = |field: &Field| match values.next() {
             Some(None) => Ok(Value::Null),
             Some(Some(bytes)) => decode(&field.wire, bytes).ok_or_else(|| field.malformed()),
@@ -95,21 +100,37 @@ impl RowDecoder for Layout {
     }
 }
 
-/// The bytes of each field of a tuple (`None` is NULL), one after the other; ends early where the tuple does, which
-/// the reader of the stream has excluded.
-fn values(tuple: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    let mut rest = tuple.get(2..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (len, after) = rest.split_first_chunk::<4>()?;
+/// The fields of a tuple, one after the other: the bytes of each, `None` for NULL. Ends early where the tuple does,
+/// which the reader of the stream has excluded.
+pub(super) struct Values<'a>(&'a [u8]);
+
+impl<'a> Values<'a> {
+    /// Of one tuple.
+    pub(super) fn of(tuple: &'a [u8]) -> Self {
+        Self(tuple.get(2..).unwrap_or_default())
+    }
+
+    /// The bytes of the fields that were not taken yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = Option<&'a [u8]>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (len, after) = self.0.split_first_chunk::<4>()?;
         let len = i32::from_be_bytes(*len);
         if len == -1 {
-            rest = after;
+            self.0 = after;
             return Some(None);
         }
         let (bytes, after) = after.split_at_checked(usize::try_from(len).ok()?)?;
-        rest = after;
+        self.0 = after;
         Some(Some(bytes))
-    })
+    }
 }
 
 #[cfg(test)]

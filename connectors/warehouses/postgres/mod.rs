@@ -18,6 +18,8 @@
 //! without an error. When no byte comes for a while, a second connection looks whether the backend still works
 //! (`watch`).
 //!
+//! Snapshots that are tables there, and the comparison with them: `pushdown`.
+//!
 //! # Where the facts come from
 //!
 //! - The binary format of COPY: PostgreSQL documentation, "COPY", section "Binary Format".
@@ -41,6 +43,7 @@ mod layout;
 mod network;
 mod numeric;
 mod page;
+mod pushdown;
 mod ranges;
 mod scan;
 mod session;

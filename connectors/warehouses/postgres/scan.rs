@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_stream::try_stream;
 use async_trait::async_trait;
 use backhaul_kit::{
-    Column, Fault, FaultClass, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema,
+    Column, Compared, Fault, FaultClass, Gone, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned,
+    Schema, TableScan, TableShape, Value,
 };
 use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
@@ -16,13 +17,19 @@ use super::fault::{of_call, of_statement};
 use super::lane::{CopyOut, Lane, Lanes};
 use super::layout::{Field, Layout};
 use super::page::TuplePage;
+use super::pushdown::{Comparison, KeyColumn, Splitter, StateSchema, fingerprints, holders};
 use super::ranges::{self, Range};
-use super::session::{Server, begin, export, join, replaced};
+use super::session::{Server, begin, export, goodbye, join, replaced};
 use super::types::{PgType, resolve};
 use super::watch::Watch;
 
 /// What proves that no row is missing.
 const PROOF: Proof = Proof("the end mark of COPY, then the end of the command without an error");
+
+/// Claims that one question asks for: some 400 KB of SQL.
+const CLAIMS_AT_ONCE: usize = 20_000;
+/// The first version of the server that hashes rows.
+const ROW_HASHES: u32 = 140_000;
 
 /// An open scan.
 pub(super) struct PgScan {
@@ -33,16 +40,21 @@ pub(super) struct PgScan {
     model: Arc<Wrapped>,
     schema: Schema,
     types: Vec<PgType>,
+    /// Where snapshot tables are.
+    snapshots: StateSchema,
+    /// The server's version, as 150004.
+    version: u32,
 }
 
 impl PgScan {
     /// Opens the connection and the snapshot, and prepares the model.
-    pub(super) async fn open(server: Server, model: &Model) -> Result<Self, Fault> {
+    pub(super) async fn open(server: Server, model: &Model, snapshots: StateSchema) -> Result<Self, Fault> {
         let wrapped = Wrapped::new(model)?;
         let mut watch = Watch::start(server, model);
         let mut conn = watch.connect().await?;
         let backend = watch.over(begin(&mut conn, model)).await?.map_err(|e| of_call(e, watch.place()))?;
         watch.backend(backend);
+        let version = conn.server_version_num().unwrap_or(0);
         let mut scan = Self {
             conn: Some(conn),
             watch,
@@ -50,6 +62,8 @@ impl PgScan {
             model: Arc::new(wrapped),
             schema: Schema::default(),
             types: Vec::new(),
+            snapshots,
+            version,
         };
         scan.prepare_model().await?;
         Ok(scan)
@@ -142,7 +156,7 @@ impl PgScan {
         let layout = Arc::new(Layout::new(fields, Vec::new(), 0)?);
         let mut conn = self.conn.take().ok_or_else(broken)?;
         let mut rows = Vec::new();
-        let mut copy = CopyOut::start(&mut conn, &self.watch, &self.model, &statement, layout.clone()).await?;
+        let mut copy = CopyOut::start(&mut conn, &self.watch, Some(&self.model), &statement, layout.clone()).await?;
         while let Some(tuples) = copy.next().await? {
             let page = TuplePage::new(tuples, layout.clone(), 0);
             for row in 0..page.rows() {
@@ -155,11 +169,14 @@ impl PgScan {
         Ok(Rows { columns, rows })
     }
 
+    fn fields(&self, projection: &Projection) -> Result<Vec<Field>, Fault> {
+        let places = self.model.places(&self.schema, projection)?;
+        Ok(places.into_iter().map(|at| field(&self.schema.columns[at], &self.types[at])).collect())
+    }
+
     /// The layout of the projected rows, and the lanes that hand them over.
     async fn project(mut self, projection: Projection) -> Result<(Arc<Layout>, Vec<Lane>), Fault> {
-        let places = self.model.places(&self.schema, &projection)?;
-        let fields = places.into_iter().map(|at| field(&self.schema.columns[at], &self.types[at])).collect();
-        let layout = Layout::new(fields, projection.key, projection.seed)?;
+        let layout = Layout::new(self.fields(&projection)?, projection.key, projection.seed)?;
         let mut statements = self.parts(&projection.columns).await?;
         let first = if statements.is_empty() { self.model.select(&projection.columns) } else { statements.remove(0) };
         self.prepare(first.clone()).await?;
@@ -214,6 +231,73 @@ impl PgScan {
         prepared.map_err(|e| of_statement(e, watch.place(), &self.model, &statement))?;
         Ok(Lane { number, conn, watch, model: self.model.clone(), statement })
     }
+
+    /// The statement that compares, prepared, and what reads its rows. The table must be in the expected state,
+    /// in the snapshot of the data that the statement will see.
+    async fn prepare_comparison(
+        &mut self,
+        projection: &Projection,
+        table: &TableScan,
+    ) -> Result<(Splitter, String), Fault> {
+        let fields = self.fields(projection)?;
+        let layout = Layout::new(fields.clone(), projection.key.clone(), projection.seed)?;
+        let shape = self.table_shape(projection)?;
+        let mut conn = self.conn.take().ok_or_else(broken)?;
+        let line = self.watch.over(self.snapshots.line(&mut conn, &table.state.name, false)).await?;
+        let line = self.snapshots.expect(line.map_err(|e| of_call(e, self.watch.place()))?, &table.state)?;
+        self.conn = Some(conn);
+        let name = self.snapshots.table(&table.state.name);
+        let counted = self.answer(format!("SELECT pg_catalog.count(*) FROM {name}")).await?;
+        if counted.rows.as_slice() != [vec![Value::Int(i64::try_from(table.state.records).unwrap_or(-1))]] {
+            return Err(self.snapshots.not_it(&table.state.name, "has another number of records than backhaul wrote"));
+        }
+        let key: Vec<&str> = line.key.iter().map(KeyColumn::stored_type).collect();
+        if key != shape.key {
+            return Err(super::pushdown::other_key());
+        }
+        let comparison = Comparison {
+            model: &self.model,
+            fields: &fields,
+            key: &projection.key,
+            table: &name,
+            all: table.all,
+            renewed: shape.fingerprints != table.state.fingerprints,
+        };
+        let sql = comparison.sql();
+        self.prepare(sql.clone()).await?;
+        Ok((Splitter::new(layout, fields.len(), line.key), sql))
+    }
+
+    /// Those of the claims that records beyond the ones that gave them hold too. `claims` are sorted; one that
+    /// several records gave stands there as often.
+    async fn shared(&mut self, table: &TableScan, claims: &[i64]) -> Result<Vec<u64>, Fault> {
+        let name = self.snapshots.table(&table.state.name);
+        let mut shared = Vec::new();
+        for row in self.answer(holders(&name, claims)).await?.rows {
+            let [Value::Int(claim), Value::Int(held)] = row.as_slice() else {
+                return Err(Fault::bug("a count of claims that are no numbers"));
+            };
+            let given = claims.partition_point(|c| c <= claim) - claims.partition_point(|c| c < claim);
+            if usize::try_from(*held).is_ok_and(|held| held > given) {
+                shared.push(u64::from_ne_bytes(claim.to_ne_bytes()));
+            }
+        }
+        Ok(shared)
+    }
+}
+
+/// Adds the claims of these records.
+fn note_claims(gone: &[Gone], claims: &mut Vec<i64>) {
+    let all = gone.iter().flat_map(|record| record.claims).flatten();
+    claims.extend(all.map(|claim| i64::from_ne_bytes(claim.to_ne_bytes())));
+}
+
+/// How many claims the next question takes, of those that are left: equal ones are asked for together.
+fn next_claims(claims: &[i64]) -> usize {
+    match claims.get(CLAIMS_AT_ONCE) {
+        None => claims.len(),
+        Some(next) => claims.partition_point(|claim| claim <= next),
+    }
 }
 
 fn field(column: &Column, of: &PgType) -> Field {
@@ -244,6 +328,56 @@ impl Scan for PgScan {
             }
             let rows = lanes.rows();
             yield Scanned::End { rows, proof: PROOF };
+        })
+    }
+
+    fn table_shape(&self, projection: &Projection) -> Result<TableShape, Fault> {
+        if self.version < ROW_HASHES {
+            return Err(Fault::config("this server cannot compare rows: `diff = \"warehouse\"` needs PostgreSQL 14")
+                .remedy("set `diff = \"local\"`"));
+        }
+        let fields = self.fields(projection)?;
+        let key = projection.key.iter().map(|place| KeyColumn::of(&fields[*place]));
+        let key = key.map(|column| column.map(|column| column.stored_type().to_owned())).collect::<Result<_, _>>()?;
+        Ok(TableShape { key, fingerprints: fingerprints(&fields, self.version / 10_000) })
+    }
+
+    fn compared(
+        mut self: Box<Self>,
+        projection: Projection,
+        table: TableScan,
+    ) -> BoxStream<'static, Result<Compared, Fault>> {
+        Box::pin(try_stream! {
+            let (splitter, statement) = Box::pin(self.prepare_comparison(&projection, &table)).await?;
+            let mut conn = self.conn.take().ok_or_else(broken)?;
+            let (mut gone, mut claims) = (0, Vec::new());
+            let mut copy =
+                CopyOut::start(&mut conn, &self.watch, Some(&self.model), &statement, splitter.tuples()?).await?;
+            while let Some(tuples) = copy.next().await? {
+                let (page, records) = splitter.split(&tuples)?;
+                gone += records.len() as u64;
+                if page.rows.rows() > 0 {
+                    yield Compared::Page(page);
+                }
+                if table.removals && !records.is_empty() {
+                    note_claims(&records, &mut claims);
+                    yield Compared::Gone(records);
+                }
+            }
+            copy.rows()?;
+            drop(copy);
+            self.conn = Some(conn);
+            claims.sort_unstable();
+            let mut rest = claims.as_slice();
+            while !rest.is_empty() {
+                let (asked, later) = rest.split_at(next_claims(rest));
+                rest = later;
+                yield Compared::Shared(Box::pin(self.shared(&table, asked)).await?);
+            }
+            if let Some(conn) = self.conn.take() {
+                goodbye(conn).await;
+            }
+            yield Compared::End { records: table.state.records, gone, proof: PROOF };
         })
     }
 }

@@ -106,6 +106,11 @@ async fn begin_with(conn: &mut PgConnection, sql: String) -> Result<Backend, sql
         }
     }
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    backend(conn).await
+}
+
+/// Which backend works for the connection.
+pub(super) async fn backend(conn: &mut PgConnection) -> Result<Backend, sqlx::Error> {
     let row = sqlx::query("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")
         .fetch_one(conn)
         .await?;

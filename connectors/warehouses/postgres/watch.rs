@@ -45,6 +45,11 @@ impl Watch {
         }
     }
 
+    /// Watches a change of tables, which takes as long as it takes.
+    pub(super) fn over_tables(server: Server, idle: Duration) -> Self {
+        Self { server, model: String::from("snapshot tables"), backend: None, limit: None, deadline: None, idle }
+    }
+
     /// Says which backend works for the scan; before that only the clock bounds it.
     pub(super) fn backend(&mut self, backend: Backend) {
         self.backend = Some(backend);

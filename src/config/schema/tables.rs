@@ -123,6 +123,9 @@ pub(super) struct SyncToml {
     /// A condition over the model's columns.
     #[schemars(rename = "where")]
     filter: Option<String>,
+    /// Where rows are compared with what was delivered; default "local". "warehouse": there, so that only changed
+    /// rows leave it (PostgreSQL).
+    diff: Option<Diff>,
     /// The destination's name.
     destination: String,
     /// When it runs by itself; default never.
@@ -134,6 +137,14 @@ pub(super) struct SyncToml {
     fields: BTreeMap<String, FieldRule>,
     /// What may stop a plan.
     guards: Option<Guards>,
+}
+
+/// Where rows are compared.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Diff {
+    Local,
+    Warehouse,
 }
 
 /// A model's name, or the model itself.

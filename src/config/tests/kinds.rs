@@ -16,11 +16,17 @@ pub(crate) const REGISTRY: Registry<'static> =
 
 struct Postgres;
 struct Sqlite;
-struct Closed;
+struct Closed {
+    keeps_snapshots: bool,
+}
 
 impl WarehouseConfig for Closed {
     fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
         Err(Fault::config("a warehouse of a test"))
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        self.keeps_snapshots
     }
 }
 
@@ -36,7 +42,7 @@ impl SourceKind for Postgres {
     fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
         let url = table.required_secret("url");
         table.text("sslrootcert");
-        url.map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+        url.map(|_| Box::new(Closed { keeps_snapshots: true }) as Box<dyn WarehouseConfig>)
     }
 
     fn json_schema(&self) -> serde_json::Value {
@@ -56,7 +62,8 @@ impl SourceKind for Sqlite {
     }
 
     fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
-        table.required_text("path").map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+        let path = table.required_text("path");
+        path.map(|_| Box::new(Closed { keeps_snapshots: false }) as Box<dyn WarehouseConfig>)
     }
 
     fn json_schema(&self) -> serde_json::Value {

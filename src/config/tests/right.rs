@@ -6,7 +6,7 @@ use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
-use crate::config::{FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
+use crate::config::{DiffPlace, FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);
@@ -25,6 +25,7 @@ previously = ["people"]
 model = "customers"
 where = "plan = 'pro'"
 destination = "crm"
+diff = "warehouse"
 schedule = { cron = "0 6 * * 1-5", timezone = "Europe/Berlin" }
 
 [into]
@@ -57,7 +58,7 @@ fn a_sync_is_read_with_everything_it_says() {
         (sync.previously.as_slice(), sync.tags.as_slice()),
         (&["people".to_owned()][..], &["crm".to_owned()][..])
     );
-    assert_eq!(sync.filter.as_deref(), Some("plan = 'pro'"));
+    assert_eq!((sync.filter.as_deref(), sync.diff), (Some("plan = 'pro'"), DiffPlace::Warehouse));
     assert!(matches!(&sync.schedule, Schedule::Cron { zone, .. } if zone.iana_name() == Some("Europe/Berlin")));
     let targets: Vec<&str> = sync.fields.iter().map(|field| field.target.as_str()).collect();
     assert_eq!(targets, ["email", "plan", "customer_id", "greeting", "source"]);

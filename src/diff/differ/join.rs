@@ -88,7 +88,7 @@ impl Differ<'_> {
                 continue;
             }
             let record = decoder.record(raw)?;
-            let added = judge.row(&Candidate { digest, found, key, record: &record })?;
+            let added = judge.row(&Candidate { digest, found, key, record: &record, table_fingerprint: None })?;
             if let (Some(op), None, Some(order)) = (added, found, &mut self.order) {
                 order.add(op, arrival)?;
             }

@@ -8,11 +8,11 @@ mod model;
 mod order;
 pub(crate) mod random;
 mod settings;
+mod table;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use backhaul_kit::{Address, Fault, FieldValue, KeyHash, Proof, Reason, RowDigest, RowPage, Value, key};
 use secrecy::SecretString;
@@ -150,13 +150,13 @@ impl Settlement for Fates {
 }
 
 /// Fates as a log tells them.
-struct Told(Replay, RefCell<RemoteIds>);
+struct Told(Replay, Mutex<RemoteIds>);
 
 impl Told {
     fn read(log: &Path, run: &str) -> Self {
         let replay = Replay::read(log, run).expect("a log");
         let ids = RemoteIds::open(log, run, &replay).expect("its ids");
-        Self(replay, RefCell::new(ids))
+        Self(replay, Mutex::new(ids))
     }
 }
 
@@ -170,7 +170,7 @@ impl Settlement for Told {
     }
 
     fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
-        Ok(self.1.borrow_mut().get(op).expect("an id or none").map(str::to_owned))
+        Ok(self.1.lock().expect("unpoisoned").get(op).expect("an id or none").map(str::to_owned))
     }
 }
 

@@ -12,16 +12,16 @@ use crate::snapshot::{FieldHasher, IN_DOUBT, Limits, UNKNOWN_FIELD};
 const SIZES: [i64; 10] = [0, 1, 2, 16, 17, 255, 256, 257, 520, 900];
 
 #[derive(Clone, Debug)]
-struct Step {
-    seed: u64,
+pub(super) struct Step {
+    pub(super) seed: u64,
     keys: i64,
     absent: u64,
     changed: u64,
-    unsettled: u64,
-    order: Order,
+    pub(super) unsettled: u64,
+    pub(super) order: Order,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let order = prop_oneof![
         Just(Order::Same),
         Just(Order::Rotated),
@@ -53,17 +53,17 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 /// What the naive model knows of a key.
 #[derive(Clone, Debug, PartialEq)]
-struct Known {
+pub(super) struct Known {
     /// `None` in doubt.
-    accepted: Option<TestRow>,
-    address: Address,
-    fields: Vec<u32>,
+    pub(super) accepted: Option<TestRow>,
+    pub(super) address: Address,
+    pub(super) fields: Vec<u32>,
 }
 
-type Naive = BTreeMap<i64, Known>;
+pub(super) type Naive = BTreeMap<i64, Known>;
 
 /// The ops that a plan must have.
-fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i64, OpKind> {
+pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i64, OpKind> {
     let mut ops = BTreeMap::new();
     let mut claimed = BTreeSet::new();
     for row in rows {
@@ -97,7 +97,7 @@ fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i6
 }
 
 /// What a settled op makes of the naive model.
-fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
+pub(super) fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
     let id = id_of(&op.key);
     let fate = match op.kind {
         OpKind::Touch | OpKind::Forget => Settle::Accepted,
@@ -128,7 +128,7 @@ fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow
     }
 }
 
-fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) -> BTreeMap<i64, TestRow> {
+pub(super) fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) -> BTreeMap<i64, TestRow> {
     let mut rows = BTreeMap::new();
     for id in 0..step.keys {
         if random.percent(step.absent) {
@@ -149,7 +149,7 @@ fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) 
     rows
 }
 
-fn random_fates(plan: &PlanReader, percent: u64, random: &mut Random) -> Fates {
+pub(super) fn random_fates(plan: &PlanReader, percent: u64, random: &mut Random) -> Fates {
     let mut fates = Fates::default();
     for op in ops(plan) {
         if random.percent(percent) {

@@ -7,4 +7,5 @@ mod complete;
 mod lanes;
 mod model;
 mod server;
+mod snapshots;
 mod values;
