@@ -16,7 +16,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 
 /// Every kind of warehouse.
 pub fn warehouses() -> &'static [&'static dyn SourceKind] {
-    &[&warehouses::postgres::PostgresKind, &warehouses::sqlite::SqliteKind]
+    &[&warehouses::files::FilesKind, &warehouses::postgres::PostgresKind, &warehouses::sqlite::SqliteKind]
 }
 
 /// Every kind of destination.

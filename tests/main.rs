@@ -27,6 +27,8 @@ mod guards;
 mod hostile;
 #[cfg(test)]
 mod in_warehouse;
+#[cfg(all(test, feature = "files"))]
+mod lake;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(crate) fn op(number: u64) -> Op {
         kind: OpKind::Add,
         ordinal: None,
         key_hash: KeyHash::of(&key, 7),
-        key,
+        key: key.into(),
         fingerprint: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         table_fingerprint: None,
         old_address: Address::default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -136,7 +137,7 @@ pub struct Row {
     /// Why it is in the plan.
     pub change: ChangeKind,
     /// Canonical key bytes ([`crate::key`]).
-    pub key: Vec<u8>,
+    pub key: Bytes,
     /// Fingerprint of the source row (0 for removals); with sync and key it makes an idempotency key.
     pub fingerprint: u64,
     /// What finds the record: for a move or a removal the *old* address, for the rest what is remembered
@@ -316,7 +317,7 @@ mod tests {
             .map(|&op| Row {
                 op,
                 change: ChangeKind::Add,
-                key: vec![1, 1],
+                key: Bytes::from_static(&[1, 1]),
                 fingerprint: 7,
                 address: Address::default(),
                 fields: Fields::default(),

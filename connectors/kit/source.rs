@@ -30,6 +30,18 @@ pub trait SourceKind: Send + Sync {
 
 /// A checked `[warehouses.X]`, not yet connected.
 pub trait WarehouseConfig: Send + Sync {
+    /// Looks at a model's query without I/O: what no data could make right is found when the project is read. The
+    /// default takes SQL.
+    ///
+    /// # Errors
+    /// `Config`.
+    fn check_query(&self, query: &ModelQuery) -> Result<(), Fault> {
+        match query {
+            ModelQuery::Sql(_) | ModelQuery::Table(_) => Ok(()),
+            ModelQuery::Files(_) => Err(ModelQuery::files_refused()),
+        }
+    }
+
     /// Makes the source; starts nothing.
     ///
     /// # Errors
@@ -81,6 +93,16 @@ pub enum ModelQuery {
     Sql(String),
     /// A table or view, perhaps with its schema (`marts.users`); the source quotes its parts.
     Table(String),
+    /// Files below a warehouse's folder, as a pattern (`customers/*.parquet`).
+    Files(String),
+}
+
+impl ModelQuery {
+    /// What a warehouse of SQL says to a model of files.
+    pub fn files_refused() -> Fault {
+        Fault::config("a model of `files` needs a warehouse of `type = \"files\"`")
+            .remedy("name such a warehouse, or give `sql`, `table` or `sql_file`")
+    }
 }
 
 /// What to scan.

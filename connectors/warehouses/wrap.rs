@@ -11,8 +11,9 @@
 //! )
 //! ```
 
-use backhaul_kit::config::nearest;
-use backhaul_kit::{Column, Fault, Model, ModelQuery, Projection, Query, Schema};
+use backhaul_kit::{Fault, Model, ModelQuery, Projection, Query, Schema};
+
+use super::columns;
 
 /// A model, ready to be put into statements.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ impl Wrapped {
                 let table = quote_table(&model.name, name)?;
                 (format!("SELECT * FROM {table}"), Some(table))
             }
+            ModelQuery::Files(_) => return Err(ModelQuery::files_refused()),
         };
         if query.trim().is_empty() {
             return Err(Fault::config(format!("the SQL of model `{}` is empty", model.name)));
@@ -121,19 +123,8 @@ impl Wrapped {
 
     /// Refuses columns that cannot be told apart; `same` says which names the warehouse takes for equal.
     pub(super) fn unique_columns(&self, names: &[&str], same: fn(&str, &str) -> bool) -> Result<(), Fault> {
-        let mut twice: Vec<&str> = Vec::new();
-        for (i, name) in names.iter().enumerate() {
-            if names[..i].iter().any(|n| same(n, name)) && !twice.iter().any(|n| same(n, name)) {
-                twice.push(name);
-            }
-        }
-        if twice.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<String> = twice.iter().map(|n| format!("`{n}`")).collect();
-        Err(self
-            .refuse(format!("has more than one column named {}", list.join(" and ")))
-            .remedy("give each column its own name with `AS`"))
+        columns::unique(&self.name, names, same)
+            .map_err(|fault| fault.remedy("give each column its own name with `AS`"))
     }
 
     /// The places of the projected columns in the schema.
@@ -141,20 +132,7 @@ impl Wrapped {
     /// # Errors
     /// `Config` where the model has no such column, with the nearest it has.
     pub(super) fn places(&self, schema: &Schema, projection: &Projection) -> Result<Vec<usize>, Fault> {
-        if projection.key.is_empty() || projection.key.iter().any(|k| *k >= projection.columns.len()) {
-            return Err(Fault::bug("a projection without a key, or with a key outside its columns"));
-        }
-        projection.columns.iter().map(|name| self.place(schema, name).map(|(at, _)| at)).collect()
-    }
-
-    fn place<'s>(&self, schema: &'s Schema, name: &str) -> Result<(usize, &'s Column), Fault> {
-        schema.column(name).ok_or_else(|| {
-            let fault = self.refuse(format!("has no column `{name}`"));
-            match nearest(name, schema.names()) {
-                Some(near) => fault.remedy(format!("did you mean `{near}`?")),
-                None => fault.remedy(format!("its columns: {}", schema.names().collect::<Vec<_>>().join(", "))),
-            }
-        })
+        columns::places(&self.name, schema, projection)
     }
 
     fn from(&self) -> String {
@@ -273,15 +251,6 @@ mod tests {
         );
         let own = Wrapped::new(&model(ModelQuery::Sql("select 1 as a".into()), None)).expect("wrapped");
         assert_eq!(own.table(), None);
-    }
-
-    #[test]
-    fn columns_of_one_name_are_named() {
-        let wrapped = Wrapped::new(&model(ModelQuery::Table("t".into()), None)).expect("wrapped");
-        let fault = wrapped.unique_columns(&["a", "b", "a", "a", "b"], str::eq).expect_err("twice");
-        assert_eq!(fault.to_string(), "model `people` has more than one column named `a` and `b`");
-        assert!(wrapped.unique_columns(&["a", "A"], str::eq).is_ok());
-        assert!(wrapped.unique_columns(&["a", "A"], str::eq_ignore_ascii_case).is_err());
     }
 
     #[test]

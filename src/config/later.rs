@@ -21,8 +21,7 @@ pub(super) const ROOT: &[Later] = &[
 ];
 
 /// In a model.
-pub(super) const MODEL: &[Later] =
-    &[("dbt", "models out of a dbt project"), ("files", "models over files"), ("incremental", "incremental models")];
+pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("incremental", "incremental models")];
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[

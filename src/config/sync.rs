@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 
 use super::project::{DiffPlace, ModelDef, SyncDef};
@@ -47,6 +48,14 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         && filter.trim().is_empty()
     {
         problems.push(Problem::error("bad-query", "`where` is empty").at(span).remedy("take it out to send all rows"));
+    } else if let (Some((_, span)), Some(model)) = (&filter, &model)
+        && matches!(model.query, ModelQuery::Files(_))
+    {
+        problems.push(
+            Problem::error("bad-query", format!("`where` is SQL, and model \"{}\" is made of files", model.name))
+                .at(span)
+                .remedy("take it out, and leave rows out where the files are written"),
+        );
     }
     let diff = diff(table, model.as_deref(), around.root);
     let destination = destination(table, around.root);
@@ -111,8 +120,8 @@ fn model(
         Some(ItemKind::Table(_)) => {
             let Some(mut inner) = table.table("model") else { return (None, None) };
             let span = inner.span().clone();
-            let refers = model::Around { root: around.path, warehouses: &around.root.warehouse_names };
-            let model = model::read(&mut inner, sync, file, &refers);
+            let around = model::Around { path: around.path, root: around.root };
+            let model = model::read(&mut inner, sync, file, &around);
             inner.finish();
             (model.map(Arc::new), Some(span))
         }

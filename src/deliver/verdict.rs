@@ -221,7 +221,7 @@ impl Machine {
         self.last_word(&meta, fate, None, said);
         said.rejects.push(RejectedRow {
             op: meta.op,
-            key: row.key,
+            key: row.key.to_vec(),
             fingerprint: row.fingerprint,
             reason,
             attempts: meta.attempts + meta.throttles + 1,

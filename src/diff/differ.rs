@@ -222,8 +222,8 @@ impl<'a> Differ<'a> {
         if count > 0 {
             let examples = &mut self.examples;
             self.judge.plan.read_back(|op| {
-                if some.binary_search(&op.key_hash).is_ok() && !examples.contains(&op.key) {
-                    examples.push(op.key.clone());
+                if some.binary_search(&op.key_hash).is_ok() && !examples.iter().any(|key| *key == op.key) {
+                    examples.push(op.key.to_vec());
                 }
                 examples.len() < some.len()
             })?;

@@ -1,6 +1,7 @@
 //! What a row, or a record without a row, becomes in the plan.
 
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::standing::Standing;
@@ -133,7 +134,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             number: 0,
             kind: OpKind::Reject,
             ordinal,
-            key: row.key.to_vec(),
+            key: Bytes::copy_from_slice(row.key),
             key_hash: row.digest.key,
             fingerprint: row.digest.fingerprint,
             table_fingerprint: row.table_fingerprint,
@@ -243,7 +244,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             kind: if claimed { OpKind::Forget } else { OpKind::Remove },
             ordinal: Some(ordinal),
             key_hash,
-            key,
+            key: key.into(),
             fingerprint: REMOVAL,
             table_fingerprint: None,
             old_address,

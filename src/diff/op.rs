@@ -1,6 +1,7 @@
 //! One operation of a plan.
 
 use backhaul_kit::{Address, Fields, KeyHash, Reason};
+use bytes::Bytes;
 
 /// What an op does to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +42,7 @@ pub struct Op {
     /// are numbered as the scan met them.
     pub ordinal: Option<u64>,
     /// Canonical key bytes.
-    pub key: Vec<u8>,
+    pub key: Bytes,
     /// Hash of the key under the snapshot's seed.
     pub key_hash: KeyHash,
     /// Fingerprint of the source row; 0 for `Remove` and `Forget`.

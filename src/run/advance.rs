@@ -187,7 +187,7 @@ impl Advance<'_> {
                 rows: summary.counts.sent(),
                 started: self.record.started,
             },
-            phases: phases(plan, &connected),
+            phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected),
             log,
             already: already.map(Arc::new),
             rejects: Arc::new(Rejects {
@@ -225,7 +225,7 @@ impl Advance<'_> {
             if let Some(reason) = &op.reason {
                 group.push(NewReject {
                     key_hash: op.key_hash,
-                    key: op.key.clone(),
+                    key: op.key.to_vec(),
                     fingerprint: op.fingerprint,
                     class: RejectClass::Mapping,
                     reason: reason.clone(),
@@ -300,10 +300,10 @@ enum Outcome {
     Interrupted,
 }
 
-/// The plan's ops in the order that the object wants.
-fn phases(plan: &PlanReader, connected: &Connected) -> Vec<Phase> {
+/// The plan's ops from number `first` on, in the order that the object wants.
+fn phases(plan: &PlanReader, first: u64, connected: &Connected) -> Vec<Phase> {
     let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts)| {
-        let ops = plan.ops(Some(kinds)).map(|op| op.map_err(unreadable));
+        let ops = plan.ops_from(first, Some(kinds)).map(|op| op.map_err(unreadable));
         Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops) }
     };
     let operations = &connected.operations;

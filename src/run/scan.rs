@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
-use backhaul_kit::{Fault, KeyHash, Kit, Model, Projection, Proof, RowPage, Scan, Scanned, Source, key};
+use backhaul_kit::{Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -218,8 +218,12 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
     let columns: Vec<String> = model.key.iter().map(|(name, _)| quote(name)).collect();
     let columns = columns.join(", ");
     let from = match &model.query {
-        backhaul_kit::ModelQuery::Table(table) => table.clone(),
-        backhaul_kit::ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
+        ModelQuery::Table(from) | ModelQuery::Files(from) => from.clone(),
+        ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
+    };
+    let find = |query: String| match &model.query {
+        ModelQuery::Files(_) => String::from("correct the files, or name in `key` what tells their rows apart"),
+        ModelQuery::Table(_) | ModelQuery::Sql(_) => format!("find them: {query}"),
     };
     let place = model.key.first().map(|(_, span)| span.clone());
     let problem = match error {
@@ -233,12 +237,12 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
                     shown.join(", ")
                 ),
             )
-            .remedy(format!("find them: select {columns}, count(*) from {from} group by {columns} having count(*) > 1"))
+            .remedy(find(format!("select {columns}, count(*) from {from} group by {columns} having count(*) > 1")))
         }
         DiffError::NullKeys { rows } => {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
             Problem::error("null-keys", format!("model `{}` has {rows} rows whose key is NULL", model.name))
-                .remedy(format!("find them: select * from {from} where {}", any.join(" or ")))
+                .remedy(find(format!("select * from {from} where {}", any.join(" or "))))
         }
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),

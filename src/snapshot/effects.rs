@@ -54,7 +54,7 @@ impl<'a> Judgement<'a> {
         let address = Some(self.address(op)?);
         let mut fields = if fingerprint == IN_DOUBT { Vec::new() } else { self.field_hashes(op, |_| true) };
         fields.resize(self.header.fields.len(), Some(UNKNOWN_FIELD));
-        Ok(Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.clone()), address, fields }))
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.to_vec()), address, fields }))
     }
 
     /// What the op does to the record that it was planned for; `None` where the old state stays.

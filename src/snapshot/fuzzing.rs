@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, VERSION_TABLE};
 use super::order;
 use super::sealed::SealedKind;
 use super::segment::{self, SegmentEntry};
@@ -14,7 +14,9 @@ pub use super::log::fuzzing::{log, log_entries};
 pub fn manifest(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let parse = |text: &str| Manifest::parse(Path::new("MANIFEST"), text).ok();
-    let Some(manifest) = parse(text).or_else(|| parse(&Manifest::with_checksum(1, text))) else { return false };
+    let Some(manifest) = parse(text).or_else(|| parse(&Manifest::with_checksum(VERSION_TABLE, text))) else {
+        return false;
+    };
     assert_eq!(parse(&manifest.to_text()), Some(manifest));
     true
 }

@@ -17,7 +17,7 @@ const NAME_NEW: &str = "MANIFEST.tmp";
 const MAGIC: &str = "backhaul-snapshot";
 const VERSION: u32 = 1;
 /// Of a manifest whose records are in a table: earlier programs would take its snapshot for an empty one.
-const VERSION_TABLE: u32 = 2;
+pub(super) const VERSION_TABLE: u32 = 2;
 const SEED_CONTEXT: &[u8] = b"manifest/seed";
 
 /// Whose data a snapshot describes. Another account, object or environment must not be compared with it.
@@ -173,8 +173,8 @@ impl Manifest {
     /// The manifest's text.
     pub(super) fn to_text(&self) -> String {
         // The type has nothing that JSON cannot hold.
-        let version = if self.table.is_some() { VERSION_TABLE } else { VERSION };
-        Self::with_checksum(version, &(serde_json::to_string_pretty(self).unwrap_or_default() + "\n"))
+        let body = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+        Self::with_checksum(if self.table.is_some() { VERSION_TABLE } else { VERSION }, &body)
     }
 
     /// A body under its first line.

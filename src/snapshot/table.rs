@@ -285,7 +285,7 @@ fn entry(judgement: &Judgement<'_>, op: &Op) -> Result<Option<TableEntry>, FileE
     let is_new = op.ordinal.is_none();
     let state = if is_new { judgement.new_state(op) } else { judgement.state(op) };
     let Some(fingerprint) = state else { return Ok(None) };
-    let key = op.key.clone();
+    let key = op.key.to_vec();
     if fingerprint == DELETED {
         return Ok(Some(TableEntry { key, effect: TableEffect::Delete }));
     }

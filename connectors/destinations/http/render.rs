@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use backhaul_kit::http::Request;
 use backhaul_kit::value::write_json_str;
 use backhaul_kit::{Batch, Fault, Reason, Row, Run, key};
+use minijinja::value::Value;
 use reqwest::header::HeaderValue;
 
 use super::request::{Body, Call, Per};
@@ -45,17 +46,19 @@ impl HttpSync {
         }
         // Most calls have a fixed URL and no template: their rows are not made into template values.
         let context = match (single, &call.body) {
-            (Some(row), _) if call.reads_rows() => self.names.of_row(run, batch, row),
+            _ if !call.has_template() => Value::UNDEFINED,
+            (Some(row), _) => self.names.of_row(run, batch, row),
             (None, Body::Template { .. }) => self.names.of_batch(run, batch),
-            _ => Names::of_call(run, batch),
+            (None, _) => Names::of_call(run, batch),
         };
-        let path = call.url.render(&context)?;
-        let url = self.account.join(&path).ok_or_else(|| {
-            Reason::new("URL", "the row's values make a URL that leads elsewhere (a part of it is `.` or `..`)")
-        })?;
+        let url = match &call.fixed_url {
+            Some(url) => url.clone(),
+            None => self.account.join(&call.url.render(&context)?).ok_or_else(|| {
+                Reason::new("URL", "the row's values make a URL that leads elsewhere (a part of it is `.` or `..`)")
+            })?,
+        };
         let mut request = Request::new(call.method.clone(), url);
-        request.headers = self.account.headers.clone();
-        request.headers.extend(call.headers.clone());
+        request.headers = call.headers.clone();
         if let Some(idempotency) = &call.idempotency {
             let text = idempotency_key(run, batch, idempotency.per);
             // Hexadecimal digits are always a header's value.

@@ -3,8 +3,8 @@
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span};
 use backhaul_kit::{AddressKind, Facts, Mode, SyncShape};
 use minijinja::value::Value;
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 
 use super::account::{HttpAccount, check_path, header_name, read_headers, read_size};
 use super::success::Success;
@@ -24,6 +24,9 @@ pub(super) enum Purpose {
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: Template,
+    /// The URL of every call, where it reads no variable.
+    pub(super) fixed_url: Option<Url>,
+    /// The account's headers and its own.
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
     pub(super) batch_size: usize,
@@ -130,10 +133,14 @@ impl Call {
         let idempotent = matches!(method, Method::PUT | Method::DELETE) || idempotency.is_some();
         let resend_safe = resend_safe.unwrap_or(idempotent);
         let success = success?;
+        let fixed_url = if url.reads_any() { None } else { url.render(&Value::UNDEFINED).ok() };
+        let mut all_headers = account.headers.clone();
+        all_headers.extend(headers);
         Some(Self {
             method,
             url,
-            headers,
+            fixed_url: fixed_url.and_then(|path| account.join(&path)),
+            headers: all_headers,
             body,
             batch_size,
             max_bytes,
@@ -146,9 +153,9 @@ impl Call {
         })
     }
 
-    /// Whether a template of it reads variables.
-    pub(super) fn reads_rows(&self) -> bool {
-        self.url.reads_any() || matches!(&self.body, Body::Template { .. })
+    /// Whether a call needs a template.
+    pub(super) fn has_template(&self) -> bool {
+        self.fixed_url.is_none() || matches!(&self.body, Body::Template { .. })
     }
 
     /// The facts of its operations.

@@ -215,7 +215,7 @@ impl Names {
         let row = |op| Row {
             op,
             change: ChangeKind::Add,
-            key: key::encode(&parts.iter().collect::<Vec<_>>()).unwrap_or_default(),
+            key: key::encode(&parts.iter().collect::<Vec<_>>()).unwrap_or_default().into(),
             fingerprint: 0,
             address: Address { remote_id: Some("sample".into()), match_value: Some("sample".into()) },
             fields: self.fields.iter().map(|_| FieldValue::Set(text())).collect(),

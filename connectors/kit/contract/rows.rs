@@ -22,7 +22,7 @@ pub fn row(op: u64, id: i64, fields: Vec<Value>) -> Row {
     Row {
         op,
         change: if fields.is_empty() { ChangeKind::Remove } else { ChangeKind::Add },
-        key: bytes,
+        key: bytes.into(),
         fingerprint: id.unsigned_abs().wrapping_mul(7919),
         address: Address::default(),
         fields: fields.into_iter().map(FieldValue::Set).collect(),

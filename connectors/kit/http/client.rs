@@ -201,7 +201,7 @@ impl Http {
             .await
             .map_err(|_| Fault::ambiguous(format!("{host} did not answer in time")))?;
         let mut response = sent.map_err(|e| no_answer(&host, e))?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body =
             Vec::with_capacity(usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(0).min(MAX_ANSWER));
         while let Some(chunk) = response.chunk().await.map_err(|e| no_answer(&host, e))? {

@@ -6,16 +6,13 @@
 use backhaul_kit::Value;
 use backhaul_kit::key;
 
+use super::super::sound::{self, DAY_MICROS, invalid};
 use super::network::{mac, network};
 use super::numeric::Numeric;
 use super::types::Wire;
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
-const EPOCH_DAYS: i32 = 10_957;
-const DAY_MICROS: i64 = 86_400_000_000;
-/// 0001-01-01 and 9999-12-31, as days from 1970-01-01: what ISO 8601 writes with four digits.
-const FIRST_DAY: i32 = -719_162;
-const LAST_DAY: i32 = 2_932_896;
+const EPOCH_DAYS: i64 = 10_957;
 /// `MAXDIM` of the server.
 const MAX_DIMENSIONS: usize = 6;
 /// The version that `jsonb_send` writes first.
@@ -29,8 +26,8 @@ pub(super) fn decode(wire: &Wire, bytes: &[u8]) -> Option<Value> {
         Wire::Int4 => Value::Int(i32::from_be_bytes(bytes.try_into().ok()?).into()),
         Wire::Int8 => Value::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Oid => Value::Int(u32::from_be_bytes(bytes.try_into().ok()?).into()),
-        Wire::Float4 => float4(f32::from_be_bytes(bytes.try_into().ok()?)),
-        Wire::Float8 => float8(f64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Float4 => sound::single(f32::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Float8 => sound::double(f64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Numeric => numeric(&Numeric::read(bytes)?),
         Wire::Text => text(bytes, Value::Text),
         Wire::Json => text(bytes, Value::Json),
@@ -40,7 +37,7 @@ pub(super) fn decode(wire: &Wire, bytes: &[u8]) -> Option<Value> {
         },
         Wire::Bytea => Value::Bytes(bytes.to_vec()),
         Wire::Date => date(i32::from_be_bytes(bytes.try_into().ok()?)),
-        Wire::Time => time(i64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Time => sound::time(i64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Timestamp => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), Value::LocalTimestamp),
         Wire::TimestampTz => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), Value::Timestamp),
         Wire::Interval => interval(bytes.try_into().ok()?),
@@ -119,28 +116,12 @@ fn byte(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-fn invalid(what: &str) -> Value {
-    Value::Invalid(what.to_owned())
-}
-
 fn text(bytes: &[u8], value: impl FnOnce(String) -> Value) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => value(text.to_owned()),
         // Only a database without an encoding (SQL_ASCII) hands over such text.
         Err(_) => invalid("text that is not UTF-8"),
     }
-}
-
-/// The double whose shortest text is that of the single: 0.1 stays 0.1.
-fn float4(f: f32) -> Value {
-    match f.to_string().parse() {
-        Ok(f) => float8(f),
-        Err(_) => invalid("a number that is not finite"),
-    }
-}
-
-fn float8(f: f64) -> Value {
-    if f.is_finite() { Value::Float(f) } else { invalid(&format!("{f} is not a finite number")) }
 }
 
 fn numeric(number: &Numeric<'_>) -> Value {
@@ -155,29 +136,16 @@ fn numeric(number: &Numeric<'_>) -> Value {
 fn date(days: i32) -> Value {
     match days {
         i32::MIN | i32::MAX => invalid("an infinite date"),
-        _ => match days.checked_add(EPOCH_DAYS) {
-            Some(days @ FIRST_DAY..=LAST_DAY) => Value::Date(days),
-            _ => invalid("a date outside of the years 1 to 9999"),
-        },
-    }
-}
-
-fn time(micros: i64) -> Value {
-    match micros {
-        0..DAY_MICROS => Value::Time(micros),
-        _ => invalid("24:00:00 is not a time of one day"),
+        _ => sound::date(i64::from(days) + EPOCH_DAYS),
     }
 }
 
 fn timestamp(micros: i64, value: impl FnOnce(i64) -> Value) -> Value {
-    if matches!(micros, i64::MIN | i64::MAX) {
-        return invalid("an infinite timestamp");
+    match micros {
+        i64::MIN | i64::MAX => invalid("an infinite timestamp"),
+        // Beyond what an `i64` holds lies no year that a destination could take.
+        _ => sound::timestamp(micros.saturating_add(EPOCH_DAYS * DAY_MICROS), value),
     }
-    let days = micros.div_euclid(DAY_MICROS) + i64::from(EPOCH_DAYS);
-    if !(i64::from(FIRST_DAY)..=i64::from(LAST_DAY)).contains(&days) {
-        return invalid("a timestamp outside of the years 1 to 9999");
-    }
-    value(micros + i64::from(EPOCH_DAYS) * DAY_MICROS)
 }
 
 /// Microseconds, days, months.
@@ -361,11 +329,12 @@ mod tests {
 
     #[test]
     fn what_no_destination_can_take_is_invalid() {
+        let day_after_the_last = i32::try_from(sound::LAST_DAY - EPOCH_DAYS + 1).expect("a day");
         let is_invalid = |wire: &Wire, bytes: &[u8]| matches!(decode(wire, bytes), Some(Value::Invalid(_)));
         assert!(is_invalid(&Wire::Float8, &f64::NAN.to_be_bytes()));
         assert!(is_invalid(&Wire::Float4, &f32::INFINITY.to_be_bytes()));
         assert!(is_invalid(&Wire::Date, &i32::MAX.to_be_bytes()));
-        assert!(is_invalid(&Wire::Date, &(LAST_DAY - EPOCH_DAYS + 1).to_be_bytes()));
+        assert!(is_invalid(&Wire::Date, &day_after_the_last.to_be_bytes()));
         assert!(is_invalid(&Wire::TimestampTz, &i64::MIN.to_be_bytes()));
         assert!(is_invalid(&Wire::Timestamp, &(i64::MAX - 1).to_be_bytes()));
         assert!(is_invalid(&Wire::Time, &DAY_MICROS.to_be_bytes()));

@@ -60,12 +60,14 @@ pub(super) struct Defaults {
 pub(super) struct ModelToml {
     /// The warehouse it runs on.
     warehouse: String,
-    /// One SELECT. Exactly one of `sql`, `table` and `sql_file`.
+    /// One SELECT. Exactly one of `sql`, `table`, `sql_file` and `files`.
     sql: Option<String>,
     /// A table or view, perhaps with its schema.
     table: Option<String>,
     /// A file with one SELECT, relative to backhaul.toml.
     sql_file: Option<String>,
+    /// Files below the folder of a warehouse of type `files`, as a pattern: "customers/*.parquet".
+    files: Option<String>,
     /// The columns that tell one row from another.
     #[schemars(length(min = 1))]
     key: Vec<String>,

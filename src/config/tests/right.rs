@@ -138,6 +138,20 @@ fn a_model_may_stand_in_a_file_of_sql_or_inside_its_sync() {
     assert_eq!(project.syncs["vip"].model.name, "vip");
 }
 
+#[test]
+fn a_model_may_be_made_of_files() {
+    let folder = project_over_base(&[(
+        "models/leads.toml",
+        "warehouse = \"lake\"\nfiles = \"leads/\\u002a.csv\"\nkey = [\"id\"]\n",
+    )]);
+    let root = folder.path().join("backhaul.toml");
+    let text = std::fs::read_to_string(&root).unwrap() + "\n[warehouses.lake]\ntype = \"files\"\nroot = \"lake\"\n";
+    std::fs::write(root, text).unwrap();
+    let project = load(folder.path()).unwrap_or_else(|problems| panic!("{}", render(&problems, false)));
+    let model = &project.models["leads"];
+    assert_eq!((&model.query, &model.query_span), (&ModelQuery::Files("leads/*.csv".into()), &None));
+}
+
 const SYNC_TO_HOOK: &str = "model = \"customers\"\ndestination = \"hook\"\n[into]\nmode = \"append\"\nsuccess = { evidence = \"row\" }\nsame_name = [\"email\"]\n";
 
 #[test]

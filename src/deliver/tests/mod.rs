@@ -19,7 +19,7 @@ fn op(number: u64) -> Op {
         kind: OpKind::Add,
         ordinal: None,
         key_hash: KeyHash::of(&key, 1),
-        key,
+        key: key.into(),
         fingerprint: number * 31,
         table_fingerprint: None,
         old_address: Address::default(),

@@ -88,7 +88,7 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
     *input = rest;
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);
     let ordinal = if has(HAS_ORDINAL) { Some(take_varint(input)?) } else { None };
-    let key = take_bytes(input)?.to_vec();
+    let key = chunk.slice_ref(take_bytes(input)?);
     let fingerprint = fixed(input)?;
     let table_fingerprint = if has(HAS_TABLE_FINGERPRINT) { Some(fixed(input)?) } else { None };
     let old_address = Address::decode(input)?;
@@ -179,7 +179,7 @@ mod tests {
         ) -> Op {
             let key_hash = KeyHash::of(&key, 7);
             Op {
-                number: 3, kind: KINDS[kind], ordinal, key, key_hash, fingerprint, table_fingerprint, old_address,
+                number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, table_fingerprint, old_address,
                 match_value, was_in_doubt, changed, fields: fields.into_iter().collect(), reason,
             }
         }

@@ -6,13 +6,14 @@ mod damage;
 mod golden;
 mod model;
 mod order;
+mod plan_file;
 pub(crate) mod random;
 mod settings;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use backhaul_kit::{Address, Fault, FieldValue, KeyHash, Proof, Reason, RowDigest, RowPage, Value, key};
 use secrecy::SecretString;
@@ -170,7 +171,7 @@ impl Settlement for Told {
     }
 
     fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
-        Ok(self.1.lock().expect("unpoisoned").get(op).expect("an id or none").map(str::to_owned))
+        Ok(self.1.lock().unwrap_or_else(PoisonError::into_inner).get(op).expect("an id or none").map(str::to_owned))
     }
 }
 

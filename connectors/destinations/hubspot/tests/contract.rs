@@ -36,7 +36,7 @@ impl Subject for Contacts {
             _ => writes(operation, &[&[&id, &email, "Ada"]]),
         };
         let key = Value::Int(i64::try_from(op).expect("a small number"));
-        Row { op, key: backhaul_kit::key::encode(&[&key]).expect("a key"), ..batch.rows.remove(0) }
+        Row { op, key: backhaul_kit::key::encode(&[&key]).expect("a key").into(), ..batch.rows.remove(0) }
     }
 }
 

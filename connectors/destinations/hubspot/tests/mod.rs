@@ -147,7 +147,7 @@ fn batch(operation: Operation, rows: Vec<(Address, Vec<FieldValue>)>) -> Batch {
         .map(|(op, (address, fields))| Row {
             op,
             change: if operation.is_removal() { ChangeKind::Remove } else { ChangeKind::Add },
-            key: vec![1, op as u8],
+            key: vec![1, op as u8].into(),
             fingerprint: op,
             address,
             fields: fields.into_iter().collect(),

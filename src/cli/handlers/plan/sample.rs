@@ -172,7 +172,7 @@ mod tests {
             number: 0,
             kind,
             ordinal: None,
-            key: key::encode(&[&Value::Int(1001)]).expect("a key"),
+            key: key::encode(&[&Value::Int(1001)]).expect("a key").into(),
             key_hash: KeyHash(7),
             fingerprint: 1,
             table_fingerprint: None,
