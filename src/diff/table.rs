@@ -240,8 +240,9 @@ fn standing(record: &Recorded, fingerprint: u64) -> Standing {
 
 fn edited(what: &str) -> Fault {
     Fault::config(format!("the snapshot table does not hold what backhaul wrote: {what}; nothing was sent")).remedy(
-        "restore the schema of snapshots and the state folder from backups of one moment; without them remove the \
-         sync's folder below `state.dir`: every row is then sent again, and rows that left the model are not removed",
+        "restore the schema of snapshots and the state folder from backups of one moment; without them \
+         `backhaul state rebuild SYNC --yes`: every row is then sent again, and rows that left the model are not \
+         removed",
     )
 }
 

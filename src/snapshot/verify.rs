@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use backhaul_kit::KeyHash;
+
 use super::base::check_length;
 use super::error::{FileError, SnapshotError};
 use super::file::verify_digest;
@@ -85,7 +87,10 @@ impl Verified {
 fn read_all(snapshot: &Snapshot) -> Result<(), SnapshotError> {
     let (mut records, mut details, mut fields) = (Records::new(snapshot), Details::new(snapshot), Vec::new());
     for ordinal in 0..snapshot.ordinals() {
-        records.get(ordinal)?;
+        // A removed record has nothing more.
+        if records.get(ordinal)?.is_none_or(|record| record.key_hash == KeyHash::NULL) {
+            continue;
+        }
         details.key(ordinal)?;
         details.address(ordinal)?;
         details.fields(ordinal, &mut fields)?;

@@ -54,12 +54,16 @@ impl Layered {
         for run in 0..2 {
             layered.run(1000, |rows| {
                 rows[10 + run].n = 1;
-                rows.push(TestRow::new(600 + run as i64, "new", 0));
                 rows.remove(200);
+                // The second time a record leaves that no base ever had.
+                rows.retain(|row| row.id != Some(599 + run as i64));
+                rows.push(TestRow::new(600 + run as i64, "new", 0));
             });
         }
         assert_eq!(names(&layered.state).len(), 7);
-        assert_eq!(layered.open().expect("whole").snapshot().expect("a snapshot").by_hash(), by_hash);
+        let store = layered.open().expect("whole");
+        store.verify().expect("whole");
+        assert_eq!(store.snapshot().expect("a snapshot").by_hash(), by_hash);
         layered
     }
 

@@ -133,8 +133,8 @@ impl StateSchema {
     pub(in super::super) fn not_it(&self, name: &str, what: &str) -> Fault {
         Fault::config(format!("snapshot table {} {what}: nothing was compared with it", self.table(name))).remedy(
             "restore the schema and the state folder from backups of one moment, or put back the `state_schema` and \
-             the database of before; without them remove the sync's folder below `state.dir`: every row is then sent \
-             again, and rows that left the model are not removed",
+             the database of before; without them `backhaul state rebuild SYNC --yes`: every row is then sent again, \
+             and rows that left the model are not removed",
         )
     }
 
