@@ -157,8 +157,8 @@ async fn a_table_stays_what_it_is_until_the_last_lane_has_ended() {
     let Some(mut database) = Database::of(LARGE).await else { return };
     let pages = from_first_page(database.source.open(&parallel("t")).await.expect("open")).await;
     let truncate = database.admin.execute(sqlx::raw_sql("SET lock_timeout = '50ms'; TRUNCATE t")).await;
-    let refused = truncate.expect_err("locked");
-    assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("55P03"), "{refused}");
+    let refused = truncate.expect_err("locked").into_database_error().expect("an answer of the server");
+    assert_eq!(refused.code().as_deref(), Some("55P03"), "{refused}");
     assert_eq!(drain(pages).await.expect("complete").records.len(), 60_000);
     database.drop().await;
 }
