@@ -76,8 +76,7 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
-    /// Let the warehouse work in parallel: several connections read a large plain table, and other queries may have
-    /// parallel plans, whose row order is not repeatable.
+    /// Let several connections read a large plain table; other queries may have parallel plans, in no stable order.
     parallel: Option<bool>,
     /// The longest a scan may take.
     timeout: Option<Duration>,
