@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::batch::Reason;
-use crate::value::{FieldRef, ValueRef, write_json_str};
+use crate::value::{FieldRef, Fields, ValueRef, write_field_json, write_json_str};
 
 /// Where the fields of a sync stand in a JSON object.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct PathError {
 #[derive(Clone, Debug)]
 struct Member {
     name: String,
-    /// The name as JSON with its colon.
+    /// The name as JSON between a comma and a colon; the first member of an object goes without the comma.
     label: Vec<u8>,
     node: Node,
     /// The first target that made it.
@@ -93,23 +93,19 @@ impl Nest {
 
     /// Appends a row as one JSON object. `Skip` is left out, `Clear` is null; an object or list all of
     /// whose fields are left out is left out too.
-    pub fn write_json<'a, T: Into<FieldRef<'a>>>(&self, fields: impl IntoIterator<Item = T>, out: &mut Vec<u8>) {
-        let mut fields = fields.into_iter().map(Into::into);
+    pub fn write_json(&self, fields: &Fields, out: &mut Vec<u8>) {
         if !self.flat {
-            let fields: Vec<FieldRef<'_>> = fields.collect();
+            let fields: Vec<FieldRef<'_>> = fields.iter().collect();
             write_object(&self.root, out, &mut |field, out| write_field(fields.get(field), out), &fields);
             return;
         }
         // The members are the fields, in their order: each is written as it is read.
         out.push(b'{');
-        let start = out.len();
+        let (start, mut rest) = (out.len(), fields.encoded());
         for member in &self.root {
             let before = out.len();
-            if before > start {
-                out.push(b',');
-            }
-            out.extend_from_slice(&member.label);
-            if !write_field(fields.next().as_ref(), out) {
+            out.extend_from_slice(&member.label[usize::from(before == start)..]);
+            if write_field_json(&mut rest, out) != Some(true) {
                 out.truncate(before);
             }
         }
@@ -143,7 +139,8 @@ fn insert<T: AsRef<str>>(
 ) -> Result<(), PathError> {
     let Some((part, rest)) = path.split_first() else { return Ok(()) };
     let at = members.iter().position(|member| member.name == part.name).unwrap_or_else(|| {
-        let mut label = Vec::with_capacity(part.name.len() + 3);
+        let mut label = Vec::with_capacity(part.name.len() + 4);
+        label.push(b',');
         write_json_str(part.name, &mut label);
         label.push(b':');
         let node = match (rest.is_empty(), part.list) {
@@ -193,10 +190,7 @@ fn write_object(
     out.push(b'{');
     for member in members {
         let start = out.len();
-        if any {
-            out.push(b',');
-        }
-        out.extend_from_slice(&member.label);
+        out.extend_from_slice(&member.label[usize::from(!any)..]);
         let written = match &member.node {
             Node::Field(field) => write(*field, out),
             Node::Object(inner) => write_object(inner, out, write, fields),
@@ -352,7 +346,7 @@ mod tests {
 
     fn json(targets: &[&str], values: &[FieldValue]) -> String {
         let mut out = Vec::new();
-        Nest::compile(targets).unwrap().write_json(values, &mut out);
+        Nest::compile(targets).unwrap().write_json(&values.into(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -1,6 +1,7 @@
 //! Values read in place.
 
-use super::owned::{CLEAR, SKIP, Value};
+use super::owned::Value;
+use super::tag;
 use super::wire::{take_bytes, take_varint, unzigzag};
 
 /// A [`Value`] that borrows its text: from a value, or from its encoding.
@@ -53,46 +54,44 @@ const DEEPEST: u32 = 64;
 
 impl<'a> ValueRef<'a> {
     /// Reads one value off the front of `input`; `None` when the bytes are not an encoded value.
-    #[inline(always)]
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
         Self::decode_within(input, DEEPEST)
     }
 
-    #[inline(always)]
     fn decode_within(input: &mut &'a [u8], depth: u32) -> Option<Self> {
-        let (&tag, rest) = input.split_first()?;
+        let (&first, rest) = input.split_first()?;
         *input = rest;
-        Some(match tag {
-            0 => Self::Null,
-            1 => Self::Bool(false),
-            2 => Self::Bool(true),
-            3 => Self::Int(take_signed(input)?),
-            4 => Self::Decimal(take_text(input)?),
-            5 => Self::Number(take_text(input)?),
-            6 => {
+        Some(match first {
+            tag::NULL => Self::Null,
+            tag::FALSE => Self::Bool(false),
+            tag::TRUE => Self::Bool(true),
+            tag::INT => Self::Int(take_signed(input)?),
+            tag::DECIMAL => Self::Decimal(take_text(input)?),
+            tag::NUMBER => Self::Number(take_text(input)?),
+            tag::FLOAT => {
                 let (bytes, rest) = input.split_first_chunk::<8>()?;
                 *input = rest;
                 Self::Float(f64::from_bits(u64::from_le_bytes(*bytes)))
             }
-            7 => Self::Text(take_text(input)?),
-            8 => Self::Bytes(take_bytes(input)?),
-            9 => Self::Date(i32::try_from(take_signed(input)?).ok()?),
-            10 => Self::Time(take_signed(input)?),
-            11 => Self::Timestamp(take_signed(input)?),
-            12 => Self::LocalTimestamp(take_signed(input)?),
-            13 => Self::Interval {
+            tag::TEXT => Self::Text(take_text(input)?),
+            tag::BYTES => Self::Bytes(take_bytes(input)?),
+            tag::DATE => Self::Date(i32::try_from(take_signed(input)?).ok()?),
+            tag::TIME => Self::Time(take_signed(input)?),
+            tag::TIMESTAMP => Self::Timestamp(take_signed(input)?),
+            tag::LOCAL_TIMESTAMP => Self::LocalTimestamp(take_signed(input)?),
+            tag::INTERVAL => Self::Interval {
                 months: i32::try_from(take_signed(input)?).ok()?,
                 days: i32::try_from(take_signed(input)?).ok()?,
                 micros: take_signed(input)?,
             },
-            14 => {
+            tag::UUID => {
                 let (bytes, rest) = input.split_first_chunk::<16>()?;
                 *input = rest;
                 Self::Uuid(*bytes)
             }
-            15 => Self::Json(take_text(input)?),
-            16 => Self::Array(ListRef::decode(input, depth.checked_sub(1)?)?),
-            17 => Self::Invalid(take_text(input)?),
+            tag::JSON => Self::Json(take_text(input)?),
+            tag::ARRAY => Self::Array(ListRef::decode(input, depth.checked_sub(1)?)?),
+            tag::INVALID => Self::Invalid(take_text(input)?),
             _ => return None,
         })
     }
@@ -105,11 +104,10 @@ impl<'a> ValueRef<'a> {
 
 impl<'a> FieldRef<'a> {
     /// Reads one field off the front of `input`; `None` when the bytes are not an encoded field.
-    #[inline(always)]
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
         let field = match input.first()? {
-            &SKIP => Self::Skip,
-            &CLEAR => Self::Clear,
+            &tag::SKIP => Self::Skip,
+            &tag::CLEAR => Self::Clear,
             _ => return ValueRef::decode(input).map(Self::Set),
         };
         *input = &input[1..];
@@ -130,7 +128,7 @@ impl<'a> ListRef<'a> {
         let count = usize::try_from(take_varint(input)?).ok()?;
         let items = *input;
         for _ in 0..count {
-            ValueRef::decode_within(input, depth)?;
+            pass_value(input, depth)?;
         }
         Some(Self(Items::Encoded(count, &items[..items.len() - input.len()])))
     }
@@ -167,6 +165,51 @@ impl PartialEq for ListRef<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
+}
+
+/// Passes over one field; `None` where [`FieldRef::decode`] gives none.
+pub(super) fn pass_field(input: &mut &[u8]) -> Option<()> {
+    if let [tag::SKIP | tag::CLEAR, rest @ ..] = *input {
+        *input = rest;
+        return Some(());
+    }
+    pass_value(input, DEEPEST)
+}
+
+fn pass_value(input: &mut &[u8], depth: u32) -> Option<()> {
+    let (&first, rest) = input.split_first()?;
+    *input = rest;
+    match first {
+        tag::NULL | tag::FALSE | tag::TRUE => {}
+        tag::INT | tag::TIME | tag::TIMESTAMP | tag::LOCAL_TIMESTAMP => {
+            take_varint(input)?;
+        }
+        tag::DATE => {
+            i32::try_from(take_signed(input)?).ok()?;
+        }
+        tag::DECIMAL | tag::NUMBER | tag::TEXT | tag::JSON | tag::INVALID => {
+            let text = take_bytes(input)?;
+            // Nearly all text is ASCII, which is told much sooner.
+            if !text.is_ascii() {
+                std::str::from_utf8(text).ok()?;
+            }
+        }
+        tag::FLOAT => *input = input.get(8..)?,
+        tag::BYTES => {
+            take_bytes(input)?;
+        }
+        tag::UUID => *input = input.get(16..)?,
+        tag::INTERVAL => {
+            i32::try_from(take_signed(input)?).ok()?;
+            i32::try_from(take_signed(input)?).ok()?;
+            take_varint(input)?;
+        }
+        tag::ARRAY => {
+            ListRef::decode(input, depth.checked_sub(1)?)?;
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn take_signed(input: &mut &[u8]) -> Option<i64> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::borrowed::FieldRef;
+use super::borrowed::{FieldRef, pass_field};
 use super::owned::FieldValue;
 
 /// The mapped values of one row, in the order of the sync's fields, in the encoding of plan files: a row on its way
@@ -20,7 +20,7 @@ impl Fields {
     pub fn decode(len: usize, input: &mut &[u8], whole: &Bytes) -> Option<Self> {
         let start = *input;
         for _ in 0..len {
-            FieldRef::decode(input)?;
+            pass_field(input)?;
         }
         let encoded = &start[..start.len() - input.len()];
         Some(Self { bytes: whole.slice_ref(encoded), len })
@@ -46,7 +46,7 @@ impl Fields {
         let mut rest = self.encoded();
         std::iter::from_fn(move || {
             let start = rest;
-            FieldRef::decode(&mut rest)?;
+            pass_field(&mut rest)?;
             Some(&start[..start.len() - rest.len()])
         })
     }
@@ -71,9 +71,8 @@ pub struct FieldIter<'a> {
 impl<'a> Iterator for FieldIter<'a> {
     type Item = FieldRef<'a>;
 
-    #[inline(always)]
     fn next(&mut self) -> Option<FieldRef<'a>> {
-        // Whoever made the `Fields` has read or written every one: only the end is no field.
+        // Whoever made the `Fields` has passed over or written every one: only the end is no field.
         FieldRef::decode(&mut self.rest)
     }
 }

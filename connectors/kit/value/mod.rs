@@ -7,12 +7,13 @@
 //! | `borrowed` | [`ValueRef`], [`FieldRef`]: the same, read in place out of their encoding |
 //! | `fields` | [`Fields`]: the mapped values of one row, encoded |
 //! | `render` | JSON and text |
-//! | `wire` | numbers and byte strings of the encoding |
+//! | `tag`, `wire` | the encoding: what a value begins with; numbers and byte strings |
 
 mod borrowed;
 mod fields;
 mod owned;
 mod render;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,5 +21,6 @@ mod wire;
 pub use borrowed::{FieldRef, ListRef, ValueRef};
 pub use fields::Fields;
 pub use owned::{FieldValue, Value};
+pub(crate) use render::write_field_json;
 pub use render::write_json_str;
 pub use wire::{put_bytes, put_varint, take_bytes, take_varint, unzigzag, zigzag};

@@ -1,6 +1,7 @@
 //! Values that own their text.
 
 use super::borrowed::{FieldRef, ListRef, ValueRef};
+use super::tag;
 use super::wire::{put_bytes, put_varint, zigzag};
 
 /// One value as a warehouse handed it over, or as a field of a destination will get it.
@@ -86,56 +87,56 @@ impl Value {
     /// [`ValueRef::decode`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Null => out.push(0),
-            Self::Bool(false) => out.push(1),
-            Self::Bool(true) => out.push(2),
+            Self::Null => out.push(tag::NULL),
+            Self::Bool(false) => out.push(tag::FALSE),
+            Self::Bool(true) => out.push(tag::TRUE),
             Self::Int(i) => {
-                out.push(3);
+                out.push(tag::INT);
                 put_varint(zigzag(*i), out);
             }
-            Self::Decimal(t) => put_tagged(4, t.as_bytes(), out),
-            Self::Number(t) => put_tagged(5, t.as_bytes(), out),
+            Self::Decimal(t) => put_tagged(tag::DECIMAL, t.as_bytes(), out),
+            Self::Number(t) => put_tagged(tag::NUMBER, t.as_bytes(), out),
             Self::Float(f) => {
-                out.push(6);
+                out.push(tag::FLOAT);
                 out.extend_from_slice(&f.to_bits().to_le_bytes());
             }
-            Self::Text(t) => put_tagged(7, t.as_bytes(), out),
-            Self::Bytes(b) => put_tagged(8, b, out),
+            Self::Text(t) => put_tagged(tag::TEXT, t.as_bytes(), out),
+            Self::Bytes(b) => put_tagged(tag::BYTES, b, out),
             Self::Date(d) => {
-                out.push(9);
+                out.push(tag::DATE);
                 put_varint(zigzag(i64::from(*d)), out);
             }
             Self::Time(t) => {
-                out.push(10);
+                out.push(tag::TIME);
                 put_varint(zigzag(*t), out);
             }
             Self::Timestamp(t) => {
-                out.push(11);
+                out.push(tag::TIMESTAMP);
                 put_varint(zigzag(*t), out);
             }
             Self::LocalTimestamp(t) => {
-                out.push(12);
+                out.push(tag::LOCAL_TIMESTAMP);
                 put_varint(zigzag(*t), out);
             }
             Self::Interval { months, days, micros } => {
-                out.push(13);
+                out.push(tag::INTERVAL);
                 put_varint(zigzag(i64::from(*months)), out);
                 put_varint(zigzag(i64::from(*days)), out);
                 put_varint(zigzag(*micros), out);
             }
             Self::Uuid(u) => {
-                out.push(14);
+                out.push(tag::UUID);
                 out.extend_from_slice(u);
             }
-            Self::Json(t) => put_tagged(15, t.as_bytes(), out),
+            Self::Json(t) => put_tagged(tag::JSON, t.as_bytes(), out),
             Self::Array(items) => {
-                out.push(16);
+                out.push(tag::ARRAY);
                 put_varint(items.len() as u64, out);
                 for item in items {
                     item.encode(out);
                 }
             }
-            Self::Invalid(t) => put_tagged(17, t.as_bytes(), out),
+            Self::Invalid(t) => put_tagged(tag::INVALID, t.as_bytes(), out),
         }
     }
 
@@ -207,8 +208,8 @@ impl FieldValue {
     /// Appends the compact encoding of plan files.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Skip => out.push(SKIP),
-            Self::Clear => out.push(CLEAR),
+            Self::Skip => out.push(tag::SKIP),
+            Self::Clear => out.push(tag::CLEAR),
             Self::Set(value) => value.encode(out),
         }
     }
@@ -233,11 +234,6 @@ impl<'a> From<&'a FieldValue> for FieldRef<'a> {
         }
     }
 }
-
-/// The tag of a field that is left out; no value has it.
-pub(super) const SKIP: u8 = 254;
-/// The tag of a field that is emptied; no value has it.
-pub(super) const CLEAR: u8 = 255;
 
 fn put_tagged(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(tag);

@@ -9,6 +9,8 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
 use super::borrowed::ValueRef;
+use super::tag;
+use super::wire::{take_bytes, take_varint};
 
 /// Integers beyond this magnitude are not exact in a JSON reader that uses doubles.
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
@@ -26,7 +28,7 @@ impl ValueRef<'_> {
             Self::Null | Self::Invalid(_) => out.extend_from_slice(b"null"),
             Self::Bool(_) | Self::Number(_) | Self::Json(_) => self.write_text(out),
             Self::Int(i) if i.unsigned_abs() <= EXACT_IN_DOUBLE => self.write_text(out),
-            Self::Decimal(text) if is_exact_decimal(text) => self.write_text(out),
+            Self::Decimal(text) if is_exact_decimal(text.as_bytes()) => self.write_text(out),
             Self::Float(f) if f.is_finite() => self.write_text(out),
             Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Text(text) | Self::Decimal(text) => write_json_str(text, out),
@@ -118,33 +120,82 @@ impl ValueRef<'_> {
     }
 }
 
+/// Appends a field as [`ValueRef::write_json`] would, straight from its encoding: most values are text, which needs no
+/// more than to be copied. Gives `false` where the field is left out, `None` where `input` does not begin with a field.
+#[inline]
+pub(crate) fn write_field_json(input: &mut &[u8], out: &mut Vec<u8>) -> Option<bool> {
+    let (&first, rest) = input.split_first()?;
+    match first {
+        tag::SKIP => {
+            *input = rest;
+            return Some(false);
+        }
+        tag::CLEAR => {
+            *input = rest;
+            out.extend_from_slice(b"null");
+        }
+        _ => write_encoded_json(input, out)?,
+    }
+    Some(true)
+}
+
+fn write_encoded_json(input: &mut &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let (&first, rest) = input.split_first()?;
+    if !matches!(first, tag::TEXT | tag::DECIMAL | tag::NUMBER | tag::JSON | tag::ARRAY) {
+        ValueRef::decode(input)?.write_json(out);
+        return Some(());
+    }
+    *input = rest;
+    if first == tag::ARRAY {
+        out.push(b'[');
+        for place in 0..take_varint(input)? {
+            if place > 0 {
+                out.push(b',');
+            }
+            write_encoded_json(input, out)?;
+        }
+        out.push(b']');
+        return Some(());
+    }
+    let text = take_bytes(input)?;
+    if first == tag::TEXT || (first == tag::DECIMAL && !is_exact_decimal(text)) {
+        write_json_text(text, out);
+    } else {
+        out.extend_from_slice(text);
+    }
+    Some(())
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_json_str(text: &str, out: &mut Vec<u8>) {
-    // Hardly any text has something to escape: eight bytes are looked at together.
-    let (eights, rest) = text.as_bytes().as_chunks::<8>();
-    let last = rest.iter().fold(EACH * u64::from(b' '), |last, byte| last << 8 | u64::from(*byte));
-    let marks = eights.iter().fold(escapes(last), |marks, eight| marks | escapes(u64::from_le_bytes(*eight)));
-    if marks != 0 {
+    write_json_text(text.as_bytes(), out);
+}
+
+/// Appends UTF-8 as a JSON string.
+fn write_json_text(text: &[u8], out: &mut Vec<u8>) {
+    // Hardly any text has something to escape.
+    if text.iter().any(|byte| ESCAPED[usize::from(*byte)]) {
         // Writing a str into a Vec cannot fail.
-        return drop(serde_json::to_writer(out, text));
+        return drop(serde_json::to_writer(out, &String::from_utf8_lossy(text)));
     }
     out.reserve(text.len() + 2);
     out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
     out.push(b'"');
 }
 
-/// A one in each of eight bytes.
-const EACH: u64 = u64::MAX / 255;
-
-/// Not 0 where a quote, a backslash or a control character is among eight bytes of UTF-8.
-#[inline]
-fn escapes(eight: u64) -> u64 {
-    // The high bit of a byte that is below `n`; borrowing makes more of them only where there is one already.
-    let below = |bytes: u64, n: u64| bytes.wrapping_sub(EACH * n) & !bytes & (EACH << 7);
-    let equals = |byte: u8| below(eight ^ (EACH * u64::from(byte)), 1);
-    below(eight, 0x20) | equals(b'"') | equals(b'\\')
-}
+/// Whether a byte of a JSON string is written another way: quotes, backslashes, control characters.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
 
 fn write_int(value: i64, out: &mut Vec<u8>) {
     if value < 0 {
@@ -236,8 +287,8 @@ fn write_interval(months: i32, days: i32, micros: i64, out: &mut Vec<u8>) {
 }
 
 /// Whether a JSON reader that uses doubles keeps every digit, and the text is a JSON number at all.
-fn is_exact_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+fn is_exact_decimal(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
     // No needless zero in front.
     let begins = matches!(digits, [b'1'..=b'9', ..] | [b'0'] | [b'0', b'.', ..]);
     let (mut points, mut significant) = (0, 0);

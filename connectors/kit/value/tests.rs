@@ -54,7 +54,11 @@ proptest! {
             if let (Some(value), Some(owned)) = (field.value(), owned.value()) {
                 let mut out = Vec::new();
                 value.write_json(&mut out);
-                prop_assert_eq!(out, json(owned).into_bytes());
+                prop_assert_eq!(&out, &json(owned).into_bytes());
+                out.clear();
+                let mut encoding = encoded.encodings().nth(place).expect("a field");
+                prop_assert_eq!(write_field_json(&mut encoding, &mut out), Some(true));
+                prop_assert_eq!((out, encoding.len()), (json(owned).into_bytes(), 0));
                 prop_assert_eq!(value.to_text(), owned.to_text());
             }
         }
@@ -69,12 +73,15 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_fields_or_refused(bytes: Vec<u8>, len in 0usize..20) {
+    fn any_bytes_are_fields_or_refused(
+        bytes in proptest::collection::vec(prop_oneof![0u8..20, any::<u8>()], 0..40),
+        len in 0usize..6,
+    ) {
         let whole = Bytes::from(bytes);
-        let mut input = &whole[..];
-        if let Some(fields) = Fields::decode(len, &mut input, &whole) {
-            prop_assert_eq!(fields.iter().count(), len);
-        }
+        let (mut input, mut rest) = (&whole[..], &whole[..]);
+        let fields = Fields::decode(len, &mut input, &whole);
+        let one_by_one: Option<Vec<FieldRef<'_>>> = (0..len).map(|_| FieldRef::decode(&mut rest)).collect();
+        prop_assert_eq!(fields.as_ref().map(|fields| fields.iter().collect()), one_by_one);
     }
 
     #[test]
