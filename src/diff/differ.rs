@@ -251,8 +251,8 @@ impl<'a> Differ<'a> {
             if gone.is_empty() {
                 break;
             }
-            let live = (0..ordinals).filter(|ordinal| self.seen.get(*ordinal));
-            let claims = self.judge.claims(gone.iter().map(|(ordinal, _)| *ordinal), live)?;
+            let seen = &self.seen;
+            let claims = self.judge.claims(gone.iter().map(|(ordinal, _)| *ordinal), |ordinal| seen.get(ordinal))?;
             for (ordinal, in_doubt) in gone {
                 self.judge.removal(ordinal, in_doubt, &claims)?;
             }

@@ -46,6 +46,48 @@ impl Judge<'_> {
         let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
         Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
     }
+
+    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record that
+    /// `is_live`. Deleting such an address would delete the row that now has it.
+    pub(super) fn claims(
+        &mut self,
+        gone: impl Iterator<Item = u64>,
+        is_live: impl Fn(u64) -> bool,
+    ) -> Result<Claims, DiffError> {
+        let mut leaving = Vec::new();
+        if self.request.keep_address {
+            for ordinal in gone {
+                let address = self.details.address(ordinal)?;
+                leaving.extend(self.claims_of(&address).into_iter().flatten());
+            }
+            leaving.sort_unstable();
+        }
+        let mut claimed = Vec::new();
+        if leaving.is_empty() {
+            return Ok(Claims(claimed));
+        }
+        self.claimed_by_plan(&leaving, &mut claimed)?;
+        // Most live records claim nothing that leaves: a few bits tell that without a search.
+        let mut filter = vec![0u64; leaving.len().next_power_of_two()];
+        let bit = |claim: u64, words: usize| ((claim >> 6) as usize & (words - 1), 1u64 << (claim & 63));
+        for claim in &leaving {
+            let (word, bit) = bit(*claim, filter.len());
+            filter[word] |= bit;
+        }
+        let seed = self.seed;
+        self.details.all_addresses(|ordinal, [remote_id, match_value]| {
+            let claims =
+                [match_value.map(|v| claim(MATCH_VALUE, v, seed)), remote_id.map(|id| claim(REMOTE_ID, id, seed))];
+            for claim in claims.into_iter().flatten() {
+                let (word, bit) = bit(claim, filter.len());
+                if filter[word] & bit != 0 && is_live(ordinal) && leaving.binary_search(&claim).is_ok() {
+                    claimed.push(claim);
+                }
+            }
+        })?;
+        claimed.sort_unstable();
+        Ok(Claims(claimed))
+    }
 }
 
 impl<'a, R: Recall> Judge<'a, R> {
@@ -258,35 +300,6 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(())
     }
 
-    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record in
-    /// `live`. Deleting such an address would delete the row that now has it.
-    pub(super) fn claims(
-        &mut self,
-        gone: impl Iterator<Item = u64>,
-        live: impl Iterator<Item = u64>,
-    ) -> Result<Claims, DiffError> {
-        let mut leaving = Vec::new();
-        if self.request.keep_address {
-            for ordinal in gone {
-                let address = self.details.address(ordinal)?;
-                leaving.extend(self.claims_of(&address).into_iter().flatten());
-            }
-            leaving.sort_unstable();
-        }
-        let mut claimed = Vec::new();
-        if leaving.is_empty() {
-            return Ok(Claims(claimed));
-        }
-        self.claimed_by_plan(&leaving, &mut claimed)?;
-        for ordinal in live {
-            let address = self.details.address(ordinal)?;
-            let claims = self.claims_of(&address).into_iter().flatten();
-            claimed.extend(claims.filter(|claim| leaving.binary_search(claim).is_ok()));
-        }
-        claimed.sort_unstable();
-        Ok(Claims(claimed))
-    }
-
     /// The claims of live rows among those of records in `gone`, where the warehouse has looked through its own
     /// records: `claimed` are the addresses that others of them hold.
     pub(super) fn claims_told(&mut self, leaving: &[u64], claimed: Vec<u64>) -> Result<Claims, DiffError> {
@@ -300,7 +313,7 @@ impl<'a, R: Recall> Judge<'a, R> {
     fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<u64>) -> Result<(), DiffError> {
         let seed = self.seed;
         self.plan.read_back(|op| {
-            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed));
+            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed));
             claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
             true
         })?;
@@ -321,14 +334,14 @@ impl<'a, R: Recall> Judge<'a, R> {
     pub(super) fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
         let seed = self.seed;
         [
-            address.match_value.as_ref().map(|value| claim(MATCH_VALUE, value, seed)),
-            address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id, seed)),
+            address.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed)),
+            address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id.as_bytes(), seed)),
         ]
     }
 }
 
-fn claim(kind: u64, text: &str, seed: u64) -> u64 {
-    xxh3_64_with_seed(text.as_bytes(), seed ^ kind)
+fn claim(kind: u64, text: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(text, seed ^ kind)
 }
 
 /// What stands for the fingerprint in the removal of a row, and in its reject.

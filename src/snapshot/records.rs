@@ -184,6 +184,37 @@ impl<'s> Details<'s> {
         }
     }
 
+    /// Gives remote id and match value of all records to `each`, by ordinal in the base and then in the overlay; those
+    /// of removed records too, as far as they are there.
+    pub(crate) fn all_addresses(&mut self, mut each: impl FnMut(u64, [Option<&[u8]>; 2])) -> Result<(), SnapshotError> {
+        let mut overlay = OverlayReader::new(self.snapshot.overlay());
+        let mut overlaid = overlay.first_from(0)?;
+        if let Some(column) = self.snapshot.base().and_then(|base| base.addresses.as_ref()) {
+            let mut ordinal = 0;
+            for chunk in 0..column.chunks() {
+                let plain = column.chunk(chunk)?;
+                let mut rest = plain.as_slice();
+                while !rest.is_empty() {
+                    let parts = Address::parts(&mut rest)
+                        .ok_or_else(|| FileError::damaged(column.path(), format!("entry {ordinal} cannot be read")))?;
+                    if overlaid.is_some_and(|entry| entry.ordinal == ordinal) {
+                        overlaid = overlay.first_from(ordinal + 1)?;
+                    } else {
+                        each(ordinal, parts);
+                    }
+                    ordinal += 1;
+                }
+            }
+        }
+        let mut overlaid = overlay.first_from(0)?;
+        while let Some(OverlayEntry { ordinal, .. }) = overlaid {
+            let Address { remote_id, match_value } = self.address(ordinal)?;
+            each(ordinal, [remote_id.as_deref().map(str::as_bytes), match_value.as_deref().map(str::as_bytes)]);
+            overlaid = overlay.first_from(ordinal + 1)?;
+        }
+        Ok(())
+    }
+
     /// Replaces `out` with the hashes of the record's mapped fields, in the snapshot's field order.
     pub(crate) fn fields(&mut self, ordinal: u64, out: &mut Vec<u32>) -> Result<(), SnapshotError> {
         out.clear();
