@@ -107,9 +107,9 @@ impl<'a> FieldRef<'a> {
     /// Reads one field off the front of `input`; `None` when the bytes are not an encoded field.
     #[inline(always)]
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
-        let field = match input.first()? {
-            &SKIP => Self::Skip,
-            &CLEAR => Self::Clear,
+        let field = match *input.first()? {
+            SKIP => Self::Skip,
+            CLEAR => Self::Clear,
             _ => return ValueRef::decode(input).map(Self::Set),
         };
         *input = &input[1..];
