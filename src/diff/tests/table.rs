@@ -203,7 +203,7 @@ proptest! {
             store.verify().expect("whole");
 
             let snapshot = store.snapshot().expect("a snapshot");
-            let mut hasher = FieldHasher::new(snapshot.seed());
+            let hasher = FieldHasher::new(snapshot.seed());
             let path = folder.path().join("plan");
             let request = request(&format!("run-{run}"));
             let summary = match &table {
@@ -229,7 +229,7 @@ proptest! {
                 Some(table) => settle_there(&store, table, &plan, &fates, &run),
             }
             for op in ops(&plan) {
-                apply(&mut naive, &op, &fates, &rows, &mut hasher);
+                apply(&mut naive, &op, &fates, &rows, &hasher);
             }
 
             let snapshot = store.snapshot().expect("a snapshot");
