@@ -17,9 +17,9 @@ pub(super) struct Reader {
 }
 
 /// Rows that are read at once, unless a batch has more.
-pub(super) const ROWS_AHEAD: usize = 512;
+pub(super) const ROWS_AHEAD: usize = 2048;
 /// Values that are read at once: wide rows must not fill the memory.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 512 << 10;
 
 /// What was read.
 #[derive(Debug, Default)]

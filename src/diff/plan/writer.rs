@@ -106,7 +106,7 @@ impl PlanWriter {
         let path = self.path.clone();
         let open = self.open()?;
         open.end_chunk()?;
-        let mut keys = Vec::new();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
         for index in 1..open.sealed.chunks() {
             if keys.len() >= limit {
                 break;
@@ -114,7 +114,7 @@ impl PlanWriter {
             let plain = open.sealed.read_back(index)?;
             let mut chunk = Chunk::open(&path, plain, &open.chunks[index - 1], open.header.seed)?;
             while let Some(op) = chunk.next(&path)? {
-                if keys.len() < limit && wanted(&op) && !keys.iter().any(|key| *key == op.key) {
+                if keys.len() < limit && wanted(&op) && !keys.iter().any(|key| *key == *op.key) {
                     keys.push(op.key.to_vec());
                 }
             }
