@@ -143,7 +143,7 @@ pub struct Row {
     /// What finds the record: for a move or a removal the *old* address, for the rest what is remembered
     /// of it and the present match value.
     pub address: Address,
-    /// Values in the order of the sync's fields; empty for removals.
+    /// Values in the order of the sync's fields; none for removals.
     pub fields: Fields,
 }
 

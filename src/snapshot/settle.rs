@@ -285,18 +285,18 @@ impl<'a> Merge<'a> {
     fn new_records(&self, mut next_ordinal: u64) -> impl Iterator<Item = Result<SegmentEntry, SnapshotError>> {
         let hasher = FieldHasher::new(self.snapshot.seed());
         self.plan.ops(Some(&[OpKind::Add])).filter_map(move |op| {
-            let record = op.and_then(|op| self.new_record(op, next_ordinal, &hasher)).transpose()?;
+            let record = op.and_then(|op| self.new_record(&op, next_ordinal, &hasher)).transpose()?;
             next_ordinal += 1;
             Some(record.map_err(Into::into))
         })
     }
 
     /// The record that an op makes of a key that the snapshot does not have.
-    fn new_record(&self, op: Op, ordinal: u64, hasher: &FieldHasher) -> Result<Option<SegmentEntry>, FileError> {
-        let state = if op.ordinal.is_none() { self.new_state(&op) } else { None };
+    fn new_record(&self, op: &Op, ordinal: u64, hasher: &FieldHasher) -> Result<Option<SegmentEntry>, FileError> {
+        let state = if op.ordinal.is_none() { self.new_state(op) } else { None };
         let Some(fingerprint) = state else { return Ok(None) };
-        let fields = self.field_hashes(&op, fingerprint, hasher);
-        let address = self.address(&op, self.fate(&op))?;
+        let fields = self.field_hashes(op, fingerprint, hasher);
+        let address = self.address(op, self.fate(op))?;
         Ok(Some(SegmentEntry { ordinal, fingerprint, key: op.key.to_vec(), address, fields }))
     }
 

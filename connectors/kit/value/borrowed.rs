@@ -105,9 +105,9 @@ impl<'a> ValueRef<'a> {
 impl<'a> FieldRef<'a> {
     /// Reads one field off the front of `input`; `None` when the bytes are not an encoded field.
     pub fn decode(input: &mut &'a [u8]) -> Option<Self> {
-        let field = match input.first()? {
-            &tag::SKIP => Self::Skip,
-            &tag::CLEAR => Self::Clear,
+        let field = match *input.first()? {
+            tag::SKIP => Self::Skip,
+            tag::CLEAR => Self::Clear,
             _ => return ValueRef::decode(input).map(Self::Set),
         };
         *input = &input[1..];

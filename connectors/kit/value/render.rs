@@ -25,12 +25,12 @@ impl ValueRef<'_> {
     /// most JSON readers would round them; a [`Value::Number`](super::Value::Number) is always a number.
     pub fn write_json(self, out: &mut Vec<u8>) {
         match self {
-            Self::Null | Self::Invalid(_) => out.extend_from_slice(b"null"),
             Self::Bool(_) | Self::Number(_) | Self::Json(_) => self.write_text(out),
             Self::Int(i) if i.unsigned_abs() <= EXACT_IN_DOUBLE => self.write_text(out),
             Self::Decimal(text) if is_exact_decimal(text.as_bytes()) => self.write_text(out),
             Self::Float(f) if f.is_finite() => self.write_text(out),
-            Self::Float(_) => out.extend_from_slice(b"null"),
+            // JSON has no NaN and no infinity.
+            Self::Null | Self::Invalid(_) | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Text(text) | Self::Decimal(text) => write_json_str(text, out),
             Self::Array(items) => {
                 out.push(b'[');
@@ -74,7 +74,6 @@ impl ValueRef<'_> {
 
     fn write_text(self, out: &mut Vec<u8>) {
         match self {
-            Self::Null | Self::Invalid(_) => {}
             Self::Bool(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
             Self::Int(i) => write_int(i, out),
             Self::Decimal(text) | Self::Number(text) | Self::Text(text) | Self::Json(text) => {
@@ -82,7 +81,7 @@ impl ValueRef<'_> {
             }
             // Writing into a Vec cannot fail; JSON's notation is the shortest that comes back.
             Self::Float(f) if f.is_finite() => drop(serde_json::to_writer(out, &f)),
-            Self::Float(_) => {}
+            Self::Null | Self::Invalid(_) | Self::Float(_) => {}
             Self::Bytes(bytes) => out.extend_from_slice(STANDARD.encode(bytes).as_bytes()),
             Self::Date(days) => {
                 if let Some(date) = date(days) {

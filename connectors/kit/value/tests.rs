@@ -48,7 +48,7 @@ proptest! {
         let encoded: Fields = fields.iter().cloned().collect();
         prop_assert_eq!(&encoded, &Fields::from(fields.as_slice()));
         prop_assert_eq!(encoded.len(), fields.len());
-        prop_assert_eq!(encoded.iter().map(FieldValue::from).collect::<Vec<_>>(), fields.clone());
+        prop_assert_eq!(&encoded.iter().map(FieldValue::from).collect::<Vec<_>>(), &fields);
         for (place, (field, owned)) in encoded.iter().zip(&fields).enumerate() {
             prop_assert_eq!(encoded.get(place), Some(FieldRef::from(owned)));
             if let (Some(value), Some(owned)) = (field.value(), owned.value()) {
