@@ -3,13 +3,20 @@
 //! The registry is one explicit list. To add a destination, see `README.md` beside this file.
 
 pub mod destinations;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! One door for every fuzz target of `fuzz/` that is about this package.
+
+    pub use crate::warehouses::postgres::fuzzing::{copy, copy_value};
+}
 pub mod warehouses;
 
 use backhaul_kit::{DestinationKind, SourceKind};
 
 /// Every kind of warehouse.
 pub fn warehouses() -> &'static [&'static dyn SourceKind] {
-    &[&warehouses::postgres::PostgresKind, &warehouses::sqlite::SqliteKind]
+    &[&warehouses::files::FilesKind, &warehouses::postgres::PostgresKind, &warehouses::sqlite::SqliteKind]
 }
 
 /// Every kind of destination.

@@ -30,6 +30,9 @@ pub mod config;
 pub mod daemon;
 pub mod deliver;
 pub mod diff;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod mapping;
 pub mod mask;

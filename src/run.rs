@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
-//! | `scan` | scan → plan |
+//! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
+//! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
@@ -21,13 +23,17 @@ mod cancel;
 mod connect;
 mod error;
 mod fates;
+mod home;
 mod leased;
 mod leftovers;
 mod preview;
+mod rebuild;
 mod recover;
 mod scan;
 mod site;
 mod stage;
+mod table;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -50,10 +56,12 @@ use connect::{Connected, Operations};
 pub use error::RunError;
 pub use leased::Leased;
 pub use preview::{Preview, check};
+pub use rebuild::{Begun, Rebuilt};
 use scan::{Planned, ScanRequest, scan};
 pub use site::state_key;
 use site::{Site, make_private};
 use stage::Stage;
+pub use verify::{Damage, Verified, verify};
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +221,7 @@ impl Runs {
         let Ground { sync, site, watch, cancel } = ground;
         let mut advance = Advance { runs: self, ground, record };
         advance.begin(Stage::Scan).await?;
+        self.bring_home(ground).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
         let snapshot = site.store.snapshot()?;
         let accepted = snapshot.accepted();

@@ -212,3 +212,15 @@ fn a_key_that_is_not_there_is_named_with_its_place(warehouse: &Warehouse) {
     assert_readable(&run);
     assert_eq!(sink.stats().calls, 0);
 }
+
+#[cfg(not(feature = "files"))]
+#[test]
+fn a_warehouse_of_files_without_the_feature_says_how_to_get_it() {
+    let (_warehouse, _customers, sink, project) = project_with(1);
+    project.append("backhaul.toml", "\n[warehouses.lake]\ntype = \"files\"\nroot = \"lake\"\n");
+    let texts =
+        ["this build of backhaul has no warehouse of `type = \"files\"`", "cargo build --release --features files"];
+    project.run().expect(CONFIGURATION).says(&texts);
+    project.backhaul(&["connectors"]).expect(0).says(&["not in this build"]);
+    assert_eq!(sink.stats().calls, 0);
+}

@@ -11,7 +11,8 @@ use crate::support::project::{Project, SYNC, model, sync_file};
 use crate::support::sink_process::Sink;
 use crate::support::warehouse::Warehouse;
 
-/// Where a run can end: every failpoint of the program, in the order in which a run comes by.
+/// Where a run can end: every failpoint that a sync with its snapshot in files comes by, in that order (those of a
+/// snapshot in the warehouse: `in_warehouse`).
 const FAILPOINTS: [&str; 29] = [
     "run::before_scan",
     "run::in_scan",
@@ -382,13 +383,16 @@ fn a_plan_that_is_lost_in_mid_delivery_is_told_with_the_way_out() {
     customers.publish(&warehouse, Some(&sink));
     kill_after(&project, &sink, 600);
     damage_end(&run_folders(&project).remove(0).join("plan"));
-    let site = project.state().join("syncs").join(SYNC);
     let sent = sink.stats();
+    let rebuild = ["state", "rebuild", SYNC, "--yes"];
     for _ in 0..2 {
-        project.run().expect(1).says(&["had begun to send", &format!("remove {}", site.display())]);
+        project.run().expect(1).says(&["had begun to send", &format!("`backhaul state rebuild {SYNC}`")]);
+        let asked = project.backhaul(&rebuild[..3]).expect(5);
+        asked.says(&["has begun to send and is not settled", "rows were accepted", "in doubt", "--yes"]);
     }
     assert_eq!(sink.stats(), sent);
-    fs::remove_dir_all(site).expect("removed");
+    project.backhaul(&rebuild).expect(0).says(&["had begun to send"]);
+    assert_eq!(sink.stats(), sent);
     project.run().expect(0);
     customers.judge(&sink).assert_converged();
     assert_at_rest(&project, &sink);

@@ -10,6 +10,8 @@ mod commands;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod differences;
@@ -23,6 +25,10 @@ mod first_steps;
 mod guards;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod in_warehouse;
+#[cfg(all(test, feature = "files"))]
+mod lake;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

@@ -166,6 +166,7 @@ fn header() -> PlanHeader {
         keep_address: true,
         removals: true,
         remap: false,
+        table_fingerprints: None,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn op(number: u64) -> Op {
         key_hash: KeyHash::of(&key, 7),
         key: key.into(),
         fingerprint: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        table_fingerprint: None,
         old_address: Address::default(),
         match_value: None,
         was_in_doubt: false,

@@ -112,20 +112,23 @@ impl Address {
 
     /// Reads one address off the front of `input`.
     pub fn decode(input: &mut &[u8]) -> Option<Self> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let [remote_id, match_value] = Self::parts(input)?;
+        let remote_id = if let Some(bytes) = remote_id { Some(text(bytes)?) } else { None };
+        let match_value = if let Some(bytes) = match_value { Some(text(bytes)?) } else { None };
+        Some(Self { remote_id, match_value })
+    }
+
+    /// Takes one address off the front of `input` as it stands there: the bytes of remote id and match value.
+    pub fn parts<'b>(input: &mut &'b [u8]) -> Option<[Option<&'b [u8]>; 2]> {
         let (&flags, rest) = input.split_first()?;
         *input = rest;
         if flags > 3 {
             return None;
         }
-        let mut part = |present: bool| -> Option<Option<String>> {
-            if !present {
-                return Some(None);
-            }
-            Some(Some(String::from_utf8(take_bytes(input)?.to_vec()).ok()?))
-        };
-        let remote_id = part(flags & 1 != 0)?;
-        let match_value = part(flags & 2 != 0)?;
-        Some(Self { remote_id, match_value })
+        let remote_id = if flags & 1 != 0 { Some(take_bytes(input)?) } else { None };
+        let match_value = if flags & 2 != 0 { Some(take_bytes(input)?) } else { None };
+        Some([remote_id, match_value])
     }
 }
 

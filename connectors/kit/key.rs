@@ -50,14 +50,9 @@ impl KeyHash {
 /// Appends an integer part.
 pub fn put_int(n: i64, out: &mut Vec<u8>) {
     out.push(INTEGER);
-    let bytes = n.to_be_bytes();
-    // Minimal two's complement: drop leading bytes that only repeat the sign.
-    let sign = if n < 0 { 0xff } else { 0 };
-    let mut start = 0;
-    while start < 7 && bytes[start] == sign && (bytes[start + 1] & 0x80) == (sign & 0x80) {
-        start += 1;
-    }
-    out.extend_from_slice(&bytes[start..]);
+    // Minimal two's complement: the bits that differ from the sign, and the sign.
+    let bits = 65 - (n ^ (n >> 63)).leading_zeros();
+    out.extend_from_slice(&n.to_be_bytes()[8 - bits.div_ceil(8) as usize..]);
 }
 
 /// Appends a decimal part given in plain notation; a whole number that fits is an integer part.

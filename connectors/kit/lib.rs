@@ -3,6 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`source`] | the contract of a warehouse: scans, pages, proofs |
+//! | [`table`] | snapshots that are tables of the warehouse |
 //! | [`destination`] | the contract of a destination: facts, writes, stand-ins |
 //! | [`batch`] | rows on their way, verdicts, tickets |
 //! | [`value`], [`key`] | typed values; canonical keys |
@@ -26,6 +27,7 @@ pub mod key;
 pub mod nested;
 pub mod normalise;
 pub mod source;
+pub mod table;
 pub mod value;
 
 pub use batch::{
@@ -43,5 +45,9 @@ pub use nested::{Nest, PathError};
 pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
     Scanned, Schema, Source, SourceKind, SourceReport, TypeClass, WarehouseConfig,
+};
+pub use table::{
+    Compared, ComparedPage, Gone, Mark, NewTable, Recorded, SnapshotTables, TableChange, TableCounts, TableEffect,
+    TableEntries, TableEntry, TableScan, TableShape, TableState,
 };
 pub use value::{FieldRef, FieldValue, Fields, ListRef, Value, ValueRef};

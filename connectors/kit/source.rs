@@ -9,6 +9,7 @@ use crate::config::ConfigTable;
 use crate::context::Kit;
 use crate::fault::Fault;
 use crate::key::KeyHash;
+use crate::table::{Compared, SnapshotTables, TableScan, TableShape};
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -29,11 +30,28 @@ pub trait SourceKind: Send + Sync {
 
 /// A checked `[warehouses.X]`, not yet connected.
 pub trait WarehouseConfig: Send + Sync {
+    /// Looks at a model's query without I/O: what no data could make right is found when the project is read. The
+    /// default takes SQL.
+    ///
+    /// # Errors
+    /// `Config`.
+    fn check_query(&self, query: &ModelQuery) -> Result<(), Fault> {
+        match query {
+            ModelQuery::Sql(_) | ModelQuery::Table(_) => Ok(()),
+            ModelQuery::Files(_) => Err(ModelQuery::files_refused()),
+        }
+    }
+
     /// Makes the source; starts nothing.
     ///
     /// # Errors
     /// A secret that cannot be read.
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault>;
+
+    /// Whether its sources have [`Source::snapshot_tables`].
+    fn keeps_snapshots(&self) -> bool {
+        false
+    }
 }
 
 /// A warehouse.
@@ -48,6 +66,11 @@ pub trait Source: Send + Sync {
     /// `Config` where the model's SQL is refused (with [`Fault::sql_offset`] in the operator's text where
     /// known), `Auth`, or `Transient`.
     async fn open(&self, model: &Model) -> Result<Box<dyn Scan>, Fault>;
+
+    /// The snapshots that can be kept in the warehouse itself; `None` where it cannot.
+    fn snapshot_tables(&self) -> Option<&dyn SnapshotTables> {
+        None
+    }
 }
 
 /// What [`Source::check`] found.
@@ -70,6 +93,16 @@ pub enum ModelQuery {
     Sql(String),
     /// A table or view, perhaps with its schema (`marts.users`); the source quotes its parts.
     Table(String),
+    /// Files below a warehouse's folder, as a pattern (`customers/*.parquet`).
+    Files(String),
+}
+
+impl ModelQuery {
+    /// What a warehouse of SQL says to a model of files.
+    pub fn files_refused() -> Fault {
+        Fault::config("a model of `files` needs a warehouse of `type = \"files\"`")
+            .remedy("name such a warehouse, or give `sql`, `table` or `sql_file`")
+    }
 }
 
 /// What to scan.
@@ -81,7 +114,8 @@ pub struct Model {
     pub query: ModelQuery,
     /// The sync's `where`, as SQL over the model's columns.
     pub filter: Option<String>,
-    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    /// Let the warehouse work on the model in parallel: a plain table is read in several lanes, where the warehouse can
+    /// do that; other queries may have parallel plans, whose row order is not repeatable.
     pub parallel: bool,
     /// The longest the whole scan may take.
     pub timeout: Option<Duration>,
@@ -222,6 +256,28 @@ pub trait Scan: Send {
     /// All rows, projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
     /// with an error, was not complete.
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>>;
+
+    /// What a snapshot table for the projected rows looks like.
+    ///
+    /// # Errors
+    /// The warehouse keeps no snapshots, or a column cannot be compared there.
+    fn table_shape(&self, _projection: &Projection) -> Result<TableShape, Fault> {
+        Err(no_tables())
+    }
+
+    /// Compares the projected rows with a snapshot table inside the warehouse. Exactly one [`Compared::End`]
+    /// comes, last; a stream that ends without it, or with an error, was not complete.
+    fn compared(
+        self: Box<Self>,
+        _projection: Projection,
+        _table: TableScan,
+    ) -> BoxStream<'static, Result<Compared, Fault>> {
+        Box::pin(futures_util::stream::once(async { Err(no_tables()) }))
+    }
+}
+
+fn no_tables() -> Fault {
+    Fault::bug("this warehouse keeps no snapshots")
 }
 
 /// What a scan yields.
@@ -254,6 +310,12 @@ pub struct RowDigest {
 pub trait RowPage: Send {
     /// How many rows.
     fn rows(&self) -> usize;
+
+    /// Which of the parallel parts of the scan the page belongs to; the rows of one lane come in the lane's own
+    /// order.
+    fn lane(&self) -> usize {
+        0
+    }
 
     /// Appends one digest a row, without decoding values.
     ///

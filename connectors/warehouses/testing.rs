@@ -69,6 +69,8 @@ pub(super) struct Whole {
     pub(super) records: Vec<Vec<Value>>,
     pub(super) digests: Vec<RowDigest>,
     pub(super) keys: Vec<Option<String>>,
+    /// The lane of every row.
+    pub(super) lanes: Vec<usize>,
     pub(super) pages: usize,
 }
 
@@ -89,6 +91,7 @@ pub(super) async fn drain(mut pages: BoxStream<'static, Result<Scanned, Fault>>)
                 whole.pages += 1;
                 page.digest(&mut whole.digests)?;
                 for row in 0..page.rows() {
+                    whole.lanes.push(page.lane());
                     whole.records.push(page.record(row)?);
                     let mut bytes = Vec::new();
                     whole.keys.push(page.key(row, &mut bytes).is_ok().then(|| key::display(&bytes)));

@@ -11,8 +11,9 @@
 //! )
 //! ```
 
-use backhaul_kit::config::nearest;
-use backhaul_kit::{Column, Fault, Model, ModelQuery, Projection, Query, Schema};
+use backhaul_kit::{Fault, Model, ModelQuery, Projection, Query, Schema};
+
+use super::columns;
 
 /// A model, ready to be put into statements.
 #[derive(Clone, Debug)]
@@ -20,8 +21,9 @@ pub(super) struct Wrapped {
     name: String,
     query: String,
     filter: Option<String>,
-    /// Whether `query` is the operator's own text, so that offsets into it mean something to them.
-    own_text: bool,
+    /// The quoted name, where the model is a table; else `query` is the operator's own text, and offsets into it mean
+    /// something to them.
+    table: Option<String>,
 }
 
 impl Wrapped {
@@ -30,11 +32,15 @@ impl Wrapped {
     /// # Errors
     /// `Config` where there is no query, or it has a NUL character.
     pub(super) fn new(model: &Model) -> Result<Self, Fault> {
-        let (query, own_text) = match &model.query {
+        let (query, table) = match &model.query {
             // A semicolon that ends the text stands outside of every literal, or in a comment, or in a literal that
             // is not closed anyway: leaving it out changes no valid statement.
-            ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), true),
-            ModelQuery::Table(name) => (format!("SELECT * FROM {}", quote_table(&model.name, name)?), false),
+            ModelQuery::Sql(sql) => (sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(), None),
+            ModelQuery::Table(name) => {
+                let table = quote_table(&model.name, name)?;
+                (format!("SELECT * FROM {table}"), Some(table))
+            }
+            ModelQuery::Files(_) => return Err(ModelQuery::files_refused()),
         };
         if query.trim().is_empty() {
             return Err(Fault::config(format!("the SQL of model `{}` is empty", model.name)));
@@ -42,7 +48,7 @@ impl Wrapped {
         if query.contains('\0') || model.filter.as_ref().is_some_and(|f| f.contains('\0')) {
             return Err(Fault::config(format!("the SQL of model `{}` has a NUL character", model.name)));
         }
-        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), own_text })
+        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), table })
     }
 
     /// The model's name, for messages.
@@ -53,6 +59,11 @@ impl Wrapped {
     /// The query alone, as the operator wrote it (or ours, of a table).
     pub(super) fn query(&self) -> &str {
         &self.query
+    }
+
+    /// The quoted name of the table that the model is, if it is one.
+    pub(super) fn table(&self) -> Option<&str> {
+        self.table.as_deref()
     }
 
     /// The sync's `where`.
@@ -73,7 +84,18 @@ impl Wrapped {
     /// Some columns of the filtered model.
     pub(super) fn select(&self, columns: &[String]) -> String {
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
-        format!("SELECT {} FROM {}", names.join(", "), self.from())
+        self.select_expressions(&names.join(", "))
+    }
+
+    /// Expressions over the filtered model, which they know as `m`.
+    pub(super) fn select_expressions(&self, expressions: &str) -> String {
+        format!("SELECT {expressions} FROM {}", self.from())
+    }
+
+    /// Some columns of the filtered rows that fulfil `condition`, which may speak of the system columns of `table`: the
+    /// model is all of that table.
+    pub(super) fn select_part(&self, table: &str, columns: &[String], condition: &str) -> String {
+        Self { query: format!("SELECT * FROM {table} WHERE {condition}"), ..self.clone() }.select(columns)
     }
 
     /// The filter without brackets of ours: SQL that only fits between brackets fails here.
@@ -91,7 +113,7 @@ impl Wrapped {
     pub(super) fn offset(&self, statement: &str, at: usize) -> Option<usize> {
         let start = statement.find(&self.query)?;
         let offset = at.checked_sub(start)?;
-        (self.own_text && offset <= self.query.len()).then_some(offset)
+        (self.table.is_none() && offset <= self.query.len()).then_some(offset)
     }
 
     /// A fault about the model.
@@ -101,19 +123,8 @@ impl Wrapped {
 
     /// Refuses columns that cannot be told apart; `same` says which names the warehouse takes for equal.
     pub(super) fn unique_columns(&self, names: &[&str], same: fn(&str, &str) -> bool) -> Result<(), Fault> {
-        let mut twice: Vec<&str> = Vec::new();
-        for (i, name) in names.iter().enumerate() {
-            if names[..i].iter().any(|n| same(n, name)) && !twice.iter().any(|n| same(n, name)) {
-                twice.push(name);
-            }
-        }
-        if twice.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<String> = twice.iter().map(|n| format!("`{n}`")).collect();
-        Err(self
-            .refuse(format!("has more than one column named {}", list.join(" and ")))
-            .remedy("give each column its own name with `AS`"))
+        columns::unique(&self.name, names, same)
+            .map_err(|fault| fault.remedy("give each column its own name with `AS`"))
     }
 
     /// The places of the projected columns in the schema.
@@ -121,20 +132,7 @@ impl Wrapped {
     /// # Errors
     /// `Config` where the model has no such column, with the nearest it has.
     pub(super) fn places(&self, schema: &Schema, projection: &Projection) -> Result<Vec<usize>, Fault> {
-        if projection.key.is_empty() || projection.key.iter().any(|k| *k >= projection.columns.len()) {
-            return Err(Fault::bug("a projection without a key, or with a key outside its columns"));
-        }
-        projection.columns.iter().map(|name| self.place(schema, name).map(|(at, _)| at)).collect()
-    }
-
-    fn place<'s>(&self, schema: &'s Schema, name: &str) -> Result<(usize, &'s Column), Fault> {
-        schema.column(name).ok_or_else(|| {
-            let fault = self.refuse(format!("has no column `{name}`"));
-            match nearest(name, schema.names()) {
-                Some(near) => fault.remedy(format!("did you mean `{near}`?")),
-                None => fault.remedy(format!("its columns: {}", schema.names().collect::<Vec<_>>().join(", "))),
-            }
-        })
+        columns::places(&self.name, schema, projection)
     }
 
     fn from(&self) -> String {
@@ -244,12 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_one_name_are_named() {
-        let wrapped = Wrapped::new(&model(ModelQuery::Table("t".into()), None)).expect("wrapped");
-        let fault = wrapped.unique_columns(&["a", "b", "a", "a", "b"], str::eq).expect_err("twice");
-        assert_eq!(fault.to_string(), "model `people` has more than one column named `a` and `b`");
-        assert!(wrapped.unique_columns(&["a", "A"], str::eq).is_ok());
-        assert!(wrapped.unique_columns(&["a", "A"], str::eq_ignore_ascii_case).is_err());
+    fn a_part_of_a_table_is_cut_below_the_filter() {
+        let wrapped = Wrapped::new(&model(ModelQuery::Table("t".into()), Some("a = 1 -- x"))).expect("wrapped");
+        let table = wrapped.table().expect("a table");
+        assert_eq!(
+            wrapped.select_part(table, &["a".into()], "c < 1"),
+            "SELECT \"a\" FROM (\nSELECT * FROM \"t\" WHERE c < 1\n) AS m WHERE (\na = 1 -- x\n)"
+        );
+        let own = Wrapped::new(&model(ModelQuery::Sql("select 1 as a".into()), None)).expect("wrapped");
+        assert_eq!(own.table(), None);
     }
 
     #[test]

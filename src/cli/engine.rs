@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use backhaul_kit::Fault;
 use backhaul_kit::config::Problem;
 
-use super::{ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, RunArgs, Screen};
+use super::{ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, RunArgs, Screen, StateArgs};
 use crate::config::{Project, SyncDef};
 use crate::state::Sealer;
 
@@ -91,6 +91,9 @@ pub trait Engine: Send + Sync {
 
     /// `discard`.
     async fn discard(&self, screen: &Screen, project: Project, args: DiscardArgs) -> Result<Exit, Failure>;
+
+    /// `state`.
+    async fn state(&self, screen: &Screen, project: Project, args: StateArgs) -> Result<Exit, Failure>;
 
     /// `serve`.
     async fn serve(&self, screen: &Screen, project: Project) -> Result<Exit, Failure>;

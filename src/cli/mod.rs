@@ -27,6 +27,7 @@ mod sandbox;
 mod schema;
 pub mod screen;
 pub mod select;
+mod state;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub use handlers::Work;
 pub use plan::PlanArgs;
 pub use run::{FailOn, RunArgs};
 pub use screen::{Format, Screen};
+pub use state::{StateAction, StateArgs};
 
 /// How long work in the background may take after a command has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -129,6 +131,8 @@ enum Command {
     Discard(DiscardArgs),
     /// Rows that were refused: list, retry, settle, export, drop
     Rejects(rejects::Args),
+    /// What the state knows of the destinations: check it, or begin anew
+    State(StateArgs),
     /// List warehouses and destinations, or show one
     Connectors(connectors::Args),
     /// Start a stand-in of a vendor's API on this machine
@@ -203,6 +207,7 @@ async fn dispatch(
         Command::Approve(args) => engine.approve(screen, load()?, args).await,
         Command::Discard(args) => engine.discard(screen, load()?, args).await,
         Command::Rejects(args) => rejects::rejects(screen, engine, &load()?, args).await,
+        Command::State(args) => engine.state(screen, load()?, args).await,
         Command::Connectors(args) => connectors::connectors(screen, &args),
         Command::Sandbox(args) => sandbox::sandbox(screen, &args).await,
         Command::Schema(args) => schema::schema(screen, engine, config, &args),

@@ -63,6 +63,10 @@ impl Engine for NoProject {
         unreachable!("there is no project")
     }
 
+    async fn state(&self, _: &Screen, _: Project, _: StateArgs) -> Result<Exit, Failure> {
+        unreachable!("there is no project")
+    }
+
     async fn serve(&self, _: &Screen, _: Project) -> Result<Exit, Failure> {
         unreachable!("there is no project")
     }
@@ -114,6 +118,7 @@ async fn wrong_words_are_usage_errors_and_help_is_not() {
     assert_eq!(exit_of(&["run"]).await, Exit::Usage);
     assert_eq!(exit_of(&["run", "a", "--fail-on", "rejects>x"]).await, Exit::Usage);
     assert_eq!(exit_of(&["rejects", "drop", "a"]).await, Exit::Usage);
+    assert_eq!(exit_of(&["state", "rebuild"]).await, Exit::Usage);
     assert_eq!(exit_of(&["rejects", "drop", "a", "1", "--all"]).await, Exit::Usage);
     assert_eq!(exit_of(&["connectors", "show", "no-such-thing"]).await, Exit::Usage);
     assert_eq!(exit_of(&["sandbox", "no-such-thing"]).await, Exit::Usage);

@@ -21,8 +21,7 @@ pub(super) const ROOT: &[Later] = &[
 ];
 
 /// In a model.
-pub(super) const MODEL: &[Later] =
-    &[("dbt", "models out of a dbt project"), ("files", "models over files"), ("incremental", "incremental models")];
+pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("incremental", "incremental models")];
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
@@ -37,7 +36,6 @@ pub(super) const SYNC: &[Later] = &[
     ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
-    ("diff", "comparing in the warehouse"),
 ];
 
 /// In `[defaults]`.

@@ -145,7 +145,7 @@ fn each_file(
 }
 
 fn models(path: &Path, root: &Root, problems: &Problems) -> BTreeMap<String, Option<Arc<ModelDef>>> {
-    let around = model::Around { root: path, warehouses: &root.warehouse_names };
+    let around = model::Around { path, root };
     let mut models = BTreeMap::new();
     let names = each_file(path, "models", "model", problems, |name, file, mut table| {
         let model = model::read(&mut table, &name, file, &around);

@@ -9,6 +9,7 @@ use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, Problem, SourceFile, Span};
 
 use super::project::ModelDef;
+use super::root::Root;
 use super::{files, later, names};
 
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,9 +27,9 @@ pub(super) const PERSONAL: &[(&str, &str)] = &[
 
 /// What a model may refer to.
 pub(super) struct Around<'a> {
-    pub(super) root: &'a Path,
-    /// Names of warehouses, those with problems included.
-    pub(super) warehouses: &'a BTreeSet<String>,
+    /// The project's folder.
+    pub(super) path: &'a Path,
+    pub(super) root: &'a Root,
 }
 
 /// Reads the keys of a model; `None` when there were problems.
@@ -42,12 +43,15 @@ pub(super) fn read(
     let later = later::refuse(table, later::MODEL);
     let warehouse = table.required_text_at("warehouse");
     if let Some((warehouse, span)) = &warehouse
-        && !around.warehouses.contains(warehouse)
+        && !around.root.warehouse_names.contains(warehouse)
     {
-        let known = around.warehouses.iter().map(String::as_str);
+        let known = around.root.warehouse_names.iter().map(String::as_str);
         table.problems().push(names::unknown("unknown-warehouse", "warehouse", warehouse, span, known));
     }
-    let query = query(table, around.root, later);
+    let query = query(table, around.path, later);
+    if let (Some((warehouse, _)), Some(query)) = (&warehouse, &query) {
+        check_query(table, warehouse, query, around.root);
+    }
     let key = key(table);
     let person = table.text_at("person");
     let mut mentioned: Vec<(String, Span)> = person.iter().cloned().collect();
@@ -58,12 +62,12 @@ pub(super) fn read(
     if table.problems().errors() > before {
         return None;
     }
-    let (query, query_span) = query?;
+    let query = query?;
     Some(ModelDef {
         name: name.to_owned(),
         warehouse: warehouse?.0,
-        query,
-        query_span,
+        query: query.query,
+        query_span: query.text,
         key: key?,
         person: person.map(|(column, _)| column),
         personal,
@@ -75,9 +79,30 @@ pub(super) fn read(
     })
 }
 
-fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuery, Option<Span>)> {
-    let present: Vec<&str> = ["sql", "table", "sql_file"].into_iter().filter(|key| table.has(key)).collect();
+/// A query as it was written.
+struct Written {
+    query: ModelQuery,
+    /// The place of its text, character for character; none where the text has escapes.
+    text: Option<Span>,
+    /// The place of the value that gives it.
+    value: Span,
+}
+
+/// What the warehouse says to the query. One with problems of its own, or unknown, says nothing.
+fn check_query(table: &ConfigTable, warehouse: &str, query: &Written, root: &Root) {
+    if let Some(known) = root.warehouses.get(warehouse)
+        && let Err(fault) = known.config.check_query(&query.query)
+    {
+        table.problems().push(
+            Problem::error("bad-query", fault.message.clone()).at(&query.value).remedy(fault.remedy_text().to_owned()),
+        );
+    }
+}
+
+fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<Written> {
+    let present: Vec<&str> = ["sql", "table", "sql_file", "files"].into_iter().filter(|key| table.has(key)).collect();
     let (sql, named, path) = (table.text_at("sql"), table.text_at("table"), table.text_at("sql_file"));
+    let pattern = table.text_at("files");
     if present.len() != 1 {
         // With a query of a later kind, saying that there is none would mislead.
         if !(later && present.is_empty()) {
@@ -86,12 +111,12 @@ fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuer
             } else {
                 format!("the model has {} queries: {}", present.len(), present.join(" and "))
             };
-            let last =
-                [&sql, &named, &path].into_iter().flatten().map(|(_, span)| span).max_by_key(|span| span.range.start);
+            let given = [&sql, &named, &path, &pattern].into_iter().flatten();
+            let last = given.map(|(_, span)| span).max_by_key(|span| span.range.start);
             table.problems().push(
                 Problem::error("bad-query", message)
                     .at(last.unwrap_or(table.span()))
-                    .remedy("give exactly one of `sql`, `table` and `sql_file`"),
+                    .remedy("give exactly one of `sql`, `table`, `sql_file` and `files`"),
             );
         }
         return None;
@@ -105,8 +130,8 @@ fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuer
     };
     if let Some((sql, span)) = sql {
         return (!blank(&sql, &span, "`sql`")).then(|| {
-            let place = place_of_text(&sql, &span);
-            (ModelQuery::Sql(sql), place)
+            let text = place_of_text(&sql, &span);
+            Written { query: ModelQuery::Sql(sql), text, value: span }
         });
     }
     if let Some((name, span)) = named {
@@ -118,14 +143,22 @@ fn query(table: &mut ConfigTable, root: &Path, later: bool) -> Option<(ModelQuer
             );
             return None;
         }
-        return Some((ModelQuery::Table(name), Some(span)));
+        return Some(Written { query: ModelQuery::Table(name), text: Some(span.clone()), value: span });
+    }
+    if let Some((pattern, span)) = pattern {
+        let blank = blank(&pattern, &span, "`files`");
+        let written = Written { query: ModelQuery::Files(pattern), text: None, value: span };
+        return (!blank).then_some(written);
     }
     let (path, span) = path?;
     match sql_file(root, Path::new(&path)) {
         Ok(file) => {
             let whole = Span { range: 0..file.text.len(), file };
-            (!blank(&whole.file.text, &span, "the file of `sql_file`"))
-                .then(|| (ModelQuery::Sql(whole.file.text.clone()), Some(whole)))
+            (!blank(&whole.file.text, &span, "the file of `sql_file`")).then(|| Written {
+                query: ModelQuery::Sql(whole.file.text.clone()),
+                text: Some(whole),
+                value: span,
+            })
         }
         Err(problem) => {
             let remedy =

@@ -36,6 +36,8 @@ pub struct StateSettings {
     pub key: Option<SecretRef>,
     /// Free disk that a plan must leave, in bytes; default 1 GiB.
     pub min_free: u64,
+    /// Memory that comparing may take for rows that do not come in the snapshot's order, in bytes; default 64 MiB.
+    pub memory: u64,
 }
 
 /// `[warehouses.X]`.
@@ -188,6 +190,16 @@ pub enum OnRemap {
     Full,
 }
 
+/// `diff`: where rows are compared with the snapshot, and so where the snapshot is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiffPlace {
+    /// Here: every row leaves the warehouse.
+    #[default]
+    Local,
+    /// In the warehouse, with a table in a schema of its own: only rows that changed leave it.
+    Warehouse,
+}
+
 /// One sync.
 pub struct SyncDef {
     /// Its name: the file's.
@@ -204,6 +216,8 @@ pub struct SyncDef {
     pub model: Arc<ModelDef>,
     /// `where`.
     pub filter: Option<String>,
+    /// `diff`.
+    pub diff: DiffPlace,
     /// The destination's name.
     pub destination: String,
     /// The destination's part, checked by its kind.

@@ -14,6 +14,9 @@ use super::{fields, guards, later, names};
 const VERSION: i64 = 1;
 const DEFAULT_STATE: &str = ".backhaul/state";
 const DEFAULT_MIN_FREE: u64 = 1 << 30;
+const DEFAULT_MEMORY: u64 = 64 << 20;
+/// With less, the pieces that rows are put aside in become too small to be worth a write.
+const LEAST_MEMORY: u64 = 8 << 20;
 
 /// `backhaul.toml` as far as it could be read. The name sets hold those with problems too, so that a sync
 /// that refers to one is not blamed.
@@ -92,7 +95,8 @@ fn version(table: &mut ConfigTable) -> bool {
 }
 
 fn state(table: &mut ConfigTable, root: &Path) -> Option<StateSettings> {
-    let mut settings = StateSettings { dir: root.join(DEFAULT_STATE), key: None, min_free: DEFAULT_MIN_FREE };
+    let mut settings =
+        StateSettings { dir: root.join(DEFAULT_STATE), key: None, min_free: DEFAULT_MIN_FREE, memory: DEFAULT_MEMORY };
     if table.peek("state").is_none() {
         return Some(settings);
     }
@@ -111,6 +115,14 @@ pub(super) fn read_state(state: &mut ConfigTable, root: &Path, settings: &mut St
     }
     settings.key = state.secret("key");
     settings.min_free = state.bytes("min_free").unwrap_or(settings.min_free);
+    if let Some((memory, span)) = state.bytes_at("memory") {
+        settings.memory = memory;
+        if memory < LEAST_MEMORY {
+            let problem = Problem::error("bad-size", "`state.memory` is too small to compare anything");
+            let remedy = "at least \"8MiB\"; \"64MiB\" is the default";
+            state.problems().push(problem.at(&span).remedy(remedy));
+        }
+    }
 }
 
 /// The kind that `type` names.

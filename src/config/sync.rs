@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 
-use super::project::{ModelDef, SyncDef};
+use super::project::{DiffPlace, ModelDef, SyncDef};
 use super::root::Root;
 use super::{fields, guards, into, later, model, names, schedule};
+
+/// The values of `diff`.
+pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -44,7 +48,16 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         && filter.trim().is_empty()
     {
         problems.push(Problem::error("bad-query", "`where` is empty").at(span).remedy("take it out to send all rows"));
+    } else if let (Some((_, span)), Some(model)) = (&filter, &model)
+        && matches!(model.query, ModelQuery::Files(_))
+    {
+        problems.push(
+            Problem::error("bad-query", format!("`where` is SQL, and model \"{}\" is made of files", model.name))
+                .at(span)
+                .remedy("take it out, and leave rows out where the files are written"),
+        );
     }
+    let diff = diff(table, model.as_deref(), around.root);
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
@@ -72,6 +85,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 tags,
                 model,
                 filter: filter.map(|(text, _)| text),
+                diff,
                 destination,
                 prepared: target.prepared,
                 shape: target.shape,
@@ -106,8 +120,8 @@ fn model(
         Some(ItemKind::Table(_)) => {
             let Some(mut inner) = table.table("model") else { return (None, None) };
             let span = inner.span().clone();
-            let refers = model::Around { root: around.path, warehouses: &around.root.warehouse_names };
-            let model = model::read(&mut inner, sync, file, &refers);
+            let around = model::Around { path: around.path, root: around.root };
+            let model = model::read(&mut inner, sync, file, &around);
             inner.finish();
             (model.map(Arc::new), Some(span))
         }
@@ -122,6 +136,22 @@ fn model(
             (None, None)
         }
     }
+}
+
+/// `diff`, which only some warehouses have.
+fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffPlace {
+    let Some((diff, span)) = table.choice_at("diff", DIFFS) else { return DiffPlace::default() };
+    let warehouse = model.and_then(|model| root.warehouses.get(&model.warehouse));
+    if let (DiffPlace::Warehouse, Some(warehouse)) = (diff, warehouse)
+        && !warehouse.config.keeps_snapshots()
+    {
+        table.problems().push(
+            Problem::error("no-warehouse-diff", format!("a {} warehouse cannot compare rows itself", warehouse.kind))
+                .at(&span)
+                .remedy("take it out: rows are then compared here"),
+        );
+    }
+    diff
 }
 
 /// The name of a destination that is there, perhaps with problems of its own.

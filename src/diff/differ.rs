@@ -1,37 +1,44 @@
 //! Matching a scan with a snapshot, whatever the order of the rows; only speed depends on it.
 //!
-//! A row is looked for where the last one was found, then a few records further, then at the anchors. What
-//! is found nowhere waits in the residue for one pass over the snapshot at the end. A row matches a record
-//! only where their whole 128-bit key hashes are equal.
+//! A row is looked for where the last one of its lane was found, then a few records further, then at the anchors.
+//! What is found nowhere waits for one pass over the snapshot at the end ([`join`]). Where the snapshot stands in
+//! the order of key hashes, every row waits. A row matches a record only where their whole 128-bit key hashes are
+//! equal.
+
+mod join;
+mod lane;
 
 use backhaul_kit::{Fault, KeyHash, Proof, RowDigest, RowPage};
 
+use self::lane::Lane;
+use super::first_load::FirstLoad;
 use super::judge::{Candidate, Judge};
 use super::plan::PlanHeader;
-use super::residue::{Residue, Waiting};
 use super::seen::Seen;
+use super::spill::Budget;
 use super::standing::Standing;
-use super::{DiffError, OpKind, PlanRequest, PlanSummary, PlanWriter, RowMapper};
-use crate::snapshot::{IN_DOUBT, NEVER_ACCEPTED, Records, Snapshot, SnapshotError, storable};
+use super::waiting::Waiting;
+use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::snapshot::order::OrderWriter;
+use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
 
-/// How many records beyond the expected one are looked at before the anchors are asked.
-const LOOK_AHEAD: u64 = 16;
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
-/// So many rows of the residue are compared at a time: their records are read in the snapshot's order.
-const BATCH: usize = if cfg!(test) { 64 } else { 64 << 10 };
+/// So many of the keys that left the model are looked at at a time.
+const GONE_AT_ONCE: usize = if cfg!(test) { 64 } else { 1 << 20 };
 
 /// Compares pages with a snapshot and writes the plan.
 pub struct Differ<'a> {
     snapshot: &'a Snapshot,
-    records: Records<'a>,
+    budget: Budget,
     judge: Judge<'a>,
-    /// Where the next row is expected.
-    cursor: u64,
+    lanes: Vec<Lane<'a>>,
     seen: Seen,
-    residue: Residue,
-    /// All key hashes, where the snapshot is empty and every row is new.
-    first_load: Option<Vec<KeyHash>>,
+    waiting: Waiting,
+    /// The keys, where the snapshot is empty and every row is new.
+    first_load: Option<FirstLoad>,
+    /// Where rows stand, if the base is to be written in their order.
+    order: Option<OrderWriter>,
     null_keys: u64,
     repeated_keys: u64,
     examples: Vec<Vec<u8>>,
@@ -50,27 +57,22 @@ impl<'a> Differ<'a> {
         mapper: &'a dyn RowMapper,
         mut plan: PlanWriter,
     ) -> Result<Self, DiffError> {
-        let header = PlanHeader {
-            run_id: request.run_id.clone(),
-            base_id: snapshot.base_id().to_owned(),
-            seed: snapshot.seed(),
-            config_digest: request.config_digest,
-            binding: request.binding.clone(),
-            fields: mapper.fields().to_vec(),
-            match_field: request.match_field,
-            keep_address: request.keep_address,
-            removals: request.removals,
-            remap: request.remap,
-        };
+        let header = PlanHeader::new(snapshot.base_id(), snapshot.seed(), &request, mapper);
         plan.begin(header, request.min_free)?;
+        let order = match snapshot.rewrites() {
+            Some(Rewrite::ByArrival) => Some(plan.order(snapshot.base_id())?),
+            Some(Rewrite::ByHash) | None => None,
+        };
+        let budget = Budget::new(request.memory, snapshot.ordinals());
         Ok(Self {
             snapshot,
-            records: Records::new(snapshot),
-            judge: Judge::new(snapshot, request, mapper, plan),
-            cursor: 0,
+            budget,
+            judge: Judge::new((snapshot.seed(), snapshot.fields()), Details::new(snapshot), request, mapper, plan),
+            lanes: Vec::new(),
             seen: Seen::new(snapshot.ordinals()),
-            residue: Residue::default(),
-            first_load: snapshot.is_empty().then(Vec::new),
+            waiting: Waiting::new(budget),
+            first_load: snapshot.is_empty().then(|| FirstLoad::new(budget)),
+            order,
             null_keys: 0,
             repeated_keys: 0,
             examples: Vec::new(),
@@ -91,66 +93,53 @@ impl<'a> Differ<'a> {
         if digests.len() != page.rows() {
             return Err(Fault::bug("the source gave another number of digests than rows").into());
         }
+        while self.lanes.len() <= page.lane() {
+            self.lanes.push(Lane::new(self.snapshot));
+        }
+        let mut lane = self.lanes.swap_remove(page.lane());
+        let mut done = Ok(());
         for (row, digest) in digests.iter().enumerate() {
             let digest = RowDigest { key: digest.key, fingerprint: storable(digest.fingerprint) };
-            self.row(page, row, digest)?;
+            done = self.row(&mut lane, page, row, digest);
+            if done.is_err() {
+                break;
+            }
         }
+        self.lanes.push(lane);
+        let last = self.lanes.len() - 1;
+        self.lanes.swap(page.lane(), last);
         self.digests = digests;
-        Ok(())
+        done
     }
 
     #[inline]
-    fn row(&mut self, page: &dyn RowPage, row: usize, digest: RowDigest) -> Result<(), DiffError> {
+    fn row(&mut self, lane: &mut Lane<'_>, page: &dyn RowPage, row: usize, digest: RowDigest) -> Result<(), DiffError> {
+        let arrival = self.judge.counts.rows;
         self.judge.counts.rows += 1;
         if digest.key == KeyHash::NULL {
             self.null_keys += 1;
             return Ok(());
         }
         if let Some(keys) = &mut self.first_load {
-            keys.push(digest.key);
+            keys.push(digest.key, &self.judge.plan)?;
             return self.found(page, row, digest, None);
         }
-        let Some((ordinal, stored)) = self.locate(digest.key)? else {
-            return self.wait(page, row, digest);
+        if self.snapshot.by_hash() {
+            return self.waiting.push(page, row, arrival, digest, &self.judge.plan);
+        }
+        let (found, expected) = lane.locate(digest.key)?;
+        self.judge.counts.misses += u64::from(!expected);
+        let Some((ordinal, stored)) = found else {
+            return self.waiting.push(page, row, arrival, digest, &self.judge.plan);
         };
         if !self.seen.set(ordinal) {
             return self.repeated(page, row);
         }
+        if let Some(order) = &mut self.order {
+            order.record(ordinal, arrival)?;
+        }
         let standing = Standing::of(stored, digest.fingerprint);
         self.found(page, row, digest, Some((ordinal, standing)))
-    }
-
-    /// The record of a key and what is stored there, if it is where order or an anchor says.
-    #[inline]
-    fn locate(&mut self, key: KeyHash) -> Result<Option<(u64, u64)>, SnapshotError> {
-        while let Some(record) = self.records.get(self.cursor)? {
-            if record.key_hash == key {
-                self.cursor += 1;
-                return Ok(Some((self.cursor - 1, record.fingerprint)));
-            }
-            if record.key_hash != KeyHash::NULL {
-                break;
-            }
-            // Removed records are stepped over for good.
-            self.cursor += 1;
-        }
-        self.judge.counts.misses += 1;
-        self.search(key)
-    }
-
-    #[cold]
-    fn search(&mut self, key: KeyHash) -> Result<Option<(u64, u64)>, SnapshotError> {
-        let near = self.cursor + 1..=self.cursor + LOOK_AHEAD;
-        for ordinal in near.chain(self.records.anchor(key)) {
-            match self.records.get(ordinal)? {
-                Some(record) if record.key_hash == key => {
-                    self.cursor = ordinal + 1;
-                    return Ok(Some((ordinal, record.fingerprint)));
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
     }
 
     /// Handles a row whose record, or its absence, is known.
@@ -173,26 +162,23 @@ impl<'a> Differ<'a> {
         }
         self.read_key(page, row)?;
         let record = page.record(row)?;
-        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record })
-    }
-
-    /// Puts a row into the residue.
-    fn wait(&mut self, page: &dyn RowPage, row: usize, digest: RowDigest) -> Result<(), DiffError> {
-        self.read_key(page, row)?;
-        let record = page.record(row)?;
-        Ok(self.residue.push(digest, &self.key, &record, &self.judge.plan)?)
+        self.judge.row(&Candidate { digest, found, key: &self.key, record: &record, table_fingerprint: None })?;
+        Ok(())
     }
 
     #[cold]
     fn repeated(&mut self, page: &dyn RowPage, row: usize) -> Result<(), DiffError> {
-        self.repeated_keys += 1;
-        if self.examples.len() < EXAMPLES {
-            self.read_key(page, row)?;
-            if !self.examples.contains(&self.key) {
-                self.examples.push(self.key.clone());
-            }
-        }
+        self.read_key(page, row)?;
+        let key = std::mem::take(&mut self.key);
+        self.note_repeated(&key);
         Ok(())
+    }
+
+    fn note_repeated(&mut self, key: &[u8]) {
+        self.repeated_keys += 1;
+        if self.examples.len() < EXAMPLES && !self.examples.iter().any(|known| known == key) {
+            self.examples.push(key.to_vec());
+        }
     }
 
     fn read_key(&mut self, page: &dyn RowPage, row: usize) -> Result<(), Fault> {
@@ -223,89 +209,52 @@ impl<'a> Differ<'a> {
         if self.judge.request().removals {
             self.removals()?;
         }
-        let whole_set = self.judge.request().whole_set;
-        let counts = &mut self.judge.counts;
-        if whole_set && counts.sent() == counts.refreshed && counts.refreshed > 0 {
-            counts.unchanged += std::mem::take(&mut counts.refreshed);
-            self.judge.plan.drop_kind(OpKind::Refresh)?;
+        if let Some(order) = self.order {
+            order.finish()?;
         }
-        Ok(self.judge.plan.finish(self.judge.counts, proof.0)?)
+        self.judge.finish(proof.0)
     }
 
     /// Looks for repeated keys where no record could tell.
-    fn check_first_load(&mut self, mut keys: Vec<KeyHash>) -> Result<(), DiffError> {
-        keys.sort_unstable();
-        let repeated: Vec<KeyHash> = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-        if !repeated.is_empty() {
-            self.repeated_keys = repeated.len() as u64;
-            let is_repeated = |op: &super::Op| repeated.binary_search(&op.key_hash).is_ok();
-            self.examples = self.judge.plan.keys(is_repeated, EXAMPLES)?;
+    fn check_first_load(&mut self, keys: FirstLoad) -> Result<(), DiffError> {
+        let (count, some) = keys.repeated(EXAMPLES)?;
+        self.repeated_keys = count;
+        if count > 0 {
+            let examples = &mut self.examples;
+            self.judge.plan.read_back(|op| {
+                if some.binary_search(&op.key_hash).is_ok() && !examples.iter().any(|key| key[..] == op.key[..]) {
+                    examples.push(op.key.to_vec());
+                }
+                examples.len() < some.len()
+            })?;
         }
         Ok(())
     }
 
-    /// One pass over the snapshot joins the residue with the records that were not seen; what is left of it
-    /// is new. Records that *were* seen are asked too: the row that waits then repeats their key.
-    fn join(&mut self) -> Result<(), DiffError> {
-        if self.residue.is_empty() {
-            return Ok(());
-        }
-        let mut index = std::mem::take(&mut self.residue).into_index()?;
-        for ordinal in 0..self.snapshot.ordinals() {
-            let Some(record) = self.records.get(ordinal)?.filter(|r| r.key_hash != KeyHash::NULL) else { continue };
-            let Some(place) = index.find(record.key_hash) else { continue };
-            if self.seen.set(ordinal) {
-                let standing = Standing::of(record.fingerprint, index.digest(place).fingerprint);
-                index.set(place, Waiting::Found(ordinal, standing));
-            } else {
-                index.repeat(place);
-            }
-        }
-        self.repeated_keys += index.repeated();
-        if self.repeated_keys > 0 {
-            let wanted = EXAMPLES - self.examples.len();
-            let keys = index.repeated_keys(EXAMPLES)?;
-            let new: Vec<_> = keys.into_iter().filter(|key| !self.examples.contains(key)).take(wanted).collect();
-            self.examples.extend(new);
-            return Ok(());
-        }
-        index.end_finding();
-        let judge = &mut self.judge;
-        index.read(|place, (digest, waiting), row| {
-            if place.is_multiple_of(BATCH) {
-                judge.read_ahead(index.found(place, BATCH))?;
-            }
-            let found = match waiting {
-                Waiting::Done => return Ok(()),
-                Waiting::New => None,
-                Waiting::Found(ordinal, standing) => Some((ordinal, standing)),
-            };
-            if !judge.is_asked_for(row.key) || !judge.needs_record(found.map(|(_, standing)| standing), digest) {
-                return Ok(());
-            }
-            let record = row.record().ok_or_else(|| index.damaged())?;
-            judge.row(&Candidate { digest, found, key: row.key, record: &record })
-        })
-    }
-
     /// Writes what left the model, by ordinal.
     fn removals(&mut self) -> Result<(), DiffError> {
-        let ordinals = self.snapshot.ordinals();
-        let mut gone = Vec::new();
-        for ordinal in self.seen.unset() {
-            let record = self.records.get(ordinal)?.filter(|record| record.key_hash != KeyHash::NULL);
-            if record.is_some_and(|record| record.fingerprint != NEVER_ACCEPTED) {
-                gone.push(ordinal);
+        let (ordinals, mut records, mut start) = (self.snapshot.ordinals(), Records::new(self.snapshot), 0);
+        while start < ordinals {
+            let mut gone = Vec::new();
+            let unset = self.seen.unset(start);
+            start = ordinals;
+            for ordinal in unset {
+                let record = records.get(ordinal)?.filter(|record| record.key_hash != KeyHash::NULL);
+                if let Some(record) = record.filter(|record| record.fingerprint != NEVER_ACCEPTED) {
+                    gone.push((ordinal, record.fingerprint == IN_DOUBT));
+                }
+                if gone.len() == GONE_AT_ONCE {
+                    start = ordinal + 1;
+                    break;
+                }
             }
-        }
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let live = (0..ordinals).filter(|ordinal| self.seen.get(*ordinal));
-        let claims = self.judge.claims(&gone, live)?;
-        for ordinal in gone {
-            if let Some(record) = self.records.get(ordinal)? {
-                self.judge.removal(ordinal, record.fingerprint == IN_DOUBT, &claims)?;
+            if gone.is_empty() {
+                break;
+            }
+            let seen = &self.seen;
+            let claims = self.judge.claims(gone.iter().map(|(ordinal, _)| *ordinal), |ordinal| seen.get(ordinal))?;
+            for (ordinal, in_doubt) in gone {
+                self.judge.removal(ordinal, in_doubt, &claims)?;
             }
         }
         Ok(())

@@ -5,23 +5,23 @@ use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::standing::Standing;
-use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanWriter, RowMapper};
-use crate::snapshot::{Details, FieldHasher, Snapshot, SnapshotError, UNKNOWN_FIELD};
+use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
+use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
-pub(super) struct Judge<'a> {
-    snapshot: &'a Snapshot,
+pub(super) struct Judge<'a, R = Details<'a>> {
+    /// The snapshot's.
+    seed: u64,
     request: PlanRequest,
     mapper: &'a dyn RowMapper,
     pub(super) plan: PlanWriter,
     pub(super) counts: PlanCounts,
-    details: Details<'a>,
+    /// What the snapshot remembers of records.
+    pub(super) details: R,
     hasher: FieldHasher,
     /// For every mapped field its place among the snapshot's fields.
     columns: Vec<Option<usize>>,
     remembered: Vec<u32>,
-    /// Hashes of the match values that rows of the plan claim.
-    claims: Vec<u64>,
     sent: u64,
 }
 
@@ -35,27 +35,80 @@ pub(super) struct Candidate<'r> {
     pub(super) key: &'r [u8],
     /// Values in projection order.
     pub(super) record: &'r [Value],
+    /// The row's fingerprint as its warehouse computes it, where the snapshot is a table there.
+    pub(super) table_fingerprint: Option<u64>,
 }
 
-impl<'a> Judge<'a> {
+impl Judge<'_> {
+    /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
+    pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
+        let sends_all = self.sends_all();
+        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
+        Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
+    }
+
+    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record that
+    /// `is_live`. Deleting such an address would delete the row that now has it.
+    pub(super) fn claims(
+        &mut self,
+        gone: impl Iterator<Item = u64>,
+        is_live: impl Fn(u64) -> bool,
+    ) -> Result<Claims, DiffError> {
+        let mut leaving = Vec::new();
+        if self.request.keep_address {
+            for ordinal in gone {
+                let address = self.details.address(ordinal)?;
+                leaving.extend(self.claims_of(&address).into_iter().flatten());
+            }
+            leaving.sort_unstable();
+        }
+        let mut claimed = Vec::new();
+        if leaving.is_empty() {
+            return Ok(Claims(claimed));
+        }
+        self.claimed_by_plan(&leaving, &mut claimed)?;
+        // Most live records claim nothing that leaves: a few bits tell that without a search.
+        let mut filter = vec![0u64; leaving.len().next_power_of_two()];
+        let bit = |claim: u64, words: usize| ((claim >> 6) as usize & (words - 1), 1u64 << (claim & 63));
+        for claim in &leaving {
+            let (word, bit) = bit(*claim, filter.len());
+            filter[word] |= bit;
+        }
+        let seed = self.seed;
+        self.details.all_addresses(|ordinal, [remote_id, match_value]| {
+            let claims =
+                [match_value.map(|v| claim(MATCH_VALUE, v, seed)), remote_id.map(|id| claim(REMOTE_ID, id, seed))];
+            for claim in claims.into_iter().flatten() {
+                let (word, bit) = bit(claim, filter.len());
+                if filter[word] & bit != 0 && is_live(ordinal) && leaving.binary_search(&claim).is_ok() {
+                    claimed.push(claim);
+                }
+            }
+        })?;
+        claimed.sort_unstable();
+        Ok(Claims(claimed))
+    }
+}
+
+impl<'a, R: Recall> Judge<'a, R> {
+    /// Judges against a snapshot with this seed and these fields, whose records `details` knows.
     pub(super) fn new(
-        snapshot: &'a Snapshot,
+        (seed, known): (u64, &[String]),
+        details: R,
         request: PlanRequest,
         mapper: &'a dyn RowMapper,
         plan: PlanWriter,
     ) -> Self {
-        let known = snapshot.fields();
         Self {
-            snapshot,
+            seed,
             request,
             mapper,
             plan,
             counts: PlanCounts::default(),
-            details: Details::new(snapshot),
-            hasher: FieldHasher::new(snapshot.seed()),
+            details,
+            hasher: FieldHasher::new(seed),
             columns: mapper.fields().iter().map(|name| known.iter().position(|k| k == name)).collect(),
             remembered: Vec::new(),
-            claims: Vec::new(),
             sent: 0,
         }
     }
@@ -88,7 +141,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether unchanged rows are looked at too.
-    fn sends_all(&self) -> bool {
+    pub(super) fn sends_all(&self) -> bool {
         self.request.full || self.request.whole_set || self.request.remap
     }
 
@@ -103,21 +156,15 @@ impl<'a> Judge<'a> {
         self.request.max_rows.is_some_and(|max| self.sent >= max)
     }
 
-    /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
-    pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
-        let sends_all = self.sends_all();
-        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
-        Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
-    }
-
-    /// Maps a row, compares it with what is remembered of its record, and writes its op.
-    pub(super) fn row(&mut self, row: &Candidate<'_>) -> Result<(), DiffError> {
-        if KeyHash::of(row.key, self.snapshot.seed()) != row.digest.key {
+    /// Maps a row, compares it with what is remembered of its record, and writes its op; gives the number of an
+    /// `Add`.
+    pub(super) fn row(&mut self, row: &Candidate<'_>) -> Result<Option<u64>, DiffError> {
+        if KeyHash::of(row.key, self.seed) != row.digest.key {
             return Err(Fault::bug("the source's key hash is not the hash of its key").into());
         }
         if self.is_full() {
             self.counts.postponed += 1;
-            return Ok(());
+            return Ok(None);
         }
         let ordinal = row.found.map(|(ordinal, _)| ordinal);
         let old_address = match ordinal {
@@ -132,6 +179,7 @@ impl<'a> Judge<'a> {
             key: Key::from_slice(row.key),
             key_hash: row.digest.key,
             fingerprint: row.digest.fingerprint,
+            table_fingerprint: row.table_fingerprint,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -156,10 +204,8 @@ impl<'a> Judge<'a> {
                 op.fields = fields.as_slice().into();
             }
         }
-        if self.request.keep_address && self.request.removals {
-            self.claims.extend(op.match_value.as_ref().map(|value| self.claim(MATCH_VALUE, value)));
-        }
-        self.write(&op)
+        let number = self.write(&op)?;
+        Ok((op.kind == OpKind::Add).then_some(number))
     }
 
     fn match_value(&self, fields: &[FieldValue]) -> Option<String> {
@@ -198,8 +244,8 @@ impl<'a> Judge<'a> {
         Ok(if moved { OpKind::Move } else { OpKind::Change })
     }
 
-    /// Writes and counts an op.
-    fn write(&mut self, op: &Op) -> Result<(), DiffError> {
+    /// Writes and counts an op; gives its number.
+    fn write(&mut self, op: &Op) -> Result<u64, DiffError> {
         let counts = &mut self.counts;
         *match op.kind {
             OpKind::Add => &mut counts.added,
@@ -215,8 +261,7 @@ impl<'a> Judge<'a> {
             self.sent += 1;
             counts.repeats += u64::from(op.was_in_doubt);
         }
-        self.plan.push(op)?;
-        Ok(())
+        Ok(self.plan.push(op)?)
     }
 
     /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
@@ -227,7 +272,7 @@ impl<'a> Judge<'a> {
         }
         let old_address = self.details.address(ordinal)?;
         let claimed = self.claims_of(&old_address).iter().flatten().any(|claim| live.0.binary_search(claim).is_ok());
-        let key_hash = KeyHash::of(&key, self.snapshot.seed());
+        let key_hash = KeyHash::of(&key, self.seed);
         if !claimed && self.request.withheld.get(&key_hash) == Some(&REMOVAL) {
             self.counts.withheld += 1;
             return Ok(());
@@ -243,6 +288,7 @@ impl<'a> Judge<'a> {
             key_hash,
             key: key.into(),
             fingerprint: REMOVAL,
+            table_fingerprint: None,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -250,41 +296,52 @@ impl<'a> Judge<'a> {
             fields: Fields::default(),
             reason: None,
         };
-        self.write(&op)
+        self.write(&op)?;
+        Ok(())
     }
 
-    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record in
-    /// `live`. Deleting such an address would delete the row that now has it.
-    pub(super) fn claims(&mut self, gone: &[u64], live: impl Iterator<Item = u64>) -> Result<Claims, DiffError> {
-        let mut leaving = Vec::new();
-        if self.request.keep_address {
-            for ordinal in gone {
-                let address = self.details.address(*ordinal)?;
-                leaving.extend(self.claims_of(&address).into_iter().flatten());
-            }
-            leaving.sort_unstable();
-        }
-        let mut claimed = std::mem::take(&mut self.claims);
-        claimed.retain(|claim| leaving.binary_search(claim).is_ok());
-        for ordinal in live.take_while(|_| !leaving.is_empty()) {
-            let address = self.details.address(ordinal)?;
-            let claims = self.claims_of(&address).into_iter().flatten();
-            claimed.extend(claims.filter(|claim| leaving.binary_search(claim).is_ok()));
-        }
-        claimed.sort_unstable();
-        Ok(Claims(claimed))
+    /// The claims of live rows among those of records in `gone`, where the warehouse has looked through its own
+    /// records: `claimed` are the addresses that others of them hold.
+    pub(super) fn claims_told(&mut self, leaving: &[u64], claimed: Vec<u64>) -> Result<Claims, DiffError> {
+        let mut all = claimed;
+        self.claimed_by_plan(leaving, &mut all)?;
+        all.sort_unstable();
+        Ok(Claims(all))
     }
 
-    fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
+    /// Adds the claims of the plan's own rows among those that leave.
+    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<u64>) -> Result<(), DiffError> {
+        let seed = self.seed;
+        self.plan.read_back(|op| {
+            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed));
+            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
+            true
+        })?;
+        Ok(())
+    }
+
+    /// Ends the plan. Where the whole set is written again or not at all, a set without a change is not.
+    pub(super) fn finish(mut self, proof: &str) -> Result<PlanSummary, DiffError> {
+        let counts = &mut self.counts;
+        if self.request.whole_set && counts.sent() == counts.refreshed && counts.refreshed > 0 {
+            counts.unchanged += std::mem::take(&mut counts.refreshed);
+            self.plan.drop_kind(OpKind::Refresh)?;
+        }
+        Ok(self.plan.finish(self.counts, proof)?)
+    }
+
+    /// The claims of an address: of its match value and of its remote id.
+    pub(super) fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
+        let seed = self.seed;
         [
-            address.match_value.as_ref().map(|value| self.claim(MATCH_VALUE, value)),
-            address.remote_id.as_ref().map(|id| self.claim(REMOTE_ID, id)),
+            address.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed)),
+            address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id.as_bytes(), seed)),
         ]
     }
+}
 
-    fn claim(&self, kind: u64, text: &str) -> u64 {
-        xxh3_64_with_seed(text.as_bytes(), self.snapshot.seed() ^ kind)
-    }
+fn claim(kind: u64, text: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(text, seed ^ kind)
 }
 
 /// What stands for the fingerprint in the removal of a row, and in its reject.

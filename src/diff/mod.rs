@@ -3,22 +3,31 @@
 mod counts;
 mod differ;
 mod error;
+mod first_load;
 mod judge;
 mod op;
+mod places;
 mod plan;
+mod recall;
 mod request;
-mod residue;
 mod seen;
+mod spill;
 mod standing;
+mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
+use recall::Recall;
 pub use request::PlanRequest;
+pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};
 

@@ -38,7 +38,8 @@ pub struct Op {
     pub number: u64,
     /// What it does.
     pub kind: OpKind,
-    /// The key's record in the snapshot the plan was made from; `None` for keys it does not have.
+    /// The key's record in the snapshot the plan was made from; `None` for keys it does not have. Records of a table
+    /// are numbered as the scan met them.
     pub ordinal: Option<u64>,
     /// Canonical key bytes.
     pub key: Key,
@@ -46,6 +47,8 @@ pub struct Op {
     pub key_hash: KeyHash,
     /// Fingerprint of the source row; 0 for `Remove` and `Forget`.
     pub fingerprint: u64,
+    /// The row's fingerprint as its warehouse computes it, where the snapshot is a table there.
+    pub table_fingerprint: Option<u64>,
     /// What was remembered of the record at the destination before this plan.
     pub old_address: Address,
     /// The match field's value now; `None` where the sync has no match field or the row is gone.

@@ -37,4 +37,6 @@ pub struct PlanRequest {
     pub max_rows: Option<u64>,
     /// Bytes that must stay free on the file system of the plan.
     pub min_free: u64,
+    /// Bytes of memory that comparing may take for rows that do not come in the snapshot's order.
+    pub memory: u64,
 }

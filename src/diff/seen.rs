@@ -26,11 +26,13 @@ impl Seen {
         self.words[(ordinal / 64) as usize] >> (ordinal % 64) & 1 == 1
     }
 
-    /// The records that were not marked.
-    pub(super) fn unset(&self) -> impl Iterator<Item = u64> {
-        let words = self.words.iter().zip((0..).step_by(64)).filter(|(word, _)| **word != u64::MAX);
+    /// The records from `start` on that were not marked.
+    pub(super) fn unset(&self, start: u64) -> impl Iterator<Item = u64> {
+        let words = self.words.iter().zip((0..).step_by(64)).skip((start / 64) as usize);
         words
+            .filter(|(word, _)| **word != u64::MAX)
             .flat_map(|(word, first)| (first..first + 64).filter(move |ordinal| word >> (ordinal - first) & 1 == 0))
+            .skip_while(move |ordinal| *ordinal < start)
             .take_while(|ordinal| *ordinal < self.records)
     }
 }

@@ -46,6 +46,11 @@ impl RunFiles {
         self.folder.join("log")
     }
 
+    /// Whether neither plan nor log is there.
+    pub(super) fn are_gone(&self) -> bool {
+        !self.plan().exists() && !self.log().exists()
+    }
+
     /// Whether all of the plan can be read.
     pub(super) fn is_plan_sound(&self, key: &StateKey) -> bool {
         PlanReader::open(&self.plan(), key).and_then(|plan| plan.verify()).is_ok()
@@ -77,7 +82,7 @@ impl Advance<'_> {
             return self.begin(Stage::Done).await;
         }
         let opened = PlanReader::open(&files.plan(), &self.runs.key);
-        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.site.folder, &e))?;
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.sync.name, &e))?;
         let mut connected = connected;
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
@@ -91,7 +96,7 @@ impl Advance<'_> {
                     Stage::Settle
                 }
                 Stage::Settle => {
-                    self.settle(&files, &plan)?;
+                    self.settle(&files, &plan).await?;
                     Stage::Report
                 }
                 Stage::Report => {
@@ -205,10 +210,9 @@ impl Advance<'_> {
         Ok(Outcome::Complete)
     }
 
-    /// Closes the log, counts what became of the rows, and keeps what the mapper refused.
+    /// Counts what became of the rows, and keeps what the mapper refused.
     async fn record_rejects(&mut self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        self.seal(files)?;
-        let fates = self.fates(files)?;
+        let fates = self.fates(files, plan)?;
         let planned = plan.summary().counts;
         let counts = &mut self.record.counts;
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
@@ -235,7 +239,7 @@ impl Advance<'_> {
     }
 
     /// Seals a log that was left open: an old run is settled as far as it came.
-    fn seal(&self, files: &RunFiles) -> Result<(), RunError> {
+    pub(super) fn seal(&self, files: &RunFiles) -> Result<(), RunError> {
         let path = files.log();
         if !path.exists() {
             return Ok(());
@@ -253,15 +257,20 @@ impl Advance<'_> {
         Ok(state.record_rejects(&self.ground.sync.name, &self.record.id, rejects, Timestamp::now()).await?)
     }
 
-    fn fates(&self, files: &RunFiles) -> Result<Fates, RunError> {
-        Ok(Fates::read(&files.log(), &self.record.id)?)
+    fn fates(&self, files: &RunFiles, plan: &PlanReader) -> Result<Fates, RunError> {
+        let sends = plan.summary().counts.sent() > 0;
+        Ok(Fates::read(&files.log(), &self.record.id, sends)?)
     }
 
-    fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
-        let fates = self.fates(files)?;
+    async fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
+        let fates = self.fates(files, plan)?;
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
-        settle(&self.ground.site.store, plan, &fates, info)?;
+        let store = &self.ground.site.store;
+        if plan.header().table_fingerprints.is_some() {
+            return self.runs.settle_in_table(store, plan, &fates, info).await;
+        }
+        settle(store, plan, &fates, info)?;
         Ok(())
     }
 
@@ -270,7 +279,7 @@ impl Advance<'_> {
         let sync = &self.ground.sync.name;
         let waiting: HashSet<KeyHash> = self.runs.state.reject_keys(sync).await?.into_iter().collect();
         if !waiting.is_empty() {
-            let fates = self.fates(files)?;
+            let fates = self.fates(files, plan)?;
             let mut accepted = Vec::new();
             for op in plan.ops(None) {
                 let op = op?;

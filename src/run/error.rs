@@ -59,6 +59,12 @@ pub enum RunError {
     /// The operator stopped it before anything was sent.
     #[error("stopped before anything was sent")]
     Cancelled,
+    /// A run's files went with its snapshot.
+    #[error("the plan and the log of run {run} are gone with the snapshot that it was made from")]
+    Gone {
+        /// The run.
+        run: String,
+    },
     /// A run ended before its plan was complete; nothing was sent.
     #[error("run {run} was interrupted before it sent anything")]
     Interrupted {
@@ -90,6 +96,7 @@ impl RunError {
             | Self::Log(_)
             | Self::Deliver(_)
             | Self::Io { .. }
+            | Self::Gone { .. }
             | Self::Interrupted { .. } => 1,
         }
     }
@@ -104,7 +111,10 @@ impl RunError {
             Self::Snapshot(error) => error.remedy().to_owned(),
             Self::Diff(error) => error.remedy().to_owned(),
             Self::Plan(error) => error.remedy().to_owned(),
-            Self::Log(_) => String::from("restore the state folder from a backup, or start the sync's state afresh"),
+            Self::Log(_) => format!("restore the state from a backup; {}", begin_anew("SYNC")),
+            Self::Gone { .. } => {
+                String::from("nothing to do: every row of the model is sent again; rows that left it are not removed")
+            }
             Self::Deliver(_) | Self::Io { .. } => {
                 String::from("check free space and rights of the state folder, then run again")
             }
@@ -118,7 +128,7 @@ impl RunError {
             Self::Fault(fault) => fault.class.as_str(),
             Self::Problems(_) => "config",
             Self::State(_) => "state",
-            Self::Snapshot(_) | Self::Log(_) => "snapshot",
+            Self::Snapshot(_) | Self::Log(_) | Self::Gone { .. } => "snapshot",
             Self::Diff(_) | Self::Plan(_) => "plan",
             Self::Deliver(_) | Self::Io { .. } => "io",
             Self::Refused { .. } => "refused",
@@ -143,16 +153,20 @@ pub(super) fn stale(run: &str, why: &str) -> RunError {
 }
 
 /// What a run has sent cannot be told any more, because its plan is gone or damaged.
-pub(super) fn lost(run: &str, site: &Path, error: &PlanError) -> RunError {
+pub(super) fn lost(run: &str, sync: &str, error: &PlanError) -> RunError {
     RunError::Refused {
         message: format!("run {run} had begun to send, and its plan cannot be read: {error}"),
-        remedy: format!(
-            "restore the state from a backup; without one remove {}: every row is then sent again, and rows that \
-             left the model are not removed",
-            site.display()
-        ),
+        remedy: format!("restore the state from a backup; {}", begin_anew(sync)),
         exit: 1,
     }
+}
+
+/// The way on without a backup.
+fn begin_anew(sync: &str) -> String {
+    format!(
+        "without one, `backhaul state rebuild {sync}`: every row is then sent again, and rows that left the model are \
+         not removed"
+    )
 }
 
 pub(super) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {

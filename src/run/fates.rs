@@ -1,7 +1,7 @@
 //! What settling learns from the acknowledgement log.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::snapshot::log::{Fate, LogError, RemoteIds, Replay, Standing};
 use crate::snapshot::{FileError, Settle, Settlement};
@@ -13,17 +13,21 @@ pub(super) struct Fates(Option<Log>);
 struct Log {
     path: PathBuf,
     replay: Replay,
-    ids: RefCell<RemoteIds>,
+    ids: Mutex<RemoteIds>,
 }
 
 impl Fates {
-    /// Reads the log at `path`, if there is one.
-    pub(super) fn read(path: &Path, run: &str) -> Result<Self, LogError> {
-        if !path.exists() {
+    /// Reads the log at `path`, which a run that `sends` has. It is sealed when its run has nothing more to send: one
+    /// that is cut off is told by that.
+    pub(super) fn read(path: &Path, run: &str, sends: bool) -> Result<Self, LogError> {
+        if !sends && !path.exists() {
             return Ok(Self(None));
         }
         let replay = Replay::read(path, run)?;
-        let ids = RefCell::new(RemoteIds::open(path, run, &replay)?);
+        if replay.sealed().is_none() {
+            return Err(LogError::Unsealed);
+        }
+        let ids = Mutex::new(RemoteIds::open(path, run, &replay)?);
         Ok(Self(Some(Log { path: path.to_owned(), replay, ids })))
     }
 
@@ -57,7 +61,7 @@ impl Settlement for Fates {
 
     fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
         let Some(Log { path, ids, .. }) = &self.0 else { return Ok(None) };
-        match ids.borrow_mut().get(op) {
+        match ids.lock().unwrap_or_else(PoisonError::into_inner).get(op) {
             Ok(id) => Ok(id.map(str::to_owned)),
             Err(LogError::Io(error)) => Err(FileError::io("read", path, error)),
             Err(error) => Err(FileError::damaged(path, error.to_string())),

@@ -6,8 +6,8 @@ use backhaul_kit::{Kit, Operation};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
-use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, unless_cancelled};
-use crate::config::{Project, SyncDef};
+use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled};
+use crate::config::{DiffPlace, Project, SyncDef};
 use crate::diff::{OpKind, PlanReader};
 use crate::guard::Hold;
 use crate::snapshot::Store;
@@ -81,7 +81,12 @@ impl Runs {
 /// # Errors
 /// Whatever a run would stop with before its plan.
 pub async fn check(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<String, RunError> {
-    scan::open(project, sync, kit).await?;
+    let opened = scan::open(project, sync, kit).await?;
+    if sync.diff == DiffPlace::Warehouse {
+        opened.scan.table_shape(&opened.mapper.projection(0))?;
+        let source = scan::source(project, &sync.model.warehouse, kit)?;
+        table::tables(source.as_ref())?.check().await?;
+    }
     let connected = connect(sync, kit.clone()).await?;
     Ok(format!("{} {}", connected.binding.identity, connected.binding.object))
 }

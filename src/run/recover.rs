@@ -90,6 +90,13 @@ impl Runs {
             }
             // Nothing was sent: the next scan has fresher values.
             Stage::Scan | Stage::Done => return self.give_up(&files, &mut record).await.map(|()| None),
+            // Against a snapshot that has nothing no row can look unchanged: whatever was sent is sent again.
+            Stage::Deliver | Stage::Record | Stage::Settle
+                if files.are_gone() && ground.site.store.snapshot()?.binding().is_none() =>
+            {
+                let gone = RunError::Gone { run: record.id.clone() };
+                return self.fail(&files, &mut record, &gone).await.map(|()| None);
+            }
             Stage::Deliver if !files.log().exists() && (old || !files.is_plan_sound(&self.key)) => {
                 return self.give_up(&files, &mut record).await.map(|()| None);
             }
@@ -101,6 +108,8 @@ impl Runs {
         }
         let mut advance = Advance { runs: self, ground, record: &mut record };
         if settles {
+            // Sealed first: what is recorded and settled is a log that is known to be whole.
+            advance.seal(&files)?;
             advance.begin(Stage::Record).await?;
         }
         advance.finish(None).await?;
@@ -110,7 +119,7 @@ impl Runs {
     /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
     async fn is_remapped(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
         let opened = PlanReader::open(&files.plan(), &self.key);
-        let plan = opened.map_err(|e| lost(run, &ground.site.folder, &e))?;
+        let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
     }

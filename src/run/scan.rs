@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
-use backhaul_kit::{Fault, KeyHash, Kit, Model, Projection, Proof, RowPage, Scan, Scanned, key};
+use backhaul_kit::{Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
+use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::config::{self, ModelDef, Project, SyncDef};
 use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter};
@@ -18,7 +19,7 @@ use crate::mask::mask;
 use crate::snapshot::{Binding, Snapshot, StateKey};
 
 /// Pages between the warehouse's task and the comparing thread: enough to hide either's hiccups.
-const PAGES_AHEAD: usize = 4;
+pub(super) const PAGES_AHEAD: usize = 4;
 
 /// What a scan is asked for.
 pub(super) struct ScanRequest<'a> {
@@ -71,18 +72,52 @@ pub(super) async fn scan(
         only: (!options.only.is_empty()).then(|| options.only.clone()),
         max_rows: options.max_rows,
         min_free: project.state.min_free,
+        memory: project.state.memory,
     };
     let writer = PlanWriter::new(request.plan, key.clone());
-    let (pages, compared) = mpsc::channel(PAGES_AHEAD);
-    let comparing = tokio::task::spawn_blocking(move || compare(&snapshot, plan_request, &mapper, writer, compared));
-    let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
-    let summary = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
-    // The scan's own fault says more than "the pages stopped".
-    scanned?;
+    let summary = match snapshot.table() {
+        None => {
+            let work = Work { scan, projection, request: plan_request, mapper, writer };
+            compare_here(work, snapshot, watch, cancel).await?
+        }
+        Some(place) => {
+            check_place(sync, &place.warehouse)?;
+            let work = Work { scan, projection, request: plan_request, mapper, writer };
+            compare_there(work, &snapshot, watch, cancel).await?
+        }
+    };
     match summary {
         Ok(summary) => Ok(Planned { summary, digest, remap }),
         Err(e) => Err(explain(e, &sync.model)),
     }
+}
+
+/// What a comparison takes.
+pub(super) struct Work {
+    pub(super) scan: Box<dyn Scan>,
+    pub(super) projection: Projection,
+    pub(super) request: PlanRequest,
+    pub(super) mapper: Mapper,
+    pub(super) writer: PlanWriter,
+}
+
+type Compared = Result<PlanSummary, DiffError>;
+
+/// Has every row come and compares it on a thread of its own.
+async fn compare_here(
+    work: Work,
+    snapshot: Snapshot,
+    watch: &dyn Watch,
+    cancel: &Cancel,
+) -> Result<Compared, RunError> {
+    let Work { scan, projection, request, mapper, writer } = work;
+    let (pages, compared) = mpsc::channel(PAGES_AHEAD);
+    let comparing = tokio::task::spawn_blocking(move || compare(&snapshot, request, &mapper, writer, compared));
+    let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
+    let summary = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
+    // The scan's own fault says more than "the pages stopped".
+    scanned?;
+    Ok(summary)
 }
 
 /// A model that is open for one scan.
@@ -96,11 +131,7 @@ pub(super) struct Opened {
 /// Opens the scan and compiles the mapping against the model's columns.
 pub(super) async fn open(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<Opened, RunError> {
     let model = &sync.model;
-    let warehouse = project
-        .warehouses
-        .get(&model.warehouse)
-        .ok_or_else(|| Fault::bug(format!("warehouse `{}` is not in the project", model.warehouse)))?;
-    let source = warehouse.config.open(kit.clone())?;
+    let source = source(project, &model.warehouse, kit)?;
     let wanted = Model {
         name: model.name.clone(),
         query: model.query.clone(),
@@ -114,6 +145,13 @@ pub(super) async fn open(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> R
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
     let digest = config::digest(sync, &columns);
     Ok(Opened { scan, mapper, digest })
+}
+
+/// A warehouse of the project, not yet connected.
+pub(super) fn source(project: &Project, name: &str, kit: &Arc<Kit>) -> Result<Arc<dyn Source>, RunError> {
+    let warehouse = project.warehouses.get(name);
+    let warehouse = warehouse.ok_or_else(|| Fault::bug(format!("warehouse `{name}` is not in the project")))?;
+    Ok(warehouse.config.open(kit.clone())?)
 }
 
 /// A fault with a place in the model's SQL becomes a problem with a place in its file.
@@ -180,8 +218,12 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
     let columns: Vec<String> = model.key.iter().map(|(name, _)| quote(name)).collect();
     let columns = columns.join(", ");
     let from = match &model.query {
-        backhaul_kit::ModelQuery::Table(table) => table.clone(),
-        backhaul_kit::ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
+        ModelQuery::Table(from) | ModelQuery::Files(from) => from.clone(),
+        ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
+    };
+    let find = |query: String| match &model.query {
+        ModelQuery::Files(_) => String::from("correct the files, or name in `key` what tells their rows apart"),
+        ModelQuery::Table(_) | ModelQuery::Sql(_) => format!("find them: {query}"),
     };
     let place = model.key.first().map(|(_, span)| span.clone());
     let problem = match error {
@@ -195,13 +237,15 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
                     shown.join(", ")
                 ),
             )
-            .remedy(format!("find them: select {columns}, count(*) from {from} group by {columns} having count(*) > 1"))
+            .remedy(find(format!("select {columns}, count(*) from {from} group by {columns} having count(*) > 1")))
         }
         DiffError::NullKeys { rows } => {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
             Problem::error("null-keys", format!("model `{}` has {rows} rows whose key is NULL", model.name))
-                .remedy(format!("find them: select * from {from} where {}", any.join(" or ")))
+                .remedy(find(format!("select * from {from} where {}", any.join(" or "))))
         }
+        // A fault has its own exit code.
+        DiffError::Source(fault) => return fault.into(),
         other => return other.into(),
     };
     RunError::Problems(vec![match place {

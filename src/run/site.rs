@@ -9,7 +9,7 @@ use super::connect::{Connected, check_object, connect};
 use super::error::io_error;
 use super::stage::Stage;
 use super::{RunError, Runs, leftovers};
-use crate::config::{StateSettings, SyncDef};
+use crate::config::{Project, StateSettings, SyncDef};
 use crate::snapshot::{Binding, StateKey, Store};
 use crate::state::{Lease, LeaseTiming, NewRun, RunStatus, Sealer, Trigger};
 
@@ -28,9 +28,20 @@ impl Site {
     }
 }
 
+fn folder(project: &Project, sync: &str) -> PathBuf {
+    project.state.dir.join("syncs").join(sync)
+}
+
+/// Where the sync's folder stands: under its name, or under an earlier one from which no run has taken it over yet.
+pub(super) fn standing_folder(project: &Project, sync: &SyncDef) -> PathBuf {
+    let own = folder(project, &sync.name);
+    let earlier = sync.previously.iter().map(|name| folder(project, name)).find(|earlier| earlier.exists());
+    if own.exists() { own } else { earlier.unwrap_or(own) }
+}
+
 impl Runs {
     pub(super) fn folder(&self, sync: &str) -> PathBuf {
-        self.project.state.dir.join("syncs").join(sync)
+        folder(&self.project, sync)
     }
 
     /// The sync's folder; one that stands under an earlier name of the sync is taken over.

@@ -9,7 +9,7 @@ use std::path::Path;
 use backhaul_kit::value::{put_bytes, take_bytes};
 use backhaul_kit::{Address, KeyHash};
 
-use super::blocks::{BLOCK, BlockReader, BlockWriter};
+use super::blocks::{BLOCK, BlockReader, BlockWriter, u64_at};
 use super::error::FileError;
 use super::file::{FileEntry, FreeSpace, NewFile};
 use super::manifest::{BASE_PREFIX, BaseFiles, random_name};
@@ -29,8 +29,39 @@ pub(super) struct Base {
     pub(super) keys: SealedReader,
     pub(super) addresses: Option<SealedReader>,
     pub(super) fields: Option<BlockReader>,
-    /// (the lower half of the key hash, ordinal) of every 256th record, sorted.
-    pub(super) anchors: Vec<(u64, u64)>,
+    pub(super) anchors: Anchors,
+}
+
+/// The key hashes of every 256th record, to be found by.
+pub(super) struct Anchors {
+    /// The lower halves, in the order of the records.
+    hashes: Vec<u64>,
+    /// An open-addressed table of places in `hashes`, plus 1.
+    table: Vec<u32>,
+}
+
+impl Anchors {
+    fn new(hashes: Vec<u64>) -> Self {
+        let mut table = vec![0; (2 * hashes.len() + 1).next_power_of_two()];
+        let mask = table.len() - 1;
+        for (place, hash) in (1..).zip(&hashes) {
+            let mut slot = *hash as usize & mask;
+            while table[slot] != 0 {
+                slot = (slot + 1) & mask;
+            }
+            table[slot] = place;
+        }
+        Self { hashes, table }
+    }
+
+    /// Ordinals where `key` may stand.
+    #[inline]
+    pub(super) fn find(&self, key: KeyHash) -> impl Iterator<Item = u64> {
+        let (half, mask) = (key.0 as u64, self.table.len() - 1);
+        let slots = (half as usize..).map(move |slot| self.table[slot & mask]).take_while(|place| *place != 0);
+        let places = slots.map(|place| place as usize - 1).filter(move |place| self.hashes[*place] == half);
+        places.map(|place| (place * BLOCK) as u64)
+    }
 }
 
 impl Base {
@@ -46,12 +77,7 @@ impl Base {
         if recs.records() != files.records || hashes.len() as u64 != blocks * ANCHOR_BYTES as u64 {
             return Err(FileError::damaged(recs.path(), "it has another number of records than the manifest says"));
         }
-        let mut anchors: Vec<(u64, u64)> = (0..)
-            .step_by(BLOCK)
-            .zip(hashes.chunks_exact(ANCHOR_BYTES))
-            .map(|(ordinal, hash)| (super::blocks::u64_at(hash, 0), ordinal))
-            .collect();
-        anchors.sort_unstable();
+        let anchors = Anchors::new(hashes.chunks_exact(ANCHOR_BYTES).map(|hash| u64_at(hash, 0)).collect());
 
         let sealed = |entry: &FileEntry, kind| {
             let reader = SealedReader::open(&path(entry), key, kind)?;
@@ -146,14 +172,15 @@ impl BaseWriter {
         Ok(())
     }
 
-    /// Ends and syncs all files.
-    pub(super) fn finish(self) -> Result<BaseFiles, FileError> {
+    /// Ends and syncs all files. `by_hash` says that the records came in the order of their key hashes.
+    pub(super) fn finish(self, by_hash: bool) -> Result<BaseFiles, FileError> {
         Ok(BaseFiles {
             records: self.records,
             recs: self.recs.finish(&self.anchors)?,
             keys: self.keys.finish()?,
             addresses: self.addresses.map(ChunkedColumn::finish).transpose()?,
             fields: self.fields.map(|fields| fields.finish(&[])).transpose()?,
+            by_hash,
         })
     }
 }

@@ -58,6 +58,11 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// How many records it has.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
     fn end_block(&mut self) -> Result<(), FileError> {
         let sum = xxh3_64_with_seed(&self.block, block_seed(&self.header, self.blocks));
         self.block.extend_from_slice(&sum.to_le_bytes());
@@ -78,6 +83,18 @@ impl BlockWriter {
         self.file.write(&tail_sum(&self.header, extra, &counts).to_le_bytes())?;
         self.file.write(END)?;
         self.file.finish()
+    }
+}
+
+impl BlockWriter {
+    /// Gives a scratch file's content over for reading; nothing is synced.
+    pub(crate) fn into_reader(mut self) -> Result<BlockReader, FileError> {
+        if !self.block.is_empty() {
+            self.end_block()?;
+        }
+        let Self { file, header, record_bytes, records, .. } = self;
+        let (file, path) = file.into_unnamed()?;
+        Ok(BlockReader { file, path, header, record_bytes, records, extra: Vec::new() })
     }
 }
 

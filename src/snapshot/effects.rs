@@ -1,215 +1,126 @@
-//! Effects of a plan on records that exist, brought into the order of ordinals in bounded memory: sorted
-//! runs go to scratch files and are merged as they are read.
+//! What a plan and the fates of its ops do to single records.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::path::PathBuf;
+use backhaul_kit::Address;
 
 use super::error::FileError;
-use super::file::{FreeSpace, NewFile};
-use super::manifest::{SEGMENT_PREFIX, random_name};
-use super::overlay::SegmentEntry;
-use super::seal::StateKey;
-use super::sealed::{SealedKind, SealedReader, SealedWriter};
+use super::fingerprint::{DELETED, FieldHasher, IN_DOUBT, UNKNOWN_FIELD};
+use super::segment::SegmentEntry;
+use super::sort::{Sorted, Sorter};
+use super::{Settle, Settlement};
+use crate::diff::{Op, OpKind, PlanHeader};
 
-const CHUNK_BYTES: usize = 64 << 10;
-
-/// What becomes of one record.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Effect {
-    /// The record as it will be.
-    pub(super) entry: SegmentEntry,
-    /// The field hashes stay as they are; those in `entry` say nothing.
-    pub(super) keeps_fields: bool,
+/// Says what becomes of the record of an op.
+pub(super) struct Judgement<'a> {
+    header: &'a PlanHeader,
+    replay: &'a dyn Settlement,
+    hasher: FieldHasher,
 }
 
-impl Effect {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.keeps_fields));
-        self.entry.encode(out);
+impl<'a> Judgement<'a> {
+    /// Of the ops of a plan.
+    pub(super) fn new(header: &'a PlanHeader, replay: &'a dyn Settlement) -> Self {
+        Self { header, replay, hasher: FieldHasher::new(header.seed) }
     }
 
-    fn decode(input: &mut &[u8], fields: usize) -> Option<Self> {
-        let (&keeps, rest) = input.split_first()?;
-        *input = rest;
-        Some(Self { entry: SegmentEntry::decode(input, fields)?, keeps_fields: keeps == 1 })
-    }
-
-    fn bytes(&self) -> usize {
-        let address = [&self.entry.address.remote_id, &self.entry.address.match_value];
-        let texts: usize = address.into_iter().flatten().map(String::len).sum();
-        size_of::<Self>() + self.entry.key.len() + 4 * self.entry.fields.len() + texts
-    }
-}
-
-/// Takes effects in any order.
-pub(super) struct EffectSorter<'k> {
-    folder: PathBuf,
-    key: &'k StateKey,
-    fields: usize,
-    budget: usize,
-    held: Vec<Effect>,
-    held_bytes: usize,
-    runs: Vec<SealedReader>,
-    len: u64,
-}
-
-impl<'k> EffectSorter<'k> {
-    /// Holds `budget` bytes in memory and puts the rest into scratch files in `folder`. Entries have `fields`
-    /// mapped fields.
-    pub(super) fn new(folder: PathBuf, key: &'k StateKey, fields: usize, budget: usize) -> Self {
-        Self { folder, key, fields, budget, held: Vec::new(), held_bytes: 0, runs: Vec::new(), len: 0 }
-    }
-
-    /// How many effects there are.
-    pub(super) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Takes one effect.
-    pub(super) fn push(&mut self, effect: Effect) -> Result<(), FileError> {
-        self.held_bytes += effect.bytes();
-        self.held.push(effect);
-        self.len += 1;
-        if self.held_bytes > self.budget { self.spill() } else { Ok(()) }
-    }
-
-    fn spill(&mut self) -> Result<(), FileError> {
-        self.held.sort_unstable_by_key(|e| e.entry.ordinal);
-        let path = self.folder.join(format!("{SEGMENT_PREFIX}{}", random_name()?));
-        let file = NewFile::scratch(&path, FreeSpace::ANY)?;
-        let mut writer = SealedWriter::new(file, self.key, SealedKind::Effects)?;
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        for effect in self.held.drain(..) {
-            effect.encode(&mut chunk);
-            if chunk.len() >= CHUNK_BYTES {
-                writer.chunk(&chunk)?;
-                chunk.clear();
+    /// The fate of an op; what no destination hears of settles by itself.
+    pub(super) fn fate(&self, op: &Op) -> Settle {
+        match op.kind {
+            OpKind::Touch | OpKind::Forget => Settle::Accepted,
+            OpKind::Reject => Settle::Kept,
+            OpKind::Add | OpKind::Change | OpKind::Move | OpKind::Remove | OpKind::Refresh => {
+                self.replay.fate(op.number)
             }
         }
-        if !chunk.is_empty() {
-            writer.chunk(&chunk)?;
-        }
-        self.held_bytes = 0;
-        self.runs.push(writer.into_reader()?);
-        Ok(())
     }
 
-    /// All effects by ordinal.
-    pub(super) fn into_sorted(mut self) -> Result<SortedEffects, FileError> {
-        self.held.sort_unstable_by_key(|e| e.entry.ordinal);
-        let mut sorted = SortedEffects { heads: BinaryHeap::new(), runs: Vec::new() };
-        for reader in self.runs {
-            sorted.runs.push(SortedRun { reader: Some(reader), fields: self.fields, chunk: 0, decoded: Vec::new() });
+    /// The state of a key that the snapshot does not have; `None` where it still does not get it.
+    pub(super) fn new_state(&self, op: &Op) -> Option<u64> {
+        if op.kind == OpKind::Add { self.state(op) } else { None }
+    }
+
+    /// The state of a key that the snapshot has ([`DELETED`] where it goes); `None` where it stays.
+    pub(super) fn state(&self, op: &Op) -> Option<u64> {
+        match self.fate(op) {
+            Settle::Kept => None,
+            Settle::InDoubt => Some(IN_DOUBT),
+            Settle::Accepted if matches!(op.kind, OpKind::Remove | OpKind::Forget) => Some(DELETED),
+            Settle::Accepted => Some(op.fingerprint),
         }
-        // Taken from the end.
-        self.held.reverse();
-        sorted.runs.push(SortedRun { reader: None, fields: self.fields, chunk: 0, decoded: self.held });
-        for run in 0..sorted.runs.len() {
-            sorted.advance(run)?;
+    }
+
+    /// The record of a key that the snapshot does not have, under `ordinal`.
+    pub(super) fn new_record(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
+        let Some(fingerprint) = self.new_state(op) else { return Ok(None) };
+        let address = Some(self.address(op)?);
+        let mut fields = if fingerprint == IN_DOUBT { Vec::new() } else { self.field_hashes(op, |_| true) };
+        fields.resize(self.header.fields.len(), Some(UNKNOWN_FIELD));
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: Some(op.key.to_vec()), address, fields }))
+    }
+
+    /// What the op does to the record that it was planned for; `None` where the old state stays.
+    pub(super) fn effect(&self, op: &Op, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
+        let Some(fingerprint) = self.state(op) else { return Ok(None) };
+        if fingerprint == DELETED {
+            return Ok(Some(SegmentEntry::tombstone(ordinal)));
         }
-        Ok(sorted)
+        let address = Some(self.address(op)?).filter(|address| *address != op.old_address);
+        // Where it is not known which fields changed, all did.
+        let changed = |place: usize| op.changed.get(place).copied().unwrap_or(true);
+        let same = fingerprint == IN_DOUBT || matches!(op.kind, OpKind::Touch | OpKind::Refresh);
+        let fields = if same { Vec::new() } else { self.field_hashes(op, changed) };
+        Ok(Some(SegmentEntry { ordinal, fingerprint, key: None, address, fields }))
+    }
+
+    /// The hashes of the op's mapped values, as far as they are `wanted`.
+    pub(super) fn field_hashes(&self, op: &Op, wanted: impl Fn(usize) -> bool) -> Vec<Option<u32>> {
+        let fields = op.fields.encodings().enumerate();
+        fields.map(|(place, field)| wanted(place).then(|| self.hasher.of_encoded(field))).collect()
+    }
+
+    /// What to remember of a record. In doubt the old match value stays: the vendor's id, where it is
+    /// known, finds the record under either.
+    pub(super) fn address(&self, op: &Op) -> Result<Address, FileError> {
+        if !self.header.keep_address {
+            return Ok(Address::default());
+        }
+        let (old, now) = (op.old_address.match_value.as_ref(), op.match_value.as_ref());
+        let match_value = if self.fate(op) == Settle::InDoubt { old.or(now) } else { now.or(old) };
+        let answered = if op.kind.is_sent() { self.replay.remote_id(op.number)? } else { None };
+        let remote_id = answered.or_else(|| op.old_address.remote_id.clone());
+        Ok(Address { remote_id, match_value: match_value.cloned() })
     }
 }
 
-/// Effects in the order of ordinals.
-pub(super) struct SortedEffects {
-    /// (ordinal, run) of every run's first effect.
-    heads: BinaryHeap<Reverse<(u64, usize)>>,
-    runs: Vec<SortedRun>,
-}
-
-struct SortedRun {
-    /// `None` for the run that never left memory.
-    reader: Option<SealedReader>,
+/// Effects on records that exist, by ordinal.
+pub(super) struct Effects {
+    sorted: Sorted,
     fields: usize,
-    chunk: usize,
-    /// What was read and not yet taken, last first.
-    decoded: Vec<Effect>,
+    bytes: Vec<u8>,
 }
 
-impl SortedEffects {
+impl Effects {
+    /// Adds an effect to those that are to be sorted.
+    pub(super) fn push(sorter: &mut Sorter<'_>, effect: &SegmentEntry) -> Result<(), FileError> {
+        sorter.push(effect.ordinal, |out| effect.encode(effect.ordinal, out))
+    }
+
+    /// All that were pushed; entries have `fields` mapped fields.
+    pub(super) fn new(sorter: Sorter<'_>, fields: usize) -> Result<Self, FileError> {
+        Ok(Self { sorted: sorter.into_sorted()?, fields, bytes: Vec::new() })
+    }
+
     /// The ordinal of the next effect.
     pub(super) fn next_ordinal(&self) -> Option<u64> {
-        self.heads.peek().map(|Reverse((ordinal, _))| *ordinal)
+        self.sorted.peek()
     }
 
     /// The next effect, if it is for `ordinal`.
-    pub(super) fn take(&mut self, ordinal: u64) -> Result<Option<Effect>, FileError> {
-        let Some(&Reverse((next, run))) = self.heads.peek() else { return Ok(None) };
-        if next != ordinal {
+    pub(super) fn take(&mut self, ordinal: u64) -> Result<Option<SegmentEntry>, FileError> {
+        if self.sorted.peek() != Some(ordinal) {
             return Ok(None);
         }
-        self.heads.pop();
-        let effect = self.runs[run].decoded.pop();
-        self.advance(run)?;
-        Ok(effect)
-    }
-
-    fn advance(&mut self, run: usize) -> Result<(), FileError> {
-        let source = &mut self.runs[run];
-        if source.decoded.is_empty() {
-            source.read_chunk()?;
-        }
-        if let Some(effect) = source.decoded.last() {
-            self.heads.push(Reverse((effect.entry.ordinal, run)));
-        }
-        Ok(())
-    }
-}
-
-impl SortedRun {
-    fn read_chunk(&mut self) -> Result<(), FileError> {
-        let Some(reader) = self.reader.as_ref().filter(|reader| self.chunk < reader.chunks()) else { return Ok(()) };
-        let plain = reader.chunk(self.chunk)?;
-        self.chunk += 1;
-        let mut rest = plain.as_slice();
-        while !rest.is_empty() {
-            let effect = Effect::decode(&mut rest, self.fields)
-                .ok_or_else(|| FileError::damaged(reader.path(), "an effect cannot be read"))?;
-            self.decoded.push(effect);
-        }
-        self.decoded.reverse();
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use backhaul_kit::Address;
-
-    #[test]
-    fn effects_come_out_by_ordinal_whether_or_not_they_fit_into_memory() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let key = StateKey::random().expect("a key");
-        for budget in [0, 1000, 1 << 20] {
-            let mut sorter = EffectSorter::new(folder.path().to_owned(), &key, 2, budget);
-            let effects: Vec<Effect> = (0..500u64)
-                .map(|n| Effect {
-                    entry: SegmentEntry {
-                        ordinal: n * 7919 % 500,
-                        fingerprint: 100 + n,
-                        key: vec![1; n as usize % 9],
-                        address: Address { remote_id: None, match_value: Some(n.to_string()) },
-                        fields: vec![n as u32, 2],
-                    },
-                    keeps_fields: n % 2 == 0,
-                })
-                .collect();
-            for effect in &effects {
-                sorter.push(effect.clone()).expect("pushed");
-            }
-            assert_eq!(sorter.len(), 500);
-            let mut sorted = sorter.into_sorted().expect("sorted");
-            let mut expected = effects;
-            expected.sort_by_key(|e| e.entry.ordinal);
-            for effect in expected {
-                assert_eq!(sorted.next_ordinal(), Some(effect.entry.ordinal));
-                assert_eq!(sorted.take(effect.entry.ordinal).expect("read"), Some(effect));
-            }
-            assert_eq!(sorted.next_ordinal(), None);
-            assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
-        }
+        self.sorted.next(&mut self.bytes)?;
+        let entry = SegmentEntry::decode(&mut self.bytes.as_slice(), ordinal, self.fields);
+        entry.map(Some).ok_or(FileError::Crypto("an effect changed in memory"))
     }
 }

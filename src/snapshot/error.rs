@@ -84,13 +84,27 @@ impl FileError {
         Self::Damaged { file: file.to_owned(), what: what.into() }
     }
 
+    /// Whether the bytes are not those that were written: nothing but another copy of them helps.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+
+    /// The error of a file that belongs to another, which has opened under the state key: the key is right.
+    pub(crate) fn under_known_key(self) -> Self {
+        match self {
+            Self::OtherKey { file } => Self::damaged(&file, "its key was altered"),
+            other => other,
+        }
+    }
+
     /// What the reader can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Io { .. } => "check that the folder exists and that this user may read and write it",
             Self::NoSpace { .. } => "free space on that file system, move `state.dir`, or lower `state.min_free`",
             Self::Damaged { .. } => {
-                "check the disk, then restore the state from a backup; nothing was sent on the strength of this file"
+                "check the disk, then restore the state from a backup; without one, `backhaul state rebuild SYNC` lets \
+                 the sync begin anew. Nothing was sent on the strength of this file"
             }
             Self::Version { .. } => "use the version of backhaul that wrote it, or a newer one",
             Self::OtherKey { .. } => "provide the state key that this state was made with (`state.key`)",

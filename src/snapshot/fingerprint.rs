@@ -1,6 +1,6 @@
 //! Fingerprints as they are stored, and the reserved values that stand for states.
 
-use backhaul_kit::{FieldValue, Fields};
+use backhaul_kit::FieldValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// In the base, but nothing was ever accepted: must never be removed.
@@ -48,11 +48,13 @@ impl FieldHasher {
     }
 
     /// The hashes of all mapped values of a row.
-    pub(crate) fn hashes(&self, fields: &Fields) -> Vec<u32> {
+    #[cfg(test)]
+    pub(crate) fn hashes(&self, fields: &backhaul_kit::Fields) -> Vec<u32> {
         fields.encodings().map(|encoded| self.of_encoded(encoded)).collect()
     }
 
-    fn of_encoded(&self, encoded: &[u8]) -> u32 {
+    /// The hash of one mapped value in its encoding.
+    pub(crate) fn of_encoded(&self, encoded: &[u8]) -> u32 {
         (xxh3_64_with_seed(encoded, self.seed) as u32).max(1)
     }
 }

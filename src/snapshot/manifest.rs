@@ -10,11 +10,14 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::error::FileError;
 use super::file::{FileEntry, FreeSpace, NewFile, sync_folder};
 use super::seal::{StateKey, fill_random};
+use super::table::TablePlace;
 
 const NAME: &str = "MANIFEST";
 const NAME_NEW: &str = "MANIFEST.tmp";
 const MAGIC: &str = "backhaul-snapshot";
 const VERSION: u32 = 1;
+/// Of a manifest whose records are in a table: earlier programs would take its snapshot for an empty one.
+pub(super) const VERSION_TABLE: u32 = 2;
 const SEED_CONTEXT: &[u8] = b"manifest/seed";
 
 /// Whose data a snapshot describes. Another account, object or environment must not be compared with it.
@@ -53,12 +56,30 @@ pub(super) struct BaseFiles {
     pub(super) addresses: Option<FileEntry>,
     /// Hashes of mapped fields, where there are any.
     pub(super) fields: Option<FileEntry>,
+    /// Whether the records stand in the order of their key hashes, not of their arrival.
+    #[serde(default)]
+    pub(super) by_hash: bool,
 }
 
 impl BaseFiles {
-    fn files(&self) -> impl Iterator<Item = &FileEntry> {
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
         [&self.recs, &self.keys].into_iter().chain(&self.addresses).chain(&self.fields)
     }
+}
+
+/// How the rows of the last run stood to the order of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RowOrder {
+    /// Where they were expected.
+    #[default]
+    Repeats,
+    /// Many did not: the next base is written in the order of its run.
+    Moved,
+    /// The base has just been written in the order of the run: the next one shows whether that repeats.
+    Written,
+    /// It does not repeat: the next base is written in the order of key hashes.
+    Random,
 }
 
 /// What the snapshot consists of.
@@ -85,8 +106,14 @@ pub(super) struct Manifest {
     pub(super) segments: Vec<FileEntry>,
     /// The ordinal of the next new record.
     pub(super) next_ordinal: u64,
+    /// How the rows of the last run stood to the order of the records.
+    #[serde(default)]
+    pub(super) order: RowOrder,
     /// The run that was settled last.
     pub(super) last_run: Option<LastRun>,
+    /// The table that the records are in; then there are no files, and `id` is the table's generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) table: Option<TablePlace>,
 }
 
 impl Manifest {
@@ -105,7 +132,9 @@ impl Manifest {
             base: None,
             segments: Vec::new(),
             next_ordinal: 0,
+            order: RowOrder::default(),
             last_run: None,
+            table: None,
         })
     }
 
@@ -123,7 +152,8 @@ impl Manifest {
         Self::parse(&path, &text).map(Some)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+    /// Reads a manifest's text.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         let damaged = |what| FileError::damaged(path, what);
         let (head, body) = text.split_once('\n').ok_or_else(|| damaged("its first line is missing"))?;
         let mut words = head.split(' ');
@@ -131,8 +161,8 @@ impl Manifest {
             return Err(damaged("it does not start like a manifest"));
         }
         let version = words.next().and_then(|v| v.parse().ok()).ok_or_else(|| damaged("its version is missing"))?;
-        if version != VERSION {
-            return Err(FileError::Version { file: path.to_owned(), found: version, known: VERSION });
+        if ![VERSION, VERSION_TABLE].contains(&version) {
+            return Err(FileError::Version { file: path.to_owned(), found: version, known: VERSION_TABLE });
         }
         if words.next() != Some(&checksum(body)) || words.next().is_some() {
             return Err(damaged("its checksum does not fit"));
@@ -140,10 +170,16 @@ impl Manifest {
         serde_json::from_str(body).map_err(|_| damaged("its content cannot be understood"))
     }
 
-    fn to_text(&self) -> String {
+    /// The manifest's text.
+    pub(super) fn to_text(&self) -> String {
         // The type has nothing that JSON cannot hold.
         let body = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
-        format!("{MAGIC} {VERSION} {}\n{body}", checksum(&body))
+        Self::with_checksum(if self.table.is_some() { VERSION_TABLE } else { VERSION }, &body)
+    }
+
+    /// A body under its first line.
+    pub(super) fn with_checksum(version: u32, body: &str) -> String {
+        format!("{MAGIC} {version} {}\n{body}", checksum(body))
     }
 
     /// The hash seed.
@@ -213,7 +249,7 @@ fn is_listed_name(name: &str) -> bool {
 }
 
 /// A name that no file has yet: 16 random hexadecimal digits.
-pub(super) fn random_name() -> Result<String, FileError> {
+pub(crate) fn random_name() -> Result<String, FileError> {
     let mut bytes = [0; 8];
     fill_random(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
@@ -311,6 +347,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(NAME), "backhaul-snapshot 7 whatever\n{}").expect("written");
         let refused = Manifest::read(folder.path()).expect_err("version 7");
-        assert!(matches!(refused, FileError::Version { found: 7, known: 1, .. }), "{refused}");
+        assert!(matches!(refused, FileError::Version { found: 7, known: 2, .. }), "{refused}");
     }
 }

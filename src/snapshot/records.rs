@@ -6,7 +6,8 @@ use super::base::{ColumnCache, RECORD_BYTES, decode_key};
 use super::blocks::{BLOCK, u32_at, u64_at};
 use super::error::{FileError, SnapshotError};
 use super::fingerprint::{DELETED, UNKNOWN_FIELD};
-use super::overlay::{OverlayEntry, SegmentEntry};
+use super::overlay::{OverlayEntry, OverlayReader};
+use super::segment::{Segment, SegmentEntry};
 use super::store::Snapshot;
 
 /// After a jump little is read ahead, then ever more up to this many blocks.
@@ -25,6 +26,7 @@ pub(crate) struct Record {
 /// A window of records that moves over the snapshot, best forwards.
 pub(crate) struct Records<'s> {
     snapshot: &'s Snapshot,
+    overlay: OverlayReader<'s>,
     window: Vec<Record>,
     start: u64,
     blocks: usize,
@@ -35,7 +37,9 @@ pub(crate) struct Records<'s> {
 impl<'s> Records<'s> {
     /// Nothing is read yet.
     pub(crate) fn new(snapshot: &'s Snapshot) -> Self {
-        Self { snapshot, window: Vec::new(), start: 0, blocks: FIRST_BLOCKS, raw: Vec::new(), plain: Vec::new() }
+        let overlay = OverlayReader::new(snapshot.overlay());
+        let (window, raw, plain) = (Vec::new(), Vec::new(), Vec::new());
+        Self { snapshot, overlay, window, start: 0, blocks: FIRST_BLOCKS, raw, plain }
     }
 
     /// The record at `ordinal`; `None` behind the last one.
@@ -52,11 +56,10 @@ impl<'s> Records<'s> {
     }
 
     /// Where `key` may stand if it is an anchor's; the record there says whether it does.
+    #[inline]
     pub(crate) fn anchor(&self, key: KeyHash) -> impl Iterator<Item = u64> + use<'s> {
-        let anchors: &'s [(u64, u64)] = self.snapshot.base.as_ref().map_or(&[], |base| &base.anchors);
-        let half = key.0 as u64;
-        let first = anchors.partition_point(|(hash, _)| *hash < half);
-        anchors[first..].iter().take_while(move |(hash, _)| *hash == half).map(|(_, ordinal)| *ordinal)
+        let snapshot = self.snapshot;
+        snapshot.base().into_iter().flat_map(move |base| base.anchors.find(key))
     }
 
     #[cold]
@@ -65,11 +68,14 @@ impl<'s> Records<'s> {
         self.blocks = if sequential { (2 * self.blocks).min(MAX_BLOCKS) } else { FIRST_BLOCKS };
         self.window.clear();
         let base_records = self.snapshot.base_records();
-        let Some(base) = self.snapshot.base.as_ref().filter(|_| ordinal < base_records) else {
+        let Some(base) = self.snapshot.base().filter(|_| ordinal < base_records) else {
             self.start = ordinal;
-            let tail = self.snapshot.overlay.from(ordinal);
-            self.window.extend(tail.iter().take(self.blocks * BLOCK).map(OverlayEntry::record));
-            return Ok(());
+            let most = (self.blocks * BLOCK) as u64;
+            let window = &mut self.window;
+            return self.overlay.each(ordinal..ordinal + most, |entry| {
+                window.push(Record { key_hash: live(&entry, entry.key_hash()), fingerprint: entry.fingerprint });
+                true
+            });
         };
         let block = ordinal / BLOCK as u64;
         self.start = block * BLOCK as u64;
@@ -78,18 +84,18 @@ impl<'s> Records<'s> {
             key_hash: KeyHash(u128::from(u64_at(bytes, 0)) | u128::from(u64_at(bytes, 8)) << 64),
             fingerprint: u64_at(bytes, 16),
         }));
-        for entry in self.snapshot.overlay.from(self.start) {
-            let Some(record) = self.window.get_mut((entry.ordinal - self.start) as usize) else { break };
-            *record = entry.record();
-        }
-        Ok(())
+        let (start, window) = (self.start, &mut self.window);
+        self.overlay.each(start..start + window.len() as u64, |entry| {
+            let record = &mut window[(entry.ordinal - start) as usize];
+            *record = Record { key_hash: live(&entry, record.key_hash), fingerprint: entry.fingerprint };
+            true
+        })
     }
 }
 
-impl OverlayEntry {
-    fn record(&self) -> Record {
-        Record { key_hash: self.key_hash, fingerprint: self.fingerprint }
-    }
+/// The key hash, unless the record was removed.
+fn live(entry: &OverlayEntry, key_hash: KeyHash) -> KeyHash {
+    if entry.fingerprint == DELETED { KeyHash::NULL } else { key_hash }
 }
 
 /// Reads keys, addresses and field hashes of single records; cheapest in ascending order.
@@ -98,7 +104,8 @@ pub(crate) struct Details<'s> {
     keys: ColumnCache<Vec<u8>>,
     addresses: ColumnCache<Address>,
     fields: FieldsCache,
-    segments: Vec<ColumnCache<SegmentEntry>>,
+    overlay: OverlayReader<'s>,
+    segments: Vec<SegmentCache>,
     /// What was read ahead, by ordinal.
     ahead: Vec<Ahead>,
 }
@@ -124,7 +131,8 @@ impl<'s> Details<'s> {
             keys: ColumnCache::default(),
             addresses: ColumnCache::default(),
             fields: FieldsCache::default(),
-            segments: snapshot.overlay.segments.iter().map(|_| ColumnCache::default()).collect(),
+            overlay: OverlayReader::new(snapshot.overlay()),
+            segments: snapshot.overlay().segments.iter().map(|_| SegmentCache::default()).collect(),
             ahead: Vec::new(),
         }
     }
@@ -149,12 +157,12 @@ impl<'s> Details<'s> {
         self.ahead.get(place)
     }
 
-    /// Canonical key bytes of the record; empty for a removed one.
+    /// Canonical key bytes of the record.
     pub(crate) fn key(&mut self, ordinal: u64) -> Result<Vec<u8>, SnapshotError> {
-        if let Some(entry) = self.overlaid(ordinal)? {
-            return Ok(entry.key.clone());
+        if let Some(SegmentEntry { key: Some(key), .. }) = self.overlaid(ordinal)? {
+            return Ok(key.clone());
         }
-        match &self.snapshot.base {
+        match self.snapshot.base() {
             Some(base) => Ok(self.keys.entry(&base.keys, ordinal, decode_key)?.clone()),
             None => Ok(Vec::new()),
         }
@@ -165,13 +173,46 @@ impl<'s> Details<'s> {
         if let Some(ahead) = self.read_already(ordinal) {
             return Ok(ahead.address.clone());
         }
-        if let Some(entry) = self.overlaid(ordinal)? {
-            return Ok(entry.address.clone());
+        if let Some(SegmentEntry { address: Some(address), .. }) = self.overlaid(ordinal)? {
+            return Ok(address.clone());
         }
-        match self.snapshot.base.as_ref().and_then(|base| base.addresses.as_ref()) {
-            Some(column) => Ok(self.addresses.entry(column, ordinal, Address::decode)?.clone()),
-            None => Ok(Address::default()),
+        match self.snapshot.base().and_then(|base| base.addresses.as_ref()) {
+            Some(column) if ordinal < self.snapshot.base_records() => {
+                Ok(self.addresses.entry(column, ordinal, Address::decode)?.clone())
+            }
+            _ => Ok(Address::default()),
         }
+    }
+
+    /// Gives remote id and match value of all records to `each`, by ordinal in the base and then in the overlay; those
+    /// of removed records too, as far as they are there.
+    pub(crate) fn all_addresses(&mut self, mut each: impl FnMut(u64, [Option<&[u8]>; 2])) -> Result<(), SnapshotError> {
+        let mut overlay = OverlayReader::new(self.snapshot.overlay());
+        let mut overlaid = overlay.first_from(0)?;
+        if let Some(column) = self.snapshot.base().and_then(|base| base.addresses.as_ref()) {
+            let mut ordinal = 0;
+            for chunk in 0..column.chunks() {
+                let plain = column.chunk(chunk)?;
+                let mut rest = plain.as_slice();
+                while !rest.is_empty() {
+                    let parts = Address::parts(&mut rest)
+                        .ok_or_else(|| FileError::damaged(column.path(), format!("entry {ordinal} cannot be read")))?;
+                    if overlaid.is_some_and(|entry| entry.ordinal == ordinal) {
+                        overlaid = overlay.first_from(ordinal + 1)?;
+                    } else {
+                        each(ordinal, parts);
+                    }
+                    ordinal += 1;
+                }
+            }
+        }
+        let mut overlaid = overlay.first_from(0)?;
+        while let Some(OverlayEntry { ordinal, .. }) = overlaid {
+            let Address { remote_id, match_value } = self.address(ordinal)?;
+            each(ordinal, [remote_id.as_deref().map(str::as_bytes), match_value.as_deref().map(str::as_bytes)]);
+            overlaid = overlay.first_from(ordinal + 1)?;
+        }
+        Ok(())
     }
 
     /// Replaces `out` with the hashes of the record's mapped fields, in the snapshot's field order.
@@ -181,12 +222,22 @@ impl<'s> Details<'s> {
             out.extend_from_slice(&ahead.fields);
             return Ok(());
         }
-        if let Some(entry) = self.overlaid(ordinal)? {
-            out.extend_from_slice(&entry.fields);
-            return Ok(());
-        }
         let count = self.snapshot.fields().len();
-        let Some(column) = self.snapshot.base.as_ref().and_then(|base| base.fields.as_ref()) else {
+        let over = self.overlaid(ordinal)?.map(|entry| entry.fields.clone()).unwrap_or_default();
+        if over.len() < count || over.contains(&None) {
+            self.base_fields(ordinal, count, out)?;
+        } else {
+            out.resize(count, UNKNOWN_FIELD);
+        }
+        for (hash, over) in out.iter_mut().zip(over) {
+            *hash = over.unwrap_or(*hash);
+        }
+        Ok(())
+    }
+
+    fn base_fields(&mut self, ordinal: u64, count: usize, out: &mut Vec<u32>) -> Result<(), FileError> {
+        let column = self.snapshot.base().and_then(|base| base.fields.as_ref());
+        let Some(column) = column.filter(|column| ordinal < column.records()) else {
             out.resize(count, UNKNOWN_FIELD);
             return Ok(());
         };
@@ -205,15 +256,32 @@ impl<'s> Details<'s> {
         Ok(())
     }
 
-    fn overlaid(&mut self, ordinal: u64) -> Result<Option<&SegmentEntry>, FileError> {
-        let Some(entry) = self.snapshot.overlay.get(ordinal) else { return Ok(None) };
-        let segment = entry.segment as usize;
-        let (reader, fields) = (&self.snapshot.overlay.segments[segment], self.snapshot.fields().len());
-        let decode = |input: &mut &[u8]| SegmentEntry::decode(input, fields);
-        let found = self.segments[segment].entry(reader, entry.place.into(), decode)?;
-        if found.ordinal != ordinal || (found.fingerprint == DELETED) != (entry.key_hash == KeyHash::NULL) {
-            return Err(FileError::damaged(reader.path(), format!("record {ordinal} is another one")));
+    /// What the overlay says of the record; `None` where it is as in the base.
+    pub(super) fn overlaid(&mut self, ordinal: u64) -> Result<Option<&SegmentEntry>, FileError> {
+        let Some(known) = self.overlay.get(ordinal)? else { return Ok(None) };
+        let segment = &self.snapshot.overlay().segments[known.segment as usize];
+        let found = self.segments[known.segment as usize].entry(segment, known.place as usize)?;
+        if (found.ordinal, found.fingerprint) != (ordinal, known.fingerprint) {
+            return Err(FileError::damaged(segment.path(), format!("record {ordinal} is another one")));
         }
         Ok(Some(found))
+    }
+}
+
+/// The chunk of a segment that was read last.
+#[derive(Default)]
+struct SegmentCache {
+    chunk: Option<(usize, Vec<SegmentEntry>)>,
+}
+
+impl SegmentCache {
+    fn entry(&mut self, segment: &Segment, place: usize) -> Result<&SegmentEntry, FileError> {
+        let index = place / BLOCK;
+        let entries = match self.chunk.take() {
+            Some((held, entries)) if held == index => entries,
+            _ => segment.chunk(index)?,
+        };
+        let (_, entries) = self.chunk.insert((index, entries));
+        entries.get(place % BLOCK).ok_or_else(|| segment.damaged(place))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic 8 · version u16 · kind u16 · nonce 12 · data key sealed by the state key 48
-//! chunk*: length u32 · sealed(lz4(plain))
+//! chunk*: length u32 · sealed(lz4(plain)), in scratch files sealed(plain)
 //! footer: sealed(length of every chunk) · its length u32 · magic 8
 //! ```
 //!
@@ -36,14 +36,25 @@ pub(crate) enum SealedKind {
     Keys = 1,
     /// Addresses of a base.
     Addresses = 2,
-    /// A segment of the overlay.
-    Segment = 3,
+    /// A segment of the overlay in its first form, which is still read.
+    SegmentV1 = 3,
     /// A plan.
     Plan = 4,
-    /// Rows that wait for the end of a scan.
-    Residue = 5,
-    /// Effects of a plan that wait for their turn in a settle.
-    Effects = 6,
+    /// Scratch: rows and records by partition of their key hash.
+    Spill = 5,
+    /// Scratch: a sorted run.
+    Run = 6,
+    /// A segment of the overlay.
+    Segment = 7,
+    /// Where the rows of a scan stood.
+    Order = 8,
+}
+
+impl SealedKind {
+    /// Scratch files are read once, soon: compressing them costs more than it saves.
+    fn compresses(self) -> bool {
+        !matches!(self, Self::Spill | Self::Run)
+    }
 }
 
 /// Writes a sealed file chunk by chunk.
@@ -53,6 +64,8 @@ pub(crate) struct SealedWriter {
     kind: SealedKind,
     /// Where every chunk starts, and where the next will.
     offsets: Vec<u64>,
+    /// The chunk that was written last, kept for its memory.
+    text: Vec<u8>,
 }
 
 impl SealedWriter {
@@ -64,7 +77,13 @@ impl SealedWriter {
         let prefix = prefix(kind);
         file.write(&prefix)?;
         file.write(&key.seal_blob(&prefix, data_key.expose_secret())?)?;
-        Ok(Self { file, key: cipher(data_key.expose_secret())?, kind, offsets: vec![HEADER_BYTES as u64] })
+        Ok(Self {
+            file,
+            key: cipher(data_key.expose_secret())?,
+            kind,
+            offsets: vec![HEADER_BYTES as u64],
+            text: Vec::new(),
+        })
     }
 
     /// How many chunks were written.
@@ -74,12 +93,19 @@ impl SealedWriter {
 
     /// Appends one chunk.
     pub(crate) fn chunk(&mut self, plain: &[u8]) -> Result<(), FileError> {
-        let mut text = lz4_flex::block::compress_prepend_size(plain);
-        seal(&self.key, self.kind, self.chunks() as u64, &mut text)?;
+        let index = self.chunks() as u64;
+        let Self { file, key, kind, offsets, text } = self;
+        text.clear();
+        if kind.compresses() {
+            *text = lz4_flex::block::compress_prepend_size(plain);
+        } else {
+            text.extend_from_slice(plain);
+        }
+        seal(key, *kind, index, text)?;
         let length = u32::try_from(text.len()).map_err(|_| FileError::Crypto("a chunk of more than 4 GiB"))?;
-        self.file.write(&length.to_le_bytes())?;
-        self.file.write(&text)?;
-        self.offsets.push(self.file.bytes());
+        file.write(&length.to_le_bytes())?;
+        file.write(text)?;
+        offsets.push(file.bytes());
         Ok(())
     }
 
@@ -124,6 +150,11 @@ pub(crate) struct SealedReader {
 impl SealedReader {
     /// Opens a finished file; checks header, length and footer.
     pub(crate) fn open(path: &Path, key: &StateKey, kind: SealedKind) -> Result<Self, FileError> {
+        Self::open_one_of(path, key, &[kind])
+    }
+
+    /// Opens a finished file of one of `kinds`.
+    pub(crate) fn open_one_of(path: &Path, key: &StateKey, kinds: &[SealedKind]) -> Result<Self, FileError> {
         let io = |e| FileError::io("read", path, e);
         let file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
@@ -133,7 +164,7 @@ impl SealedReader {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0).map_err(io)?;
         let (head, wrapped) = header.split_at(PREFIX_BYTES);
-        check_prefix(path, head, kind)?;
+        let kind = check_prefix(path, head, kinds)?;
         let data_key = key.open_blob(head, wrapped).map(|k| SecretBox::new(Box::new(k)));
         let data_key = data_key.ok_or_else(|| FileError::OtherKey { file: path.to_owned() })?;
         let data_key: &[u8; KEY_BYTES] = (data_key.expose_secret().as_slice())
@@ -165,6 +196,11 @@ impl SealedReader {
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it holds.
+    pub(crate) fn kind(&self) -> SealedKind {
+        self.kind
     }
 
     /// How many chunks it has.
@@ -200,8 +236,10 @@ impl Chunks<'_> {
         if length + 4 != end - start {
             return Err(damaged());
         }
-        text.drain(..4);
-        open(self.key, self.kind, index as u64, &mut text).ok_or_else(damaged)?;
+        open_behind(self.key, self.kind, index as u64, 4, &mut text).ok_or_else(damaged)?;
+        if !self.kind.compresses() {
+            return Ok(text);
+        }
         lz4_flex::block::decompress_size_prepended(&text).map_err(|_| damaged())
     }
 }
@@ -214,7 +252,7 @@ fn prefix(kind: SealedKind) -> [u8; PREFIX_BYTES] {
     prefix
 }
 
-fn check_prefix(path: &Path, found: &[u8], kind: SealedKind) -> Result<(), FileError> {
+fn check_prefix(path: &Path, found: &[u8], kinds: &[SealedKind]) -> Result<SealedKind, FileError> {
     if !found.starts_with(MAGIC) {
         return Err(FileError::damaged(path, "it does not start like a file of backhaul"));
     }
@@ -222,10 +260,8 @@ fn check_prefix(path: &Path, found: &[u8], kind: SealedKind) -> Result<(), FileE
     if version != VERSION {
         return Err(FileError::Version { file: path.to_owned(), found: version.into(), known: VERSION.into() });
     }
-    if found != prefix(kind) {
-        return Err(FileError::damaged(path, "it is a file of another kind"));
-    }
-    Ok(())
+    let kind = kinds.iter().copied().find(|kind| found == prefix(*kind));
+    kind.ok_or_else(|| FileError::damaged(path, "it is a file of another kind"))
 }
 
 fn offsets(lengths: impl Iterator<Item = u32>) -> Vec<u64> {
@@ -253,8 +289,13 @@ fn seal(key: &LessSafeKey, kind: SealedKind, index: u64, text: &mut Vec<u8>) -> 
 }
 
 fn open(key: &LessSafeKey, kind: SealedKind, index: u64, text: &mut Vec<u8>) -> Option<()> {
+    open_behind(key, kind, index, 0, text)
+}
+
+/// Replaces `text` with the plain bytes of what is sealed behind its first `start` bytes.
+fn open_behind(key: &LessSafeKey, kind: SealedKind, index: u64, start: usize, text: &mut Vec<u8>) -> Option<()> {
     let (nonce, context) = nonce_and_context(kind, index);
-    let plain = key.open_in_place(nonce, Aad::from(context), text).ok()?.len();
+    let plain = key.open_within(nonce, Aad::from(context), text, start..).ok()?.len();
     text.truncate(plain);
     Some(())
 }
@@ -348,7 +389,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let key = StateKey::random().expect("a key");
         let file = NewFile::scratch(&folder.path().join("s"), FreeSpace::ANY).expect("created");
-        let mut writer = SealedWriter::new(file, &key, SealedKind::Residue).expect("started");
+        let mut writer = SealedWriter::new(file, &key, SealedKind::Spill).expect("started");
         writer.chunk(b"waiting").expect("written");
         let reader = writer.into_reader().expect("read again");
         assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);

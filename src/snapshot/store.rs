@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backhaul_kit::KeyHash;
-
 use super::base::Base;
 use super::error::{FileError, SnapshotError};
-use super::file::{create_private_folder, verify_digest};
-use super::manifest::{Binding, LastRun, Manifest};
+use super::file::create_private_folder;
+use super::manifest::{Binding, LastRun, Manifest, RowOrder};
 use super::overlay::Overlay;
 use super::seal::StateKey;
 
@@ -21,13 +19,21 @@ pub(crate) struct Limits {
     pub(crate) base_records_per_entry: u64,
     /// With more segments than these a settle merges them into one.
     pub(crate) segments: usize,
-    /// So many bytes of effects are held in memory while settling; more go to scratch files.
-    pub(crate) effect_bytes: usize,
+    /// So many entries of the overlay are held in memory; more go to a scratch file.
+    pub(crate) overlay_in_memory: usize,
+    /// So many bytes of what is being sorted are held in memory while settling; more go to scratch files.
+    pub(crate) sort_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { overlay_entries: 4096, base_records_per_entry: 20, segments: 16, effect_bytes: 8 << 20 }
+        Self {
+            overlay_entries: 4096,
+            base_records_per_entry: 20,
+            segments: 16,
+            overlay_in_memory: 400_000,
+            sort_bytes: 8 << 20,
+        }
     }
 }
 
@@ -38,6 +44,14 @@ pub struct Store {
     pub(super) key: Arc<StateKey>,
     pub(super) limits: Limits,
     manifest: Mutex<Arc<Manifest>>,
+    /// The files of the last state that was looked at, by its id.
+    opened: Mutex<Option<(String, Arc<Files>)>>,
+}
+
+/// The open files of one state.
+struct Files {
+    base: Option<Base>,
+    overlay: Overlay,
 }
 
 impl Store {
@@ -92,8 +106,14 @@ impl Store {
         }
     }
 
-    fn of(folder: &Path, key: Arc<StateKey>, limits: Limits, manifest: Manifest) -> Result<Self, SnapshotError> {
-        let store = Self { folder: folder.to_owned(), key, limits, manifest: Mutex::new(Arc::new(manifest)) };
+    pub(super) fn of(
+        folder: &Path,
+        key: Arc<StateKey>,
+        limits: Limits,
+        manifest: Manifest,
+    ) -> Result<Self, SnapshotError> {
+        let manifest = Mutex::new(Arc::new(manifest));
+        let store = Self { folder: folder.to_owned(), key, limits, manifest, opened: Mutex::new(None) };
         store.snapshot()?;
         Ok(store)
     }
@@ -110,6 +130,19 @@ impl Store {
     pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
         let manifest = self.manifest();
         let seed = manifest.seed(&self.folder, &self.key)?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = match opened.take() {
+            Some((id, files)) if id == manifest.id => files,
+            // The manifest has opened under the key: what does not is damaged.
+            _ => Arc::new(self.open_files(&manifest, seed).map_err(FileError::under_known_key)?),
+        };
+        *opened = Some((manifest.id.clone(), files.clone()));
+        let base_records = files.base.as_ref().map_or(0, |base| base.records);
+        let overlay_limit = self.limits.overlay_entries.max(base_records / self.limits.base_records_per_entry);
+        Ok(Snapshot { manifest, seed, files, overlay_limit })
+    }
+
+    fn open_files(&self, manifest: &Manifest, seed: u64) -> Result<Files, FileError> {
         let fields = manifest.fields.len();
         let base = match &manifest.base {
             Some(files) => Some(Base::open(&self.folder, files, fields, &self.key)?),
@@ -117,23 +150,12 @@ impl Store {
         };
         let base_records = base.as_ref().map_or(0, |base| base.records);
         if manifest.next_ordinal < base_records {
-            return Err(FileError::damaged(&self.folder, "the base has more records than the manifest counts").into());
+            return Err(FileError::damaged(&self.folder, "the base has more records than the manifest counts"));
         }
         let ordinals = base_records..manifest.next_ordinal;
-        let overlay = Overlay::open(&self.folder, &manifest.segments, fields, seed, &self.key, ordinals)?;
-        Ok(Snapshot { manifest, seed, base, overlay })
-    }
-
-    /// Reads every byte of every file and compares it with what was written.
-    ///
-    /// # Errors
-    /// The first file that is not what it was.
-    pub fn verify(&self) -> Result<(), SnapshotError> {
-        let manifest = self.manifest();
-        for file in manifest.files() {
-            verify_digest(&self.folder, file)?;
-        }
-        Ok(())
+        let (files, in_memory) = (&manifest.segments, self.limits.overlay_in_memory);
+        let overlay = Overlay::open(&self.folder, files, fields, seed, &self.key, ordinals, in_memory)?;
+        Ok(Files { base, overlay })
     }
 
     pub(super) fn manifest(&self) -> Arc<Manifest> {
@@ -149,8 +171,18 @@ impl Store {
 pub struct Snapshot {
     pub(super) manifest: Arc<Manifest>,
     seed: u64,
-    pub(super) base: Option<Base>,
-    pub(super) overlay: Overlay,
+    files: Arc<Files>,
+    /// A larger overlay is folded into a new base.
+    pub(super) overlay_limit: u64,
+}
+
+/// The order of a new base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// That in which the rows of the run came.
+    ByArrival,
+    /// That of the key hashes.
+    ByHash,
 }
 
 impl Snapshot {
@@ -195,24 +227,58 @@ impl Snapshot {
         self.manifest.last_run.as_ref()
     }
 
+    /// Whether the base's records stand in the order of their key hashes: the rows' order says nothing.
+    pub(crate) fn by_hash(&self) -> bool {
+        self.manifest.base.as_ref().is_some_and(|base| base.by_hash)
+    }
+
+    /// In which order the base is to be written anew when a run on this snapshot is settled; `None` where it is
+    /// not. Known before the run's first row.
+    pub(crate) fn rewrites(&self) -> Option<Rewrite> {
+        match self.manifest.order {
+            _ if self.by_hash() => None,
+            RowOrder::Random => Some(Rewrite::ByHash),
+            RowOrder::Moved => Some(Rewrite::ByArrival),
+            RowOrder::Repeats | RowOrder::Written => {
+                (self.overlay().len() > self.overlay_limit).then_some(Rewrite::ByArrival)
+            }
+        }
+    }
+
     /// How many ordinals there are, those of removed records included.
     pub(crate) fn ordinals(&self) -> u64 {
         self.manifest.next_ordinal
     }
 
+    /// The base, if there is one.
+    pub(super) fn base(&self) -> Option<&Base> {
+        self.files.base.as_ref()
+    }
+
+    /// What was settled since the base was written.
+    pub(super) fn overlay(&self) -> &Overlay {
+        &self.files.overlay
+    }
+
     /// How many records the base has.
-    pub(super) fn base_records(&self) -> u64 {
-        self.base.as_ref().map_or(0, |base| base.records)
+    pub(crate) fn base_records(&self) -> u64 {
+        self.base().map_or(0, |base| base.records)
     }
 
     /// Whether there is no record at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.base_records() == 0 && self.overlay.entries.iter().all(|e| e.key_hash == KeyHash::NULL)
+        self.base_records() == 0 && self.accepted() + self.in_doubt() == 0
     }
 }
 
 #[cfg(test)]
 impl Store {
+    /// The first file that is not as it was written.
+    pub(crate) fn verify(&self) -> Result<(), FileError> {
+        let verified = super::verify::verify(&self.folder, &self.key)?.unwrap_or_default();
+        verified.damage.into_iter().next().map_or(Ok(()), Err)
+    }
+
     /// Replaces the snapshot by a base of these keys and stored fingerprints, without fields and addresses.
     pub(crate) fn commit_base(&self, records: &[(Vec<u8>, u64)]) -> Result<(), SnapshotError> {
         use super::base::{BaseWriter, NewRecord};
@@ -220,11 +286,12 @@ impl Store {
         let seed = self.snapshot()?.seed();
         let mut base = BaseWriter::create(&self.folder, &self.key, 0, false)?;
         for (key, fingerprint) in records {
-            let (key_hash, address) = (KeyHash::of(key, seed), &backhaul_kit::Address::default());
+            let (key_hash, address) = (backhaul_kit::KeyHash::of(key, seed), &backhaul_kit::Address::default());
             base.push(&NewRecord { key_hash, fingerprint: *fingerprint, key, address, fields: &[] })?;
         }
         let mut manifest = Manifest::clone(&self.manifest());
-        manifest.base = Some(base.finish()?);
+        manifest.id = super::manifest::random_name()?;
+        manifest.base = Some(base.finish(false)?);
         manifest.next_ordinal = records.len() as u64;
         manifest.commit(&self.folder)?;
         self.replace_manifest(manifest);

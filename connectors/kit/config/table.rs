@@ -345,6 +345,11 @@ impl ConfigTable {
 
     /// An optional size in bytes: a whole number, or `"500MB"`, `"1GiB"`.
     pub fn bytes(&mut self, key: &str) -> Option<u64> {
+        self.bytes_at(key).map(|(bytes, _)| bytes)
+    }
+
+    /// [`ConfigTable::bytes`], with its place.
+    pub fn bytes_at(&mut self, key: &str) -> Option<(u64, Span)> {
         let item = self.take(key)?;
         let parsed = match &item.kind {
             ItemKind::Integer(n) => u64::try_from(*n).ok(),
@@ -358,7 +363,7 @@ impl ConfigTable {
                 ),
             );
         }
-        parsed
+        parsed.map(|bytes| (bytes, item.span))
     }
 
     /// An optional percentage as a fraction: `"50%"` is 0.5. Above 100 % is refused.

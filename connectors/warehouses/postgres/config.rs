@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Secret, SecretRef};
+use backhaul_kit::config::{ConfigTable, Problem, Secret, SecretRef};
 use backhaul_kit::{Fault, Kit, Source, SourceKind, WarehouseConfig};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
@@ -13,10 +13,16 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::super::keys;
+use super::pushdown::StateSchema;
 use super::source::PgSource;
 
 /// How long to wait for a connection where the operator says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where snapshots are kept where the operator says nothing.
+const STATE_SCHEMA: &str = "backhaul";
+/// The longest name of the server, in bytes.
+const MAX_NAME: usize = 63;
 
 /// The kind `postgres`.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +42,9 @@ struct PgConfig {
     /// How long to wait for a connection. Default `10s`.
     #[schemars(with = "Option<keys::DurationText>")]
     connect_timeout: Option<Duration>,
+    /// The schema in which syncs with `diff = "warehouse"` keep their snapshots. Default `backhaul`.
+    #[schemars(length(min = 1, max = 63))]
+    state_schema: Option<String>,
 }
 
 impl SourceKind for PostgresKind {
@@ -53,10 +62,11 @@ impl SourceKind for PostgresKind {
         let sslrootcert = table.text("sslrootcert").map(PathBuf::from);
         let application_name = table.text("application_name");
         let connect_timeout = table.duration("connect_timeout");
+        let state_schema = state_schema(table);
         if table.problems().errors() > before {
             return None;
         }
-        Some(Box::new(PgConfig { url: url?, sslrootcert, application_name, connect_timeout }))
+        Some(Box::new(PgConfig { url: url?, sslrootcert, application_name, connect_timeout, state_schema }))
     }
 
     fn json_schema(&self) -> serde_json::Value {
@@ -73,8 +83,27 @@ impl WarehouseConfig for PgConfig {
             connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         };
         address.options()?;
-        Ok(Arc::new(PgSource::new(address)))
+        let snapshots = self.state_schema.clone().unwrap_or_else(|| String::from(STATE_SCHEMA));
+        Ok(Arc::new(PgSource::new(address, StateSchema::new(snapshots))))
     }
+
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+}
+
+/// A name that the server takes, outside of its own schemas.
+fn state_schema(table: &mut ConfigTable) -> Option<String> {
+    let (name, span) = table.text_at("state_schema")?;
+    if name.is_empty() || name.len() > MAX_NAME || name.contains('\0') || name.starts_with("pg_") {
+        table.problems().push(
+            Problem::error("bad-schema", "`state_schema` is not a name that a schema can have")
+                .at(&span)
+                .remedy("1 to 63 bytes, not beginning with `pg_`, as \"backhaul\""),
+        );
+        return None;
+    }
+    Some(name)
 }
 
 /// Where the server is; the URL is read at every connection, so that a rotated password is found.
@@ -183,6 +212,7 @@ mod tests {
         let codes = |text: &str| testing::problems(&PostgresKind, text).iter().map(|p| p.code).collect::<Vec<_>>();
         assert_eq!(codes(""), ["missing-key"]);
         assert_eq!(codes("url = \"postgres://u:canary@h/d\""), ["inline-secret"]);
+        assert_eq!(codes("url = { env = \"X\" }\nstate_schema = \"pg_x\""), ["bad-schema"]);
         assert_eq!(codes("url = { env = \"X\" }\nsslrotcert = \"ca.pem\""), ["unknown-key"]);
     }
 

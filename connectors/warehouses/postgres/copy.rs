@@ -3,7 +3,13 @@
 //! The stream is read by its lengths. Where the messages of the protocol begin and end means nothing: the
 //! header may be glued to the first tuple, a tuple may be spread over several messages.
 
+use std::sync::Arc;
+
 use backhaul_kit::Fault;
+
+use super::decode::clear_oids;
+use super::layout::Layout;
+use super::types::Wire;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -15,13 +21,22 @@ const PAGE_ROWS: usize = 4096;
 /// … or so many bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Whole tuples: field count, then length and bytes of each field.
+/// Whole tuples: field count, then length and bytes of each field; the object ids inside of arrays are zeroed, so
+/// that equal rows have equal bytes.
 #[derive(Debug, Default)]
 pub(super) struct Tuples {
     /// The tuples, one after the other.
     pub(super) data: Vec<u8>,
     /// Where each of them ends in `data`.
     pub(super) ends: Vec<usize>,
+}
+
+impl Tuples {
+    /// One tuple after the other.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.data.get(start..*end).unwrap_or_default())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +49,7 @@ enum State {
 /// Collects bytes until they are whole tuples.
 #[derive(Debug)]
 pub(super) struct CopyReader {
-    columns: usize,
+    layout: Arc<Layout>,
     state: State,
     buffer: Vec<u8>,
     ends: Vec<usize>,
@@ -48,9 +63,9 @@ enum Found {
 }
 
 impl CopyReader {
-    /// A reader of tuples with so many fields.
-    pub(super) fn new(columns: usize) -> Self {
-        Self { columns, state: State::Header, buffer: Vec::new(), ends: Vec::new(), rows: 0 }
+    /// A reader of tuples with these fields.
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        Self { layout, state: State::Header, buffer: Vec::new(), ends: Vec::new(), rows: 0 }
     }
 
     /// Adds what the server sent.
@@ -135,32 +150,39 @@ impl CopyReader {
         Ok(true)
     }
 
-    fn next_tuple(&self, start: usize) -> Result<Found, Fault> {
-        let Some(count) = self.buffer.get(start..start + 2) else { return Ok(Found::Incomplete) };
+    /// What begins at `start`.
+    fn next_tuple(&mut self, start: usize) -> Result<Found, Fault> {
+        let buffer = self.buffer.as_mut_slice();
+        let Some(count) = buffer.get(start..start + 2) else { return Ok(Found::Incomplete) };
         let count = i16::from_be_bytes([count[0], count[1]]);
         if count == -1 {
             return Ok(Found::Trailer);
         }
-        if usize::try_from(count) != Ok(self.columns) {
+        if usize::try_from(count) != Ok(self.layout.fields.len()) {
             return Err(malformed("a row with another number of columns"));
         }
         let mut at = start + 2;
-        for _ in 0..self.columns {
-            let Some(len) = be_u32(&self.buffer, at) else { return Ok(Found::Incomplete) };
+        for field in &self.layout.fields {
+            let Some(len) = be_u32(buffer, at) else { return Ok(Found::Incomplete) };
             at += 4;
             // -1 is NULL; other negative lengths do not exist.
-            match i32::from_be_bytes(len.to_be_bytes()) {
-                -1 => {}
-                len => at += usize::try_from(len).map_err(|_| malformed("a negative length"))?,
+            let len = match len.cast_signed() {
+                -1 => continue,
+                len => usize::try_from(len).map_err(|_| malformed("a negative length"))?,
+            };
+            if let Wire::Array(element) = &field.wire {
+                let Some(array) = buffer.get_mut(at..at + len) else { return Ok(Found::Incomplete) };
+                clear_oids(element, array).ok_or_else(|| field.malformed())?;
             }
+            at += len;
         }
-        Ok(if at <= self.buffer.len() { Found::Tuple(at) } else { Found::Incomplete })
+        Ok(if at <= buffer.len() { Found::Tuple(at) } else { Found::Incomplete })
     }
 }
 
 fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
-    let (head, _) = bytes.get(at..)?.split_first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*head))
+    let head = bytes.get(at..at + 4)?;
+    Some(u32::from_be_bytes([head[0], head[1], head[2], head[3]]))
 }
 
 fn malformed(what: &str) -> Fault {
@@ -169,8 +191,19 @@ fn malformed(what: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Field;
     use super::*;
     use proptest::prelude::*;
+
+    fn reader_of(wires: Vec<Wire>) -> CopyReader {
+        let field = |wire| Field { name: "x".into(), native: "x".into(), wire };
+        let fields = wires.into_iter().map(field).collect();
+        CopyReader::new(Arc::new(Layout::new(fields, Vec::new(), 0).expect("a layout")))
+    }
+
+    fn reader(columns: usize) -> CopyReader {
+        reader_of(vec![Wire::Text; columns])
+    }
 
     fn stream(rows: &[Vec<Option<Vec<u8>>>]) -> Vec<u8> {
         let mut out = SIGNATURE.to_vec();
@@ -193,7 +226,7 @@ mod tests {
 
     #[test]
     fn no_rows_are_a_complete_scan() {
-        let mut reader = CopyReader::new(3);
+        let mut reader = reader(3);
         reader.push(&stream(&[])).expect("readable");
         assert!(reader.take().is_none());
         assert_eq!(reader.finish().expect("complete"), 0);
@@ -203,7 +236,7 @@ mod tests {
     fn a_stream_without_its_trailer_is_not_complete() {
         let whole = stream(&[vec![Some(b"a".to_vec())], vec![None]]);
         for cut in 0..whole.len() {
-            let mut reader = CopyReader::new(1);
+            let mut reader = reader(1);
             reader.push(&whole[..cut]).expect("readable so far");
             assert!(reader.finish().is_err(), "cut at {cut}");
         }
@@ -212,26 +245,46 @@ mod tests {
     #[test]
     fn bytes_after_the_trailer_are_refused() {
         let whole = stream(&[]);
-        let mut reader = CopyReader::new(1);
-        reader.push(&whole).expect("readable");
-        assert!(reader.push(b"x").is_err());
-        let mut glued = CopyReader::new(1);
-        assert!(glued.push(&[whole.as_slice(), b"x"].concat()).is_err());
+        let mut apart = reader(1);
+        apart.push(&whole).expect("readable");
+        assert!(apart.push(b"x").is_err());
+        assert!(reader(1).push(&[whole.as_slice(), b"x"].concat()).is_err());
     }
 
     #[test]
     fn another_number_of_columns_is_refused() {
-        assert!(CopyReader::new(2).push(&stream(&[vec![None]])).is_err());
-        assert!(CopyReader::new(1).push(b"not a header at all").is_err());
+        assert!(reader(2).push(&stream(&[vec![None]])).is_err());
+        assert!(reader(1).push(b"not a header at all").is_err());
         let mut flagged = stream(&[]);
         flagged[12] = 1;
-        assert!(CopyReader::new(1).push(&flagged).is_err());
+        assert!(reader(1).push(&flagged).is_err());
+    }
+
+    #[test]
+    fn equal_arrays_have_equal_bytes_wherever_the_stream_is_cut() {
+        // One dimension of one element, without NULLs: rank, flag, element type, length, lower bound, the element.
+        let array = |oid: i32| {
+            let words = [1, 0, oid, 1, 1, 4, 7];
+            words.iter().flat_map(|word: &i32| word.to_be_bytes()).collect::<Vec<u8>>()
+        };
+        let row = |oid| vec![Some(b"a".to_vec()), Some(array(oid)), None];
+        let whole = stream(&[row(23), row(4711)]);
+        for cut in 0..whole.len() {
+            let mut reader = reader_of(vec![Wire::Text, Wire::Array(Box::new(Wire::Int4)), Wire::Text]);
+            reader.push(&whole[..cut]).expect("readable");
+            reader.push(&whole[cut..]).expect("readable");
+            let Tuples { data, ends } = reader.take().expect("tuples");
+            assert_eq!(data[..ends[0]], data[ends[0]..], "cut at {cut}");
+            assert_eq!(data, stream(&[row(0), row(0)])[HEADER..whole.len() - 2]);
+        }
+        let mut reader = reader_of(vec![Wire::Array(Box::new(Wire::Int4))]);
+        assert!(reader.push(&stream(&[vec![Some(b"short".to_vec())]])).is_err());
     }
 
     #[test]
     fn pages_are_bounded() {
         let rows = vec![vec![Some(vec![7u8; 3])]; PAGE_ROWS + 10];
-        let mut reader = CopyReader::new(1);
+        let mut reader = reader(1);
         let mut pages = Vec::new();
         for chunk in stream(&rows).chunks(100) {
             reader.push(chunk).expect("readable");
@@ -253,7 +306,7 @@ mod tests {
             takes in any::<u64>(),
         ) {
             let whole = stream(&rows);
-            let mut reader = CopyReader::new(2);
+            let mut reader = reader(2);
             let (mut at, mut i, mut got) = (0, 0, Vec::new());
             let mut collect = |tuples: Option<Tuples>| {
                 if let Some(tuples) = tuples {
@@ -283,7 +336,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, with_header: bool) {
-            let mut reader = CopyReader::new(2);
+            let mut reader = reader(2);
             if with_header {
                 reader.push(&stream(&[])[..HEADER]).expect("a header");
             }

@@ -6,16 +6,13 @@
 use backhaul_kit::Value;
 use backhaul_kit::key;
 
+use super::super::sound::{self, DAY_MICROS, invalid};
 use super::network::{mac, network};
 use super::numeric::Numeric;
 use super::types::Wire;
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
-const EPOCH_DAYS: i32 = 10_957;
-const DAY_MICROS: i64 = 86_400_000_000;
-/// 0001-01-01 and 9999-12-31, as days from 1970-01-01: what ISO 8601 writes with four digits.
-const FIRST_DAY: i32 = -719_162;
-const LAST_DAY: i32 = 2_932_896;
+const EPOCH_DAYS: i64 = 10_957;
 /// `MAXDIM` of the server.
 const MAX_DIMENSIONS: usize = 6;
 /// The version that `jsonb_send` writes first.
@@ -29,8 +26,8 @@ pub(super) fn decode(wire: &Wire, bytes: &[u8]) -> Option<Value> {
         Wire::Int4 => Value::Int(i32::from_be_bytes(bytes.try_into().ok()?).into()),
         Wire::Int8 => Value::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Oid => Value::Int(u32::from_be_bytes(bytes.try_into().ok()?).into()),
-        Wire::Float4 => float4(f32::from_be_bytes(bytes.try_into().ok()?)),
-        Wire::Float8 => float8(f64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Float4 => sound::single(f32::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Float8 => sound::double(f64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Numeric => numeric(&Numeric::read(bytes)?),
         Wire::Text => text(bytes, Value::Text),
         Wire::Json => text(bytes, Value::Json),
@@ -40,7 +37,7 @@ pub(super) fn decode(wire: &Wire, bytes: &[u8]) -> Option<Value> {
         },
         Wire::Bytea => Value::Bytes(bytes.to_vec()),
         Wire::Date => date(i32::from_be_bytes(bytes.try_into().ok()?)),
-        Wire::Time => time(i64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Time => sound::time(i64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Timestamp => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), Value::LocalTimestamp),
         Wire::TimestampTz => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), Value::Timestamp),
         Wire::Interval => interval(bytes.try_into().ok()?),
@@ -90,28 +87,26 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], NoKey> {
     bytes.try_into().map_err(|_| NoKey::Malformed)
 }
 
-/// Appends an array without the object id of its element type, which differs between two databases that are
-/// otherwise equal (enums, domains).
-pub(super) fn put_without_oids(wire: &Wire, bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let Wire::Array(of) = wire else {
-        out.extend_from_slice(bytes);
-        return Some(());
-    };
-    let array = Array::read(bytes)?;
-    out.extend_from_slice(&bytes[..8]);
-    out.extend_from_slice(array.dimension_bytes);
-    array.each(|element| {
-        let Some(bytes) = element else {
-            out.extend_from_slice(&(-1i32).to_be_bytes());
-            return Some(());
+/// Zeroes the object id of the element type in an array of these elements: it differs between two databases that
+/// are otherwise equal (enums, domains). Nothing here reads it.
+pub(super) fn clear_oids(element: &Wire, array: &mut [u8]) -> Option<()> {
+    array.get_mut(8..12)?.fill(0);
+    // Elements are arrays in turn only where their type is a domain over an array.
+    let Wire::Array(inner) = element else { return Some(()) };
+    let rank = usize::try_from(i32::from_be_bytes(*array.first_chunk()?)).ok()?;
+    let mut rest = array.get_mut(rank.checked_mul(8)?.checked_add(12)?..)?;
+    while !rest.is_empty() {
+        let (len, after) = rest.split_first_chunk_mut::<4>()?;
+        rest = match i32::from_be_bytes(*len) {
+            -1 => after,
+            len => {
+                let (bytes, after) = after.split_at_mut_checked(usize::try_from(len).ok()?)?;
+                clear_oids(inner, bytes)?;
+                after
+            }
         };
-        let at = out.len();
-        out.extend_from_slice(&[0; 4]);
-        put_without_oids(of, bytes, out)?;
-        let len = u32::try_from(out.len() - at - 4).ok()?;
-        out[at..at + 4].copy_from_slice(&len.to_be_bytes());
-        Some(())
-    })
+    }
+    Some(())
 }
 
 fn byte(bytes: &[u8]) -> Option<u8> {
@@ -121,28 +116,12 @@ fn byte(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-fn invalid(what: &str) -> Value {
-    Value::Invalid(what.to_owned())
-}
-
 fn text(bytes: &[u8], value: impl FnOnce(String) -> Value) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => value(text.to_owned()),
         // Only a database without an encoding (SQL_ASCII) hands over such text.
         Err(_) => invalid("text that is not UTF-8"),
     }
-}
-
-/// The double whose shortest text is that of the single: 0.1 stays 0.1.
-fn float4(f: f32) -> Value {
-    match f.to_string().parse() {
-        Ok(f) => float8(f),
-        Err(_) => invalid("a number that is not finite"),
-    }
-}
-
-fn float8(f: f64) -> Value {
-    if f.is_finite() { Value::Float(f) } else { invalid(&format!("{f} is not a finite number")) }
 }
 
 fn numeric(number: &Numeric<'_>) -> Value {
@@ -157,29 +136,16 @@ fn numeric(number: &Numeric<'_>) -> Value {
 fn date(days: i32) -> Value {
     match days {
         i32::MIN | i32::MAX => invalid("an infinite date"),
-        _ => match days.checked_add(EPOCH_DAYS) {
-            Some(days @ FIRST_DAY..=LAST_DAY) => Value::Date(days),
-            _ => invalid("a date outside of the years 1 to 9999"),
-        },
-    }
-}
-
-fn time(micros: i64) -> Value {
-    match micros {
-        0..DAY_MICROS => Value::Time(micros),
-        _ => invalid("24:00:00 is not a time of one day"),
+        _ => sound::date(i64::from(days) + EPOCH_DAYS),
     }
 }
 
 fn timestamp(micros: i64, value: impl FnOnce(i64) -> Value) -> Value {
-    if matches!(micros, i64::MIN | i64::MAX) {
-        return invalid("an infinite timestamp");
+    match micros {
+        i64::MIN | i64::MAX => invalid("an infinite timestamp"),
+        // Beyond what an `i64` holds lies no year that a destination could take.
+        _ => sound::timestamp(micros.saturating_add(EPOCH_DAYS * DAY_MICROS), value),
     }
-    let days = micros.div_euclid(DAY_MICROS) + i64::from(EPOCH_DAYS);
-    if !(i64::from(FIRST_DAY)..=i64::from(LAST_DAY)).contains(&days) {
-        return invalid("a timestamp outside of the years 1 to 9999");
-    }
-    value(micros + i64::from(EPOCH_DAYS) * DAY_MICROS)
 }
 
 /// Microseconds, days, months.
@@ -198,7 +164,6 @@ fn interval(bytes: [u8; 16]) -> Value {
 struct Array<'a> {
     dimensions: [usize; MAX_DIMENSIONS],
     rank: usize,
-    dimension_bytes: &'a [u8],
     elements: &'a [u8],
     count: usize,
 }
@@ -219,7 +184,7 @@ impl<'a> Array<'a> {
             count = count.checked_mul(*len)?;
         }
         // Every element has a length of four bytes: a damaged count cannot ask for more memory than there are bytes.
-        (count <= elements.len() / 4).then_some(Self { dimensions, rank, dimension_bytes, elements, count })
+        (count <= elements.len() / 4).then_some(Self { dimensions, rank, elements, count })
     }
 
     /// Hands over one element after the other (`None` is a NULL); `None` where the bytes end early or late, or where
@@ -337,26 +302,39 @@ mod tests {
     }
 
     #[test]
-    fn the_element_type_is_not_part_of_a_fingerprint() {
-        let ints = Wire::Array(Box::new(Wire::Int4));
-        let put = |oid: u32, elements: &[Option<i32>]| {
-            let mut out = Vec::new();
-            let bytes = int_array(oid, &[i32::try_from(elements.len()).expect("few")], elements);
-            put_without_oids(&ints, &bytes, &mut out).expect("an array");
+    fn the_element_type_is_not_part_of_an_array() {
+        let cleared = |element: &Wire, mut bytes: Vec<u8>| {
+            clear_oids(element, &mut bytes).expect("an array");
+            bytes
+        };
+        let array = |oid: u32, elements: &[Option<i32>]| {
+            int_array(oid, &[i32::try_from(elements.len()).expect("few")], elements)
+        };
+        let ints = |oid, elements: &[Option<i32>]| cleared(&Wire::Int4, array(oid, elements));
+        assert_eq!(ints(23, &[Some(7), None]), ints(99_001, &[Some(7), None]));
+        assert_ne!(ints(23, &[Some(7), None]), ints(23, &[Some(7), Some(0)]));
+        assert_ne!(ints(23, &[Some(7)]), ints(23, &[Some(8)]));
+
+        let nested = |outer: u32, inner: u32| {
+            let mut out = int_array(outer, &[2], &[None]);
+            let element = array(inner, &[Some(7)]);
+            out.extend_from_slice(&u32::try_from(element.len()).expect("short").to_be_bytes());
+            out.extend_from_slice(&element);
             out
         };
-        assert_eq!(put(23, &[Some(7), None]), put(99_001, &[Some(7), None]));
-        assert_ne!(put(23, &[Some(7), None]), put(23, &[Some(7), Some(0)]));
-        assert_ne!(put(23, &[Some(7)]), put(23, &[Some(8)]));
+        let of_arrays = Wire::Array(Box::new(Wire::Int4));
+        assert_eq!(cleared(&of_arrays, nested(1, 2)), nested(0, 0));
+        assert_eq!(clear_oids(&of_arrays, &mut nested(1, 2)[..40]), None);
     }
 
     #[test]
     fn what_no_destination_can_take_is_invalid() {
+        let day_after_the_last = i32::try_from(sound::LAST_DAY - EPOCH_DAYS + 1).expect("a day");
         let is_invalid = |wire: &Wire, bytes: &[u8]| matches!(decode(wire, bytes), Some(Value::Invalid(_)));
         assert!(is_invalid(&Wire::Float8, &f64::NAN.to_be_bytes()));
         assert!(is_invalid(&Wire::Float4, &f32::INFINITY.to_be_bytes()));
         assert!(is_invalid(&Wire::Date, &i32::MAX.to_be_bytes()));
-        assert!(is_invalid(&Wire::Date, &(LAST_DAY - EPOCH_DAYS + 1).to_be_bytes()));
+        assert!(is_invalid(&Wire::Date, &day_after_the_last.to_be_bytes()));
         assert!(is_invalid(&Wire::TimestampTz, &i64::MIN.to_be_bytes()));
         assert!(is_invalid(&Wire::Timestamp, &(i64::MAX - 1).to_be_bytes()));
         assert!(is_invalid(&Wire::Time, &DAY_MICROS.to_be_bytes()));
@@ -372,7 +350,8 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused(wire in wire(), bytes: Vec<u8>) {
             let _ = decode(&wire, &bytes);
-            let _ = put_without_oids(&wire, &bytes, &mut Vec::new());
+            let mut array = bytes;
+            let _ = clear_oids(&wire, &mut array);
         }
 
         #[test]

@@ -12,11 +12,23 @@
 //! pinned settings (`session`). The model is prepared alone and then wrapped, both by the extended protocol,
 //! which takes one statement only; then exactly the wrapped text runs as `COPY (…) TO STDOUT (FORMAT binary)`.
 //! COPY is a simple query and would take several statements, so no text goes into it that was not prepared
-//! first. Rows stay in COPY's own encoding (`copy`, `page`); values are decoded only when asked for (`decode`).
+//! first. Rows stay in COPY's own encoding (`copy`, `page`), but for the object ids inside of arrays; values are decoded
+//! only when asked for (`layout`, `decode`).
 //!
 //! The proof of a complete scan: the trailer was the last thing in the stream, *and* the stream then ended
 //! without an error. When no byte comes for a while, a second connection looks whether the backend still works
-//! (`watch`).
+//! (`watch`). A table that somebody rewrote or replaced between the snapshot and our lock on it looks empty in the
+//! snapshot: such a scan is refused when it is opened.
+//!
+//! # Lanes
+//!
+//! With `parallel = true` a large plain table is read in ranges of its blocks (`ranges`), each on a connection of its own
+//! (`lane`) in the snapshot that the first has exported. The ranges have no gap and the last has no end. The first
+//! connection holds its lock on the table until every other has one, and each keeps its own to its end, so nobody can
+//! rewrite the table between two lanes. The scan ends when all lanes have ended, each with its own proof; when one
+//! fails, the others are dropped, which ends their backends.
+//!
+//! Snapshots that are tables there, and the comparison with them: `pushdown`.
 //!
 //! # Where the facts come from
 //!
@@ -27,6 +39,9 @@
 //!   TRANSACTION". What is still allowed there (`set_config`, `pg_cancel_backend` on backends of one's own
 //!   role) is a matter of grants.
 //! - Error codes: appendix "PostgreSQL Error Codes".
+//! - Ranges of places (`ctid`) are read without looking at the rest of the table since 14; `EXPLAIN` says whether they
+//!   are. Exported snapshots: "Snapshot Synchronization Functions". What is not safe for older snapshots (`ALTER TABLE`,
+//!   `TRUNCATE`): "Caveats" of the chapter on concurrency control.
 //! - `client_connection_check_interval` (14 and later) ends the query of a client that is gone: "Client
 //!   Connection Defaults".
 
@@ -34,9 +49,15 @@ mod config;
 mod copy;
 mod decode;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+mod lane;
+mod layout;
 mod network;
 mod numeric;
 mod page;
+mod pushdown;
+mod ranges;
 mod scan;
 mod session;
 mod source;

@@ -2,64 +2,23 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Fault, KeyHash, RowDecoder, RowDigest, RowPage, TypeClass, Value, key};
+use backhaul_kit::{Fault, KeyHash, RowDecoder, RowDigest, RowPage, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::copy::Tuples;
-use super::decode::{NoKey, decode, put_key, put_without_oids};
-use super::types::Wire;
-
-/// A projected column.
-#[derive(Clone, Debug)]
-pub(super) struct Field {
-    /// The column's name.
-    pub(super) name: String,
-    /// The server's name of its type.
-    pub(super) native: String,
-    /// How its values travel.
-    pub(super) wire: Wire,
-}
-
-/// What the fields of a tuple are, and how it is hashed.
-#[derive(Clone, Debug)]
-pub(super) struct Layout {
-    fields: Vec<Field>,
-    key: Vec<usize>,
-    seed: u64,
-    has_oids: bool,
-}
-
-impl Layout {
-    /// The layout of tuples with these fields; `key` are places among them.
-    ///
-    /// # Errors
-    /// `Config` where a column cannot be decoded, or cannot be a key.
-    pub(super) fn new(fields: Vec<Field>, key: Vec<usize>, seed: u64) -> Result<Self, Fault> {
-        for (i, Field { name, native, wire }) in fields.iter().enumerate() {
-            if wire.class() == TypeClass::Unsupported {
-                return Err(Fault::config(format!("column `{name}` has type {native}, which cannot be read"))
-                    .remedy("cast it in the model, to text or jsonb for example, or leave it out"));
-            }
-            if key.contains(&i) && !wire.can_be_key() {
-                return Err(Fault::config(format!("column `{name}` of type {native} cannot be a key"))
-                    .remedy("use an integer, decimal, text, uuid, date, timestamp, boolean or bytes column"));
-            }
-        }
-        let has_oids = fields.iter().any(|field| matches!(field.wire, Wire::Array(_)));
-        Ok(Self { fields, key, seed, has_oids })
-    }
-}
+use super::layout::Layout;
 
 /// Some rows of a scan.
 pub(super) struct TuplePage {
     tuples: Tuples,
     layout: Arc<Layout>,
+    lane: usize,
 }
 
 impl TuplePage {
-    /// A page of these tuples.
-    pub(super) fn new(tuples: Tuples, layout: Arc<Layout>) -> Self {
-        Self { tuples, layout }
+    /// A page of these tuples, which belong to a lane of the scan.
+    pub(super) fn new(tuples: Tuples, layout: Arc<Layout>, lane: usize) -> Self {
+        Self { tuples, layout, lane }
     }
 
     fn tuple(&self, row: usize) -> Result<&[u8], Fault> {
@@ -70,35 +29,6 @@ impl TuplePage {
         let end = self.tuples.ends.get(row).copied();
         start.zip(end).and_then(|(start, end)| self.tuples.data.get(start..end)).ok_or_else(|| no_row(row))
     }
-
-    /// Appends the canonical key of a tuple; `false` where a part is NULL.
-    fn put_key(&self, tuple: &[u8], out: &mut Vec<u8>, part: &mut Vec<u8>) -> Result<bool, Fault> {
-        if let [place] = self.layout.key.as_slice() {
-            return self.put_key_part(tuple, *place, out);
-        }
-        key::start_composite(out);
-        for place in &self.layout.key {
-            part.clear();
-            if !self.put_key_part(tuple, *place, part)? {
-                return Ok(false);
-            }
-            key::put_part(part, out);
-        }
-        Ok(true)
-    }
-
-    fn put_key_part(&self, tuple: &[u8], place: usize, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        let field = Fields::of(tuple).nth(place).ok_or_else(|| no_row(place))?;
-        let Field { name, wire, .. } = &self.layout.fields[place];
-        let Some(bytes) = field else { return Ok(false) };
-        put_key(wire, bytes, out).map(|()| true).map_err(|e| match e {
-            NoKey::Malformed => malformed(name, wire),
-            NoKey::Value => {
-                Fault::config(format!("key column `{name}` has a value that cannot be a key, as NaN or infinity"))
-                    .remedy("leave such rows out in the model")
-            }
-        })
-    }
 }
 
 impl RowPage for TuplePage {
@@ -106,36 +36,30 @@ impl RowPage for TuplePage {
         self.tuples.ends.len()
     }
 
+    fn lane(&self) -> usize {
+        self.lane
+    }
+
     fn digest(&self, out: &mut Vec<RowDigest>) -> Result<(), Fault> {
-        let Layout { seed, has_oids, fields, .. } = &*self.layout;
-        let (mut key, mut part, mut plain) = (Vec::with_capacity(64), Vec::new(), Vec::new());
-        out.reserve(self.tuples.ends.len());
+        let Self { tuples, layout, .. } = self;
+        let (mut key, mut part) = (Vec::with_capacity(64), Vec::new());
+        out.reserve(tuples.ends.len());
         let mut start = 0;
-        for end in &self.tuples.ends {
-            let tuple = self.tuples.data.get(start..*end).ok_or_else(|| no_row(start))?;
+        for end in &tuples.ends {
+            let tuple = tuples.data.get(start..*end).ok_or_else(|| no_row(out.len()))?;
             start = *end;
             key.clear();
-            let key = if self.put_key(tuple, &mut key, &mut part)? { KeyHash::of(&key, *seed) } else { KeyHash::NULL };
-            let bytes = if *has_oids {
-                plain.clear();
-                for (field, Field { name, wire, .. }) in Fields::of(tuple).zip(fields) {
-                    plain.push(u8::from(field.is_some()));
-                    if let Some(bytes) = field {
-                        plain.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-                        put_without_oids(wire, bytes, &mut plain).ok_or_else(|| malformed(name, wire))?;
-                    }
-                }
-                plain.as_slice()
-            } else {
-                tuple
-            };
-            out.push(RowDigest { key, fingerprint: xxh3_64_with_seed(bytes, *seed) });
+            let has_key = layout.put_key(tuple, &mut key, &mut part)?;
+            out.push(RowDigest {
+                key: if has_key { KeyHash::of(&key, layout.seed) } else { KeyHash::NULL },
+                fingerprint: xxh3_64_with_seed(tuple, layout.seed),
+            });
         }
         Ok(())
     }
 
     fn key(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if self.put_key(self.tuple(row)?, out, &mut Vec::new())? {
+        if self.layout.put_key(self.tuple(row)?, out, &mut Vec::new())? {
             Ok(())
         } else {
             Err(Fault::bug("the key of a row was asked for, but a part of it is NULL"))
@@ -156,59 +80,16 @@ impl RowPage for TuplePage {
     }
 }
 
-impl RowDecoder for Layout {
-    fn record(&self, raw: &[u8]) -> Result<Vec<Value>, Fault> {
-        let mut values = Vec::with_capacity(self.fields.len());
-        let mut fields = Fields::of(raw);
-        for Field { name, wire, .. } in &self.fields {
-            let field = fields.next().ok_or_else(|| malformed(name, wire))?;
-            values.push(match field {
-                None => Value::Null,
-                Some(bytes) => decode(wire, bytes).ok_or_else(|| malformed(name, wire))?,
-            });
-        }
-        Ok(values)
-    }
-}
-
-/// The fields of a tuple, one after the other; ends early where the bytes do, which the reader of the stream has
-/// excluded.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn of(tuple: &'a [u8]) -> Self {
-        Self(tuple.get(2..).unwrap_or(&[]))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    /// A field's bytes; `None` is NULL.
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (len, rest) = self.0.split_first_chunk::<4>()?;
-        let len = i32::from_be_bytes(*len);
-        if len == -1 {
-            self.0 = rest;
-            return Some(None);
-        }
-        let (field, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-        self.0 = rest;
-        Some(Some(field))
-    }
-}
-
-fn malformed(column: &str, wire: &Wire) -> Fault {
-    Fault::bug(format!("column `{column}`: the server's bytes are not those of its type ({})", wire.class()))
-}
-
 fn no_row(row: usize) -> Fault {
     Fault::bug(format!("row {row} was asked of a page that does not have it"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Field;
+    use super::super::types::Wire;
     use super::*;
+    use backhaul_kit::key;
     use proptest::prelude::*;
 
     fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
@@ -225,18 +106,17 @@ mod tests {
         out
     }
 
-    fn field(name: &str, native: &str, wire: Wire) -> Field {
-        Field { name: name.to_owned(), native: native.to_owned(), wire }
-    }
-
     fn page(columns: &[(&str, Wire)], key: &[usize], tuples: &[Vec<u8>]) -> TuplePage {
-        let fields = columns.iter().map(|(name, wire)| field(name, "x", wire.clone())).collect();
+        let fields = columns
+            .iter()
+            .map(|(name, wire)| Field { name: (*name).into(), native: "x".into(), wire: wire.clone() })
+            .collect();
         let mut all = Tuples::default();
         for tuple in tuples {
             all.data.extend_from_slice(tuple);
             all.ends.push(all.data.len());
         }
-        TuplePage::new(all, Arc::new(Layout::new(fields, key.to_vec(), 7).expect("a layout")))
+        TuplePage::new(all, Arc::new(Layout::new(fields, key.to_vec(), 7).expect("a layout")), 0)
     }
 
     fn digests(page: &TuplePage) -> Vec<RowDigest> {
@@ -278,16 +158,6 @@ mod tests {
         let nan = [0, 0, 0, 0, 0xc0, 0, 0, 0];
         let page = page(&[("id", Wire::Numeric)], &[0], &[tuple(&[Some(&nan)])]);
         assert_eq!(page.digest(&mut Vec::new()).expect_err("no key").class, backhaul_kit::FaultClass::Config);
-    }
-
-    #[test]
-    fn columns_that_cannot_be_read_or_be_a_key_are_named() {
-        let column = |wire: Wire| vec![field("shape", "polygon", wire)];
-        let fault = Layout::new(column(Wire::Unsupported), vec![], 0).expect_err("refused");
-        assert!(fault.to_string().contains("`shape` has type polygon"));
-        assert!(Layout::new(column(Wire::Array(Box::new(Wire::Unsupported))), vec![], 0).is_err());
-        assert!(Layout::new(column(Wire::Float8), vec![0], 0).is_err());
-        assert!(Layout::new(column(Wire::Float8), vec![], 0).is_ok());
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backhaul_kit::{Fault, Model};
 use futures_util::future::{Either, select};
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 use tokio::time::{Instant, timeout};
 
 use super::fault::of_call;
@@ -45,9 +45,24 @@ impl Watch {
         }
     }
 
+    /// Watches a change of tables, which takes as long as it takes.
+    pub(super) fn over_tables(server: Server, idle: Duration) -> Self {
+        Self { server, model: String::from("snapshot tables"), backend: None, limit: None, deadline: None, idle }
+    }
+
+    /// The same clocks for another connection of the scan.
+    pub(super) fn another(&self) -> Self {
+        Self { backend: None, ..self.clone() }
+    }
+
     /// Says which backend works for the scan; before that only the clock bounds it.
     pub(super) fn backend(&mut self, backend: Backend) {
         self.backend = Some(backend);
+    }
+
+    /// Opens a connection to the scan's server.
+    pub(super) async fn connect(&self) -> Result<PgConnection, Fault> {
+        self.over(self.server.connect()).await?
     }
 
     /// `host:port`, for messages.

@@ -12,7 +12,7 @@
 //! read pin the snapshot. The model must be one statement without brackets that close ours (`guard`), because the
 //! driver would run what stands after a semicolon; between our brackets only a SELECT can stand, so `ATTACH` and
 //! `PRAGMA` are syntax errors. Values have a type each, whatever the column declares; a row travels in the compact
-//! encoding of [`backhaul_kit::Value`] (`page`).
+//! encoding of [`backhaul_kit::Value`].
 //!
 //! The proof of a complete scan is `SQLITE_DONE`, as the driver reports it at the end of a statement; the end of
 //! its row channel alone proves nothing.
@@ -29,7 +29,6 @@
 mod config;
 mod fault;
 mod guard;
-mod page;
 mod scan;
 mod source;
 

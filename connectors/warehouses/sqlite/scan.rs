@@ -16,12 +16,13 @@ use sqlx::{
     AssertSqlSafe, Column as _, Decode, Either, Executor as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection,
     Statement as _, TypeInfo as _, ValueRef as _,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::super::deadline::within;
+use super::super::value_page::{Layout, ValuePage};
 use super::super::wrap::Wrapped;
 use super::fault::of_call;
 use super::guard::one_piece;
-use super::page::{Layout, ValuePage};
 
 /// What proves that no row is missing.
 const PROOF: Proof = Proof("SQLITE_DONE at the end of the statement");
@@ -96,22 +97,11 @@ impl SqliteScan {
         fault
     }
 
-    /// The next item of a running statement, unless the wall clock runs out first.
-    async fn next<T>(deadline: Option<Instant>, item: impl Future<Output = T>, model: &Wrapped) -> Result<T, Fault> {
-        match deadline {
-            None => Ok(item.await),
-            Some(deadline) => timeout_at(deadline, item).await.map_err(|_| {
-                Fault::transient(format!("the scan of model `{}` took longer than its `timeout`", model.name()))
-                    .remedy("raise the model's `timeout`, or make its query cheaper")
-            }),
-        }
-    }
-
     async fn answer(&mut self, statement: String) -> Result<Rows, Fault> {
         let columns = columns(&self.prepare(statement.clone()).await?);
         let mut rows = Vec::new();
         let mut stream = run(&mut self.conn, statement);
-        while let Some(item) = Self::next(self.deadline, stream.next(), &self.model).await? {
+        while let Some(item) = within(self.deadline, stream.next(), self.model.name()).await? {
             match item.map_err(|e| of_call(e, &self.path))? {
                 Either::Left(_) => return Ok(Rows { columns, rows }),
                 Either::Right(row) => rows.push(values(&row, columns.len())?),
@@ -207,7 +197,7 @@ impl Scan for SqliteScan {
             let mut page = ValuePage::new(layout.clone());
             let (mut rows, mut done) = (0, false);
             let mut stream = run(&mut conn, statement);
-            while let Some(item) = Self::next(deadline, stream.next(), &model).await? {
+            while let Some(item) = within(deadline, stream.next(), model.name()).await? {
                 match item.map_err(|e| of_call(e, &path))? {
                     Either::Left(_) => done = true,
                     Either::Right(row) => {

@@ -6,6 +6,7 @@ mod ended;
 mod plan;
 mod run;
 mod serve;
+mod state;
 mod watch;
 
 use std::path::Path;
@@ -15,7 +16,10 @@ use async_trait::async_trait;
 use backhaul_kit::config::{Problem, Secrets};
 
 use super::demo::{self, DemoArgs};
-use super::{ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, RunArgs, SchemaFile, Screen};
+use super::{
+    ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, RunArgs, SchemaFile, Screen, StateAction,
+    StateArgs,
+};
 use crate::config::{self, Project, SyncDef};
 use crate::run::{RunError, Runs, state_key};
 use crate::snapshot::StateKey;
@@ -91,6 +95,16 @@ impl Engine for Work {
     async fn discard(&self, screen: &Screen, project: Project, args: DiscardArgs) -> Result<Exit, Failure> {
         let runs = self.open(project).await?;
         approve::discard(self, screen, &runs, &args).await
+    }
+
+    async fn state(&self, screen: &Screen, project: Project, args: StateArgs) -> Result<Exit, Failure> {
+        match args.action {
+            StateAction::Verify { syncs } => state::verify(self, screen, &project, &syncs),
+            StateAction::Rebuild { sync, yes } => {
+                let runs = self.open(project).await?;
+                state::rebuild(self, screen, &runs, &sync, yes).await
+            }
+        }
     }
 
     async fn serve(&self, screen: &Screen, project: Project) -> Result<Exit, Failure> {

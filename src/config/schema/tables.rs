@@ -40,6 +40,8 @@ pub(super) struct State {
     key: Option<Secret>,
     /// Free disk that a plan must leave; default "1GiB".
     min_free: Option<Size>,
+    /// Memory that comparing may take for rows that do not come in the snapshot's order; default "64MiB".
+    memory: Option<Size>,
 }
 
 /// What syncs take over where they do not say.
@@ -58,12 +60,14 @@ pub(super) struct Defaults {
 pub(super) struct ModelToml {
     /// The warehouse it runs on.
     warehouse: String,
-    /// One SELECT. Exactly one of `sql`, `table` and `sql_file`.
+    /// One SELECT. Exactly one of `sql`, `table`, `sql_file` and `files`.
     sql: Option<String>,
     /// A table or view, perhaps with its schema.
     table: Option<String>,
     /// A file with one SELECT, relative to backhaul.toml.
     sql_file: Option<String>,
+    /// Files below the folder of a warehouse of type `files`, as a pattern: "customers/*.parquet".
+    files: Option<String>,
     /// The columns that tell one row from another.
     #[schemars(length(min = 1))]
     key: Vec<String>,
@@ -72,7 +76,7 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
-    /// Let the warehouse use parallel plans, whose row order is not repeatable.
+    /// Let several connections read a large plain table; other queries may have parallel plans, in no stable order.
     parallel: Option<bool>,
     /// The longest a scan may take.
     timeout: Option<Duration>,
@@ -121,6 +125,9 @@ pub(super) struct SyncToml {
     /// A condition over the model's columns.
     #[schemars(rename = "where")]
     filter: Option<String>,
+    /// Where rows are compared with what was delivered; default "local". "warehouse": there, so that only changed
+    /// rows leave it (PostgreSQL).
+    diff: Option<Diff>,
     /// The destination's name.
     destination: String,
     /// When it runs by itself; default never.
@@ -132,6 +139,14 @@ pub(super) struct SyncToml {
     fields: BTreeMap<String, FieldRule>,
     /// What may stop a plan.
     guards: Option<Guards>,
+}
+
+/// Where rows are compared.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Diff {
+    Local,
+    Warehouse,
 }
 
 /// A model's name, or the model itself.

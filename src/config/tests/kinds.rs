@@ -4,23 +4,31 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
 use backhaul_kit::{
-    About, Account, AddressKind, Destination, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, Operation,
-    Prepared, Removed, Source, SourceKind, SyncShape, WarehouseConfig,
+    About, Account, AddressKind, Destination, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, ModelQuery,
+    Operation, Prepared, Removed, Source, SourceKind, SyncShape, WarehouseConfig,
 };
 
 use crate::config::Registry;
 
-/// Two warehouses and two destinations.
+/// Three warehouses and two destinations.
 pub(crate) const REGISTRY: Registry<'static> =
-    Registry { warehouses: &[&Postgres, &Sqlite], destinations: &[&HubSpot, &Http] };
+    Registry { warehouses: &[&Postgres, &Sqlite, &Files], destinations: &[&HubSpot, &Http] };
 
 struct Postgres;
 struct Sqlite;
-struct Closed;
+struct Files;
+struct Closed {
+    keeps_snapshots: bool,
+}
+struct ClosedFolder;
 
 impl WarehouseConfig for Closed {
     fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
         Err(Fault::config("a warehouse of a test"))
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        self.keeps_snapshots
     }
 }
 
@@ -36,7 +44,7 @@ impl SourceKind for Postgres {
     fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
         let url = table.required_secret("url");
         table.text("sslrootcert");
-        url.map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+        url.map(|_| Box::new(Closed { keeps_snapshots: true }) as Box<dyn WarehouseConfig>)
     }
 
     fn json_schema(&self) -> serde_json::Value {
@@ -56,11 +64,44 @@ impl SourceKind for Sqlite {
     }
 
     fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
-        table.required_text("path").map(|_| Box::new(Closed) as Box<dyn WarehouseConfig>)
+        let path = table.required_text("path");
+        path.map(|_| Box::new(Closed { keeps_snapshots: false }) as Box<dyn WarehouseConfig>)
     }
 
     fn json_schema(&self) -> serde_json::Value {
         serde_json::json!({"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}})
+    }
+}
+
+impl WarehouseConfig for ClosedFolder {
+    fn check_query(&self, query: &ModelQuery) -> Result<(), Fault> {
+        match query {
+            ModelQuery::Files(pattern) if pattern.ends_with(".csv") => Ok(()),
+            ModelQuery::Files(_) => Err(Fault::config("`files` must end in .csv").remedy("name files of CSV")),
+            _ => Err(Fault::config("this warehouse knows no SQL").remedy("give the model `files`")),
+        }
+    }
+
+    fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
+        Err(Fault::config("a warehouse of a test"))
+    }
+}
+
+impl SourceKind for Files {
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
+    fn about(&self) -> &'static str {
+        "a folder"
+    }
+
+    fn parse(&self, table: &mut ConfigTable) -> Option<Box<dyn WarehouseConfig>> {
+        table.required_text("root").map(|_| Box::new(ClosedFolder) as Box<dyn WarehouseConfig>)
+    }
+
+    fn json_schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object", "required": ["root"], "properties": {"root": {"type": "string"}}})
     }
 }
 

@@ -6,7 +6,7 @@ use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
-use crate::config::{FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
+use crate::config::{DiffPlace, FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);
@@ -25,6 +25,7 @@ previously = ["people"]
 model = "customers"
 where = "plan = 'pro'"
 destination = "crm"
+diff = "warehouse"
 schedule = { cron = "0 6 * * 1-5", timezone = "Europe/Berlin" }
 
 [into]
@@ -57,7 +58,7 @@ fn a_sync_is_read_with_everything_it_says() {
         (sync.previously.as_slice(), sync.tags.as_slice()),
         (&["people".to_owned()][..], &["crm".to_owned()][..])
     );
-    assert_eq!(sync.filter.as_deref(), Some("plan = 'pro'"));
+    assert_eq!((sync.filter.as_deref(), sync.diff), (Some("plan = 'pro'"), DiffPlace::Warehouse));
     assert!(matches!(&sync.schedule, Schedule::Cron { zone, .. } if zone.iana_name() == Some("Europe/Berlin")));
     let targets: Vec<&str> = sync.fields.iter().map(|field| field.target.as_str()).collect();
     assert_eq!(targets, ["email", "plan", "customer_id", "greeting", "source"]);
@@ -87,7 +88,7 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(sync.guards.on_remap, OnRemap::Hold);
     assert_eq!(sync.model.idle_timeout, Duration::from_secs(60));
     assert!(project.state.dir.ends_with(".backhaul/state"));
-    assert_eq!(project.state.min_free, 1 << 30);
+    assert_eq!((project.state.min_free, project.state.memory), (1 << 30, 64 << 20));
 }
 
 #[test]
@@ -135,6 +136,20 @@ fn a_model_may_stand_in_a_file_of_sql_or_inside_its_sync() {
     assert_eq!(model.query_span.as_ref().unwrap().file.path.as_os_str(), "sql/vip.sql");
     assert_eq!(model.timeout, Some(Duration::from_secs(3600)));
     assert_eq!(project.syncs["vip"].model.name, "vip");
+}
+
+#[test]
+fn a_model_may_be_made_of_files() {
+    let folder = project_over_base(&[(
+        "models/leads.toml",
+        "warehouse = \"lake\"\nfiles = \"leads/\\u002a.csv\"\nkey = [\"id\"]\n",
+    )]);
+    let root = folder.path().join("backhaul.toml");
+    let text = std::fs::read_to_string(&root).unwrap() + "\n[warehouses.lake]\ntype = \"files\"\nroot = \"lake\"\n";
+    std::fs::write(root, text).unwrap();
+    let project = load(folder.path()).unwrap_or_else(|problems| panic!("{}", render(&problems, false)));
+    let model = &project.models["leads"];
+    assert_eq!((&model.query, &model.query_span), (&ModelQuery::Files("leads/*.csv".into()), &None));
 }
 
 const SYNC_TO_HOOK: &str = "model = \"customers\"\ndestination = \"hook\"\n[into]\nmode = \"append\"\nsuccess = { evidence = \"row\" }\nsame_name = [\"email\"]\n";

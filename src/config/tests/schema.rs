@@ -29,18 +29,18 @@ fn described(schema: &Value, pointer: &str) -> BTreeSet<String> {
 #[test]
 fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     let (project, nowhere) = (schema::backhaul_toml_with(&REGISTRY), Path::new("nowhere"));
-    let (model_toml, warehouses) = (schema::model_toml(), BTreeSet::new());
+    let (model_toml, nothing) = (schema::model_toml(), root::Root::default());
     // Without destinations, so that `[into]` has its common keys only.
     let bare = crate::config::Registry { warehouses: &[], destinations: &[] };
     let sync_toml = schema::sync_toml_with(&bare);
 
     assert_eq!(asked(|t, _| drop(root::read_keys(t, nowhere, &REGISTRY))), described(&project, ""));
-    let mut settings = StateSettings { dir: "x".into(), key: None, min_free: 0 };
+    let mut settings = StateSettings { dir: "x".into(), key: None, min_free: 0, memory: 0 };
     assert_eq!(asked(|t, _| root::read_state(t, nowhere, &mut settings)), described(&project, "/$defs/State"));
     assert_eq!(asked(|t, _| drop(root::read_defaults(t))), described(&project, "/$defs/Defaults"));
-    let around = model::Around { root: nowhere, warehouses: &warehouses };
+    let around = model::Around { path: nowhere, root: &nothing };
     assert_eq!(asked(|t, file| drop(model::read(t, "m", file, &around))), described(&model_toml, ""));
-    let around = sync::Around { path: nowhere, root: &root::Root::default(), models: &BTreeMap::new() };
+    let around = sync::Around { path: nowhere, root: &nothing, models: &BTreeMap::new() };
     assert_eq!(asked(|t, file| drop(sync::read(t, "s", file, &around))), described(&sync_toml, ""));
     assert_eq!(asked(|t, _| drop(into::common(t))), described(&sync_toml, "/$defs/Into"));
     assert_eq!(asked(|t, _| drop(schedule::read_keys(t))), described(&sync_toml, "/$defs/Schedule"));

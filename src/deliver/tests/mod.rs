@@ -21,6 +21,7 @@ fn op(number: u64) -> Op {
         key_hash: KeyHash::of(&key, 1),
         key: key.into(),
         fingerprint: number * 31,
+        table_fingerprint: None,
         old_address: Address::default(),
         match_value: Some(format!("{number}@example.com")),
         was_in_doubt: false,

@@ -12,6 +12,7 @@ const WAS_IN_DOUBT: u8 = 2;
 const HAS_MATCH: u8 = 4;
 const HAS_REASON: u8 = 8;
 const HAS_REASON_FIELD: u8 = 16;
+const HAS_TABLE_FINGERPRINT: u8 = 32;
 
 const KINDS: [OpKind; 8] = [
     OpKind::Add,
@@ -52,13 +53,17 @@ pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
             | flag(op.was_in_doubt, WAS_IN_DOUBT)
             | flag(op.match_value.is_some(), HAS_MATCH)
             | flag(op.reason.is_some(), HAS_REASON)
-            | flag(reason_field.is_some(), HAS_REASON_FIELD),
+            | flag(reason_field.is_some(), HAS_REASON_FIELD)
+            | flag(op.table_fingerprint.is_some(), HAS_TABLE_FINGERPRINT),
     );
     if let Some(ordinal) = op.ordinal {
         put_varint(ordinal, out);
     }
     put_bytes(&op.key, out);
     out.extend_from_slice(&op.fingerprint.to_le_bytes());
+    if let Some(fingerprint) = op.table_fingerprint {
+        out.extend_from_slice(&fingerprint.to_le_bytes());
+    }
     op.old_address.encode(out);
     if let Some(value) = &op.match_value {
         put_bytes(value.as_bytes(), out);
@@ -85,8 +90,8 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);
     let ordinal = if has(HAS_ORDINAL) { Some(take_varint(input)?) } else { None };
     let key = Key::from_slice(take_bytes(input)?);
-    let (fingerprint, rest) = input.split_first_chunk::<8>()?;
-    *input = rest;
+    let fingerprint = fixed(input)?;
+    let table_fingerprint = if has(HAS_TABLE_FINGERPRINT) { Some(fixed(input)?) } else { None };
     let old_address = Address::decode(input)?;
     let match_value = if has(HAS_MATCH) { Some(text(input)?) } else { None };
     let changed = bits(input)?;
@@ -104,7 +109,8 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
         ordinal,
         key_hash: KeyHash::of(&key, seed),
         key,
-        fingerprint: u64::from_le_bytes(*fingerprint),
+        fingerprint,
+        table_fingerprint,
         old_address,
         match_value,
         was_in_doubt: has(WAS_IN_DOUBT),
@@ -112,6 +118,12 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
         fields,
         reason,
     })
+}
+
+fn fixed(input: &mut &[u8]) -> Option<u64> {
+    let (bytes, rest) = input.split_first_chunk::<8>()?;
+    *input = rest;
+    Some(u64::from_le_bytes(*bytes))
 }
 
 fn text(input: &mut &[u8]) -> Option<String> {
@@ -159,6 +171,7 @@ mod tests {
             ordinal in proptest::option::of(any::<u64>()),
             key in proptest::collection::vec(any::<u8>(), 0..20),
             fingerprint: u64,
+            table_fingerprint in proptest::option::of(any::<u64>()),
             old_address in address(),
             match_value in proptest::option::of(".{0,9}"),
             was_in_doubt: bool,
@@ -168,8 +181,8 @@ mod tests {
         ) -> Op {
             let key_hash = KeyHash::of(&key, 7);
             Op {
-                number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, old_address, match_value,
-                was_in_doubt, changed, fields: fields.into_iter().collect(),
+                number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, table_fingerprint, old_address,
+                match_value, was_in_doubt, changed, fields: fields.into_iter().collect(),
                 reason: reason.map(Box::new),
             }
         }

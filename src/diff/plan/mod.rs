@@ -6,6 +6,8 @@
 mod chunk;
 mod codec;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod writer;
 
@@ -14,6 +16,7 @@ pub use writer::PlanWriter;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diff::{PlanRequest, RowMapper};
 use crate::snapshot::{Binding, hex_digest};
 
 /// What a plan was made for and from.
@@ -40,4 +43,26 @@ pub struct PlanHeader {
     pub removals: bool,
     /// Whether the mapping changed since the snapshot was made.
     pub remap: bool,
+    /// What the ops' table fingerprints were made with, where the snapshot is a table of the warehouse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_fingerprints: Option<String>,
+}
+
+impl PlanHeader {
+    /// The header of a plan of this request against the state `base_id` of a snapshot.
+    pub(super) fn new(base_id: &str, seed: u64, request: &PlanRequest, mapper: &dyn RowMapper) -> Self {
+        Self {
+            run_id: request.run_id.clone(),
+            base_id: base_id.to_owned(),
+            seed,
+            config_digest: request.config_digest,
+            binding: request.binding.clone(),
+            fields: mapper.fields().to_vec(),
+            match_field: request.match_field,
+            keep_address: request.keep_address,
+            removals: request.removals,
+            remap: request.remap,
+            table_fingerprints: None,
+        }
+    }
 }

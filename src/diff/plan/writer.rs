@@ -8,6 +8,7 @@ use super::footer::{ChunkInfo, Footer, Totals, chunk_digest, plan_hash};
 use super::{PlanHeader, codec};
 use crate::diff::{Op, OpKind, PlanCounts, PlanError, PlanSummary};
 use crate::snapshot::file::{FreeSpace, NewFile, sync_folder};
+use crate::snapshot::order::OrderWriter;
 use crate::snapshot::sealed::{SealedKind, SealedReader, SealedWriter};
 use crate::snapshot::{FileError, StateKey};
 
@@ -84,6 +85,11 @@ impl PlanWriter {
         SealedWriter::new(NewFile::scratch(Path::new(&name), self.space)?, &self.key, kind)
     }
 
+    /// The order file beside the plan.
+    pub(crate) fn order(&self, base_id: &str) -> Result<OrderWriter, PlanError> {
+        OrderWriter::create(&self.path, self.space, &self.key, base_id)
+    }
+
     /// Appends an op and returns the number that it got; the number it came with says nothing.
     ///
     /// # Errors
@@ -101,25 +107,21 @@ impl PlanWriter {
         Ok(number)
     }
 
-    /// Keys of the ops so far for which `wanted` holds; at most `limit`.
-    pub(crate) fn keys(&mut self, wanted: impl Fn(&Op) -> bool, limit: usize) -> Result<Vec<Vec<u8>>, PlanError> {
+    /// Gives all ops so far to `each`, in order, until it says false.
+    pub(crate) fn read_back(&mut self, mut each: impl FnMut(&Op) -> bool) -> Result<(), PlanError> {
         let path = self.path.clone();
         let open = self.open()?;
         open.end_chunk()?;
-        let mut keys: Vec<Vec<u8>> = Vec::new();
         for index in 1..open.sealed.chunks() {
-            if keys.len() >= limit {
-                break;
-            }
             let plain = open.sealed.read_back(index)?;
             let mut chunk = Chunk::open(&path, plain, &open.chunks[index - 1], open.header.seed)?;
             while let Some(op) = chunk.next(&path)? {
-                if keys.len() < limit && wanted(&op) && !keys.iter().any(|key| *key == *op.key) {
-                    keys.push(op.key.to_vec());
+                if !each(&op) {
+                    return Ok(());
                 }
             }
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// Writes the plan again without the ops of `kind`.

@@ -1,16 +1,19 @@
 //! The whole path of a plan without a warehouse or a destination: pages → plan → settle → snapshot.
 
+mod bit_flips;
 mod cases;
 mod damage;
 mod golden;
 mod model;
+mod order;
 mod plan_file;
-mod random;
+pub(crate) mod random;
 mod settings;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use backhaul_kit::{Address, Fault, FieldValue, KeyHash, Proof, Reason, RowDigest, RowPage, Value, key};
 use secrecy::SecretString;
@@ -18,6 +21,7 @@ use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
     Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
 };
@@ -146,6 +150,31 @@ impl Settlement for Fates {
     }
 }
 
+/// Fates as a log tells them.
+struct Told(Replay, Mutex<RemoteIds>);
+
+impl Told {
+    fn read(log: &Path, run: &str) -> Self {
+        let replay = Replay::read(log, run).expect("a log");
+        let ids = RemoteIds::open(log, run, &replay).expect("its ids");
+        Self(replay, Mutex::new(ids))
+    }
+}
+
+impl Settlement for Told {
+    fn fate(&self, op: u64) -> Settle {
+        match self.0.standing(op) {
+            Standing::Accepted => Settle::Accepted,
+            Standing::Kept => Settle::Kept,
+            Standing::InDoubt => Settle::InDoubt,
+        }
+    }
+
+    fn remote_id(&self, op: u64) -> Result<Option<String>, FileError> {
+        Ok(self.1.lock().unwrap_or_else(PoisonError::into_inner).get(op).expect("an id or none").map(str::to_owned))
+    }
+}
+
 fn state_key() -> Arc<StateKey> {
     let text = SecretString::from("07".repeat(32));
     Arc::new(StateKey::from_secret(&text).expect("a key"))
@@ -173,6 +202,7 @@ fn request(run_id: &str) -> PlanRequest {
         only: None,
         max_rows: None,
         min_free: 0,
+        memory: 64 << 20,
     }
 }
 

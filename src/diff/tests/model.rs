@@ -12,16 +12,16 @@ use crate::snapshot::{FieldHasher, IN_DOUBT, Limits, UNKNOWN_FIELD};
 const SIZES: [i64; 10] = [0, 1, 2, 16, 17, 255, 256, 257, 520, 900];
 
 #[derive(Clone, Debug)]
-struct Step {
-    seed: u64,
+pub(super) struct Step {
+    pub(super) seed: u64,
     keys: i64,
     absent: u64,
     changed: u64,
-    unsettled: u64,
-    order: Order,
+    pub(super) unsettled: u64,
+    pub(super) order: Order,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let order = prop_oneof![
         Just(Order::Same),
         Just(Order::Rotated),
@@ -44,28 +44,26 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let overlay = prop_oneof![Just(0u64), Just(20), Just(100_000)];
-    let effects = prop_oneof![Just(700usize), Just(1 << 20)];
-    (overlay, effects, 1..4usize).prop_map(|(overlay_entries, effect_bytes, segments)| Limits {
-        overlay_entries,
-        base_records_per_entry: 20,
-        segments,
-        effect_bytes,
+    let sorted = prop_oneof![Just(700usize), Just(1 << 20)];
+    let in_memory = prop_oneof![Just(0usize), Just(30), Just(1 << 20)];
+    (overlay, sorted, in_memory, 1..4usize).prop_map(|(overlay_entries, sort_bytes, overlay_in_memory, segments)| {
+        Limits { overlay_entries, base_records_per_entry: 20, segments, overlay_in_memory, sort_bytes }
     })
 }
 
 /// What the naive model knows of a key.
 #[derive(Clone, Debug, PartialEq)]
-struct Known {
+pub(super) struct Known {
     /// `None` in doubt.
-    accepted: Option<TestRow>,
-    address: Address,
-    fields: Vec<u32>,
+    pub(super) accepted: Option<TestRow>,
+    pub(super) address: Address,
+    pub(super) fields: Vec<u32>,
 }
 
-type Naive = BTreeMap<i64, Known>;
+pub(super) type Naive = BTreeMap<i64, Known>;
 
 /// The ops that a plan must have.
-fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i64, OpKind> {
+pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i64, OpKind> {
     let mut ops = BTreeMap::new();
     let mut claimed = BTreeSet::new();
     for row in rows {
@@ -99,7 +97,7 @@ fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> BTreeMap<i6
 }
 
 /// What a settled op makes of the naive model.
-fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
+pub(super) fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
     let id = id_of(&op.key);
     let fate = match op.kind {
         OpKind::Touch | OpKind::Forget => Settle::Accepted,
@@ -130,7 +128,7 @@ fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow
     }
 }
 
-fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) -> BTreeMap<i64, TestRow> {
+pub(super) fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) -> BTreeMap<i64, TestRow> {
     let mut rows = BTreeMap::new();
     for id in 0..step.keys {
         if random.percent(step.absent) {
@@ -151,7 +149,7 @@ fn row_set(step: &Step, previous: &BTreeMap<i64, TestRow>, random: &mut Random) 
     rows
 }
 
-fn random_fates(plan: &PlanReader, percent: u64, random: &mut Random) -> Fates {
+pub(super) fn random_fates(plan: &PlanReader, percent: u64, random: &mut Random) -> Fates {
     let mut fates = Fates::default();
     for op in ops(plan) {
         if random.percent(percent) {
@@ -171,6 +169,8 @@ proptest! {
     fn any_row_sets_in_any_order_with_any_fates_give_what_the_naive_model_gives(
         steps in proptest::collection::vec(step(), 1..6),
         limits in limits(),
+        // Nothing fits into memory, a little does, everything does.
+        memory in prop_oneof![Just(0u64), Just(20_000), Just(64 << 20)],
     ) {
         let folder = folder();
         let state = folder.path().join("state");
@@ -187,7 +187,7 @@ proptest! {
             let snapshot = store.snapshot().expect("a snapshot");
             let hasher = FieldHasher::new(snapshot.seed());
             let path = folder.path().join("plan");
-            let summary = try_plan(&snapshot, &scan, request(&format!("run-{run}")), &mapper, &path).expect("a plan");
+            let summary = try_plan(&snapshot, &scan, PlanRequest { memory, ..request(&format!("run-{run}")) }, &mapper, &path).expect("a plan");
             let plan = PlanReader::open(&path, &state_key()).expect("the plan");
             plan.verify().expect("whole");
             prop_assert_eq!(kinds(&plan), expected(&naive, &scan, &mapper).into_iter().collect::<Vec<_>>());

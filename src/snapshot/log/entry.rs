@@ -135,7 +135,7 @@ fn put_ops(ops: &[u64], out: &mut Vec<u8>) {
 
 fn take_ops(input: &mut &[u8]) -> Option<Vec<u64>> {
     /// More than any batch holds: a bound on what a damaged count can allocate.
-    const MOST: u64 = 1 << 24;
+    const MOST: u64 = 1 << 20;
     let total = take_varint(input)?;
     if total > MOST {
         return None;

@@ -49,6 +49,11 @@ impl Fates {
         }
     }
 
+    /// No op from this one on has a code.
+    pub(super) fn end(&self) -> u64 {
+        (self.0.len() * PAGE) as u64
+    }
+
     /// The number of the first op without a code.
     pub(super) fn first_open(&self) -> u64 {
         let open = |page: &Page| match page {

@@ -9,6 +9,8 @@
 mod entry;
 mod fates;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod ids;
 mod ranges;
 mod replay;
@@ -35,6 +37,9 @@ pub enum LogError {
     /// A log of another run.
     #[error("the acknowledgement log belongs to another run")]
     OtherRun,
+    /// It was sealed, and is no longer.
+    #[error("the acknowledgement log has lost its end")]
+    Unsealed,
     /// Written by a newer backhaul.
     #[error("the acknowledgement log has format {0}, which this version cannot read")]
     Version(u16),

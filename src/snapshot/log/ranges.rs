@@ -39,6 +39,11 @@ impl Ranges {
         self.0.get(at).is_some_and(|(first, _)| *first <= op)
     }
 
+    /// One more than the last op.
+    pub(super) fn end(&self) -> u64 {
+        self.0.last().map_or(0, |(_, last)| last.saturating_add(1))
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.0.clear();

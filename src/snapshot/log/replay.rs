@@ -72,7 +72,11 @@ impl Replay {
     /// [`LogError::Corrupt`] for a damaged header, for a bad frame with a valid one behind it, and for
     /// bytes behind a seal; [`LogError::OtherRun`] and [`LogError::Version`] as they say.
     pub fn read(path: &Path, run_id: &str) -> Result<Self, LogError> {
-        let mut input = BufReader::with_capacity(256 << 10, File::open(path)?);
+        Self::read_from(BufReader::with_capacity(256 << 10, File::open(path)?), run_id)
+    }
+
+    /// Reads the log of a run from its first byte on.
+    pub(super) fn read_from(mut input: impl Read, run_id: &str) -> Result<Self, LogError> {
         let mut head = vec![0; frame::header_len(run_id)];
         let got = read_up_to(&mut input, &mut head)?;
         head.truncate(got);
@@ -230,6 +234,17 @@ impl Replay {
             None if self.dispatched(op) => Standing::InDoubt,
             Some(Fate::Rejected | Fate::Deferred) | None => Standing::Kept,
         }
+    }
+
+    /// How many ops are accepted and how many in doubt, of all that the log names.
+    pub fn told(&self) -> (u64, u64) {
+        let jobs = self.tickets.values().flat_map(|ticket| &ticket.ops).max().map_or(0, |last| last.saturating_add(1));
+        let ops = self.fates.end().max(self.marked.end()).max(self.staged.end()).max(jobs).min(u32::MAX.into());
+        (0..ops).fold((0, 0), |(accepted, in_doubt), op| match self.standing(op) {
+            Standing::Accepted => (accepted + 1, in_doubt),
+            Standing::InDoubt => (accepted, in_doubt + 1),
+            Standing::Kept => (accepted, in_doubt),
+        })
     }
 
     /// Every op before this one has a verdict.

@@ -58,6 +58,8 @@ fn a_log_says_what_was_written_into_it() {
     use Standing::{Accepted, InDoubt, Kept};
     assert_eq!(standing, [Accepted, Kept, Kept, InDoubt, InDoubt, Kept, Accepted, InDoubt, Accepted]);
     assert!(replay.dispatched(13) && !replay.dispatched(14));
+    // Of 0 to 9 three were refused or put off, or have none of these; 13 has an intent alone.
+    assert_eq!(replay.told(), (3, 8));
     assert_eq!(replay.open_tickets().count(), 0);
 }
 

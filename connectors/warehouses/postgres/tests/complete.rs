@@ -7,6 +7,7 @@ use std::time::Duration;
 use backhaul_kit::{Fault, FaultClass, Model, Scanned, Source, Value};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,9 +69,10 @@ async fn a_dropped_scan_ends_its_backend() {
     database.drop().await;
 }
 
-async fn until_gone(database: &mut Database) {
+/// Waits until no backend works for the source.
+pub(super) async fn until_gone(database: &mut Database) {
     let gone = async {
-        while database.backends().await > 0 {
+        while database.backends("true").await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -108,6 +110,27 @@ async fn a_backend_that_computes_in_silence_is_waited_for() {
     let patient = Model { idle_timeout: Duration::from_millis(200), ..sql("select 1 as id from pg_sleep(1)") };
     let whole = scan(&*database.source, &patient, &["id"], 1).await.expect("a scan");
     assert_eq!(whole.records, [[Value::Int(1)]]);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_was_replaced_after_the_snapshot_is_not_an_empty_one() {
+    let Some(mut database) = Database::of("CREATE TABLE t(id int); INSERT INTO t VALUES (1)").await else { return };
+    let swap =
+        "CREATE TABLE t2(id int); INSERT INTO t2 VALUES (1); ALTER TABLE t RENAME TO t1; ALTER TABLE t2 RENAME TO t";
+    for replace in ["ALTER TABLE t ALTER id TYPE bigint", "TRUNCATE t; INSERT INTO t VALUES (1)", swap] {
+        let mut other = database.another().await;
+        other.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {replace}")))).await.expect("replaced");
+        let source = database.source.clone();
+        let opened = tokio::spawn(async move { source.open(&sql("select id from t")).await.map(drop) });
+        database.until("wait_event_type = 'Lock'").await;
+        other.execute("COMMIT").await.expect("committed");
+        let fault = opened.await.expect("a task").expect_err("replaced");
+        assert_eq!(fault.class, FaultClass::Transient, "{replace}: {fault:?}");
+        assert!(fault.to_string().contains("table t was replaced"), "{replace}: {fault}");
+        let whole = scan(&*database.source, &sql("select id from t"), &["id"], 1).await.expect("a scan");
+        assert_eq!(whole.records.len(), 1, "{replace}");
+    }
     database.drop().await;
 }
 

@@ -4,6 +4,8 @@
 //! its own there. Without the variable they say so and do nothing.
 
 mod complete;
+mod lanes;
 mod model;
 mod server;
+mod snapshots;
 mod values;

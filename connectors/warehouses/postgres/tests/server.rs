@@ -3,6 +3,7 @@
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use backhaul_kit::{FaultClass, Source};
 use sqlx::postgres::PgConnectOptions;
@@ -65,13 +66,30 @@ impl Database {
             .expect("text")
     }
 
-    /// How many backends work for the source.
-    pub(super) async fn backends(&mut self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1")
-            .bind(&self.name)
-            .fetch_one(&mut self.admin)
-            .await
-            .expect("counted")
+    /// Another connection of the superuser, which calls itself as the source does.
+    pub(super) async fn another(&self) -> PgConnection {
+        self.options.clone().application_name(&self.name).connect().await.expect("connected")
+    }
+
+    /// Runs statements as the superuser.
+    pub(super) async fn run(&mut self, sql: &str) {
+        self.admin.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.expect("executed");
+    }
+
+    /// How many backends of the source are in a state, in terms of `pg_stat_activity`.
+    pub(super) async fn backends(&mut self, state: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND {state}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(&self.name).fetch_one(&mut self.admin).await.expect("counted")
+    }
+
+    /// Waits until a backend of the source is in a state.
+    pub(super) async fn until(&mut self, state: &str) {
+        let reached = async {
+            while self.backends(state).await == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), reached).await.expect("the state is reached");
     }
 
     /// Sends a signal to the backends that copy for the source.

@@ -175,6 +175,7 @@ mod tests {
             key: key::encode(&[&Value::Int(1001)]).expect("a key").into(),
             key_hash: KeyHash(7),
             fingerprint: 1,
+            table_fingerprint: None,
             old_address: Address::default(),
             match_value: None,
             was_in_doubt: false,
