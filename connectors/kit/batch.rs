@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::key::Key;
 use crate::value::{Fields, put_bytes, take_bytes};
 
 /// What a batch does; a batch holds one operation.
@@ -140,13 +140,13 @@ pub struct Row {
     /// Why it is in the plan.
     pub change: ChangeKind,
     /// Canonical key bytes ([`crate::key`]).
-    pub key: Bytes,
+    pub key: Key,
     /// Fingerprint of the source row (0 for removals); with sync and key it makes an idempotency key.
     pub fingerprint: u64,
     /// What finds the record: for a move or a removal the *old* address, for the rest what is remembered
     /// of it and the present match value.
     pub address: Address,
-    /// Values in the order of the sync's fields; empty for removals.
+    /// Values in the order of the sync's fields; none for removals.
     pub fields: Fields,
 }
 
@@ -320,7 +320,7 @@ mod tests {
             .map(|&op| Row {
                 op,
                 change: ChangeKind::Add,
-                key: Bytes::from_static(&[1, 1]),
+                key: Key::from_slice(&[1, 1]),
                 fingerprint: 7,
                 address: Address::default(),
                 fields: Fields::default(),

@@ -4,6 +4,8 @@
 //! each part with its length. `int4` → `int8`, or a move from PostgreSQL to Parquet, changes no key.
 //! Floats, JSON, arrays and intervals are refused: they have no canonical form.
 
+use smallvec::SmallVec;
+
 use crate::value::{Value, put_bytes, take_bytes};
 
 const INTEGER: u8 = 1;
@@ -16,6 +18,9 @@ const BOOL: u8 = 7;
 const BYTES: u8 = 8;
 const LOCAL_TIMESTAMP: u8 = 9;
 const COMPOSITE: u8 = 16;
+
+/// Canonical key bytes. Short ones, which is nearly all, are held in place.
+pub type Key = SmallVec<[u8; 24]>;
 
 /// Why a value cannot be (part of) a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

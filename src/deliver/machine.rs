@@ -9,6 +9,7 @@ use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session, Tic
 use super::breaker::Breaker;
 use super::event::{Effect, Event, Meta, Work};
 use super::job::Counts;
+use super::marks::Marks;
 use super::queue::Queue;
 use super::reader::ROWS_AHEAD;
 use super::verdict::Acks;
@@ -118,8 +119,7 @@ pub struct Machine {
     reading: usize,
     read_asked: bool,
     next_seq: u64,
-    /// Durable or soon durable marks: first op → last op and the sync that makes it durable.
-    marks: BTreeMap<u64, (u64, u64)>,
+    marks: Marks,
     asked: u64,
     durable: u64,
     pub(super) now: Duration,
@@ -156,7 +156,7 @@ impl Machine {
             reading: 0,
             read_asked: false,
             next_seq: 0,
-            marks: BTreeMap::new(),
+            marks: Marks::default(),
             asked: 0,
             durable: 0,
             now: Duration::ZERO,
@@ -353,18 +353,8 @@ impl Machine {
             out.push(Effect::Log(vec![Entry::Intent { ops: metas.iter().map(|meta| meta.op).collect() }]));
             return self.sync(out);
         }
-        let (mut needs, mut fresh) = (0, Vec::new());
-        for meta in metas {
-            let covering = self.marks.range(..=meta.op).next_back().filter(|(_, (last, _))| *last >= meta.op);
-            if let Some((_, (_, sync))) = covering {
-                needs = needs.max(*sync);
-                continue;
-            }
-            let last = meta.op.saturating_add(self.policy.mark_ops.max(1) - 1);
-            needs = self.asked + 1;
-            self.marks.insert(meta.op, (last, needs));
-            fresh.push(Entry::Dispatched { first: meta.op, last });
-        }
+        let ops = metas.iter().map(|meta| meta.op);
+        let (needs, fresh) = self.marks.cover(ops, self.policy.mark_ops, self.asked + 1);
         if !fresh.is_empty() {
             out.push(Effect::Log(fresh));
             self.sync(out);

@@ -5,6 +5,7 @@
 //! | `job` | what the caller hands over and gets back |
 //! | `reader` | ops of a plan → rows, lazily; what an earlier process already settled is left out |
 //! | `machine` | what happens next: `step(event, now) → effects`, without I/O and clocks |
+//! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
 //! | `breaker` | when a destination counts as down |
@@ -19,6 +20,7 @@ mod event;
 mod job;
 mod journal;
 mod machine;
+mod marks;
 mod queue;
 mod reader;
 #[cfg(test)]

@@ -17,9 +17,9 @@ pub(super) struct Reader {
 }
 
 /// Rows that are read at once, unless a batch has more.
-pub(super) const ROWS_AHEAD: usize = 512;
+pub(super) const ROWS_AHEAD: usize = 2048;
 /// Values that are read at once: wide rows must not fill the memory.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 512 << 10;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -126,10 +126,11 @@ fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
 fn claims(op: &Op) -> Claims {
     let Address { remote_id, match_value: old } = &op.old_address;
     let new = op.match_value.as_ref().filter(|new| Some(*new) != old.as_ref());
-    // Each kind has a seed of its own: a key is no address. A match value is one whether it is old or new.
-    let claim = |seed: u64, bytes: &[u8]| xxh3_64_with_seed(bytes, seed).max(1);
-    let text = |seed: u64, text: Option<&String>| text.map_or(0, |text| claim(seed, text.as_bytes()));
-    [claim(1, &op.key), text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
+    // Each kind has a seed of its own: an id is no match value, which is one whether it is old or new.
+    let text =
+        |seed: u64, text: Option<&String>| text.map_or(0, |text| xxh3_64_with_seed(text.as_bytes(), seed).max(1));
+    let key = (op.key_hash.0 as u64).max(1);
+    [key, text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
 }
 
 /// About what a row takes in a request: its values as JSON, and a name and punctuation for every field.

@@ -139,7 +139,8 @@ impl Machine {
     /// Verdicts row by row.
     fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
         let verdicts = outcomes.into_vec();
-        if metas.len() != verdicts.len() || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
+        let lengths = [rows.len(), metas.len()];
+        if lengths != [verdicts.len(); 2] || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
             self.all_unknown(&metas, out);
             return self.stop(Fault::bug("the destination gave verdicts on rows of another batch"));
         }
@@ -147,23 +148,23 @@ impl Machine {
         // Rows that go out again and fail again say nothing new of the destination.
         let first_try = metas.iter().any(|meta| meta.attempts + meta.throttles == 0);
         let (mut progress, mut unknown) = (false, false);
-        for ((row, meta), (op, verdict)) in rows.into_iter().zip(metas).zip(verdicts) {
+        // Rows that are done with are not touched again.
+        let (mut rows, mut passed) = (rows.into_iter(), 0);
+        for (place, (meta, (_, verdict))) in metas.into_iter().zip(verdicts).enumerate() {
             progress |= matches!(verdict, Verdict::Written { .. } | Verdict::Unchanged | Verdict::Rejected(_));
-            match verdict {
-                Verdict::Written { remote_id } => self.last_word(&meta, Fate::Accepted, remote_id, &mut said),
-                Verdict::Unchanged => self.last_word(&meta, Fate::Accepted, None, &mut said),
-                Verdict::Rejected(reason) => self.reject(Work { row, meta }, reason, &mut said),
-                Verdict::Retry(after) if !Retry::is_patient(after) => self.not_applied(&meta, &mut said),
-                Verdict::Retry(after) => {
-                    said.retry_after = said.retry_after.max(after);
-                    self.try_again(Work { row, meta }, &mut said);
+            let remote_id = match verdict {
+                Verdict::Written { remote_id } => remote_id,
+                Verdict::Unchanged => None,
+                other => {
+                    let row = rows.nth(place - std::mem::replace(&mut passed, place + 1));
+                    if let Some(work) = row.map(|row| Work { row, meta }) {
+                        unknown |= other == Verdict::Unknown;
+                        self.not_accepted(work, other, &mut said);
+                    }
+                    continue;
                 }
-                Verdict::Unknown => {
-                    tracing::debug!(op, "the answer says nothing of this row");
-                    unknown = true;
-                    self.unknown(Work { row, meta }, &mut said);
-                }
-            }
+            };
+            self.last_word(&meta, Fate::Accepted, remote_id, &mut said);
         }
         self.say(said, out);
         if progress {
@@ -172,6 +173,21 @@ impl Machine {
             self.call_failed(Fault::ambiguous("the destination's answers say nothing of any row"), sent);
         } else if first_try {
             self.call_failed(Fault::transient("the destination takes no row"), sent);
+        }
+    }
+
+    fn not_accepted(&mut self, work: Work, verdict: Verdict, said: &mut Said) {
+        match verdict {
+            Verdict::Rejected(reason) => self.reject(work, reason, said),
+            Verdict::Retry(after) if !Retry::is_patient(after) => self.not_applied(&work.meta, said),
+            Verdict::Retry(after) => {
+                said.retry_after = said.retry_after.max(after);
+                self.try_again(work, said);
+            }
+            Verdict::Unknown | Verdict::Written { .. } | Verdict::Unchanged => {
+                tracing::debug!(op = work.meta.op, "the answer says nothing of this row");
+                self.unknown(work, said);
+            }
         }
     }
 

@@ -222,7 +222,7 @@ impl<'a> Differ<'a> {
         if count > 0 {
             let examples = &mut self.examples;
             self.judge.plan.read_back(|op| {
-                if some.binary_search(&op.key_hash).is_ok() && !examples.iter().any(|key| *key == op.key) {
+                if some.binary_search(&op.key_hash).is_ok() && !examples.iter().any(|key| key[..] == op.key[..]) {
                     examples.push(op.key.to_vec());
                 }
                 examples.len() < some.len()

@@ -1,7 +1,7 @@
 //! What a row, or a record without a row, becomes in the plan.
 
+use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
-use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::standing::Standing;
@@ -176,7 +176,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             number: 0,
             kind: OpKind::Reject,
             ordinal,
-            key: Bytes::copy_from_slice(row.key),
+            key: Key::from_slice(row.key),
             key_hash: row.digest.key,
             fingerprint: row.digest.fingerprint,
             table_fingerprint: row.table_fingerprint,
@@ -188,7 +188,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             reason: None,
         };
         match self.mapper.map(row.record) {
-            Err(reason) => op.reason = Some(reason),
+            Err(reason) => op.reason = Some(Box::new(reason)),
             Ok(fields) if fields.len() != self.columns.len() => {
                 return Err(Fault::bug("the mapper gave another number of fields than it names").into());
             }

@@ -1,7 +1,7 @@
 //! One operation of a plan.
 
+use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fields, KeyHash, Reason};
-use bytes::Bytes;
 
 /// What an op does to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ pub struct Op {
     /// are numbered as the scan met them.
     pub ordinal: Option<u64>,
     /// Canonical key bytes.
-    pub key: Bytes,
+    pub key: Key,
     /// Hash of the key under the snapshot's seed.
     pub key_hash: KeyHash,
     /// Fingerprint of the source row; 0 for `Remove` and `Forget`.
@@ -61,5 +61,5 @@ pub struct Op {
     /// Mapped values in field order; empty for `Remove`, `Forget`, `Reject`.
     pub fields: Fields,
     /// Why the mapper refused it (`Reject` only).
-    pub reason: Option<Reason>,
+    pub reason: Option<Box<Reason>>,
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
+use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Reason, Run};
 use jiff::Timestamp;
 
 use super::connect::{Connected, check_identity, connect};
@@ -228,7 +228,7 @@ impl Advance<'_> {
                     key: op.key.to_vec(),
                     fingerprint: op.fingerprint,
                     class: RejectClass::Mapping,
-                    reason: reason.clone(),
+                    reason: Reason::clone(reason),
                 });
             }
             if group.len() == REJECTS_AT_ONCE {

@@ -29,6 +29,7 @@ impl ValueRef<'_> {
             Self::Int(i) if i.unsigned_abs() <= EXACT_IN_DOUBLE => self.write_text(out),
             Self::Decimal(text) if is_exact_decimal(text.as_bytes()) => self.write_text(out),
             Self::Float(f) if f.is_finite() => self.write_text(out),
+            // JSON has no NaN and no infinity.
             Self::Null | Self::Invalid(_) | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Text(text) | Self::Decimal(text) => write_json_str(text, out),
             Self::Array(items) => {

@@ -187,8 +187,8 @@ async fn ops_are_read_no_further_ahead_than_memory_allows() {
         let read = read.clone();
         move |number, batch| {
             let ahead = read.load(Ordering::SeqCst) - number as u64 * 100;
-            // Four in flight, less than a batch ahead, and 512 being read.
-            assert!(ahead <= 1012, "{ahead} rows ahead at call {number}");
+            // Four in flight, less than a batch ahead, and 2048 being read.
+            assert!(ahead <= 2548, "{ahead} rows ahead at call {number}");
             written(batch)
         }
     }));

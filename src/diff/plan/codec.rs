@@ -1,5 +1,6 @@
 //! Ops as bytes. An op's number is its place, its key hash follows from its key: neither is written.
 
+use backhaul_kit::key::Key;
 use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
 use backhaul_kit::{Address, Fields, KeyHash, Reason};
 use bytes::Bytes;
@@ -88,7 +89,7 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
     *input = rest;
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);
     let ordinal = if has(HAS_ORDINAL) { Some(take_varint(input)?) } else { None };
-    let key = chunk.slice_ref(take_bytes(input)?);
+    let key = Key::from_slice(take_bytes(input)?);
     let fingerprint = fixed(input)?;
     let table_fingerprint = if has(HAS_TABLE_FINGERPRINT) { Some(fixed(input)?) } else { None };
     let old_address = Address::decode(input)?;
@@ -97,7 +98,8 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
     let fields = Fields::decode(usize::try_from(take_varint(input)?).ok()?, input, chunk)?;
     let reason = if has(HAS_REASON) {
         let (code, text_) = (text(input)?, text(input)?);
-        Some(Reason { code, text: text_, field: if has(HAS_REASON_FIELD) { Some(text(input)?) } else { None } })
+        let field = if has(HAS_REASON_FIELD) { Some(text(input)?) } else { None };
+        Some(Box::new(Reason { code, text: text_, field }))
     } else {
         None
     };
@@ -180,7 +182,8 @@ mod tests {
             let key_hash = KeyHash::of(&key, 7);
             Op {
                 number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, table_fingerprint, old_address,
-                match_value, was_in_doubt, changed, fields: fields.into_iter().collect(), reason,
+                match_value, was_in_doubt, changed, fields: fields.into_iter().collect(),
+                reason: reason.map(Box::new),
             }
         }
     }

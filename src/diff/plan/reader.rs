@@ -115,7 +115,7 @@ pub struct PlanOps {
     first: u64,
     /// The next chunk, counted from 0 among those with ops.
     next_chunk: usize,
-    /// The one that is being read: one at a time is in memory, and for as long as rows of it are.
+    /// The one that is being read; its bytes stay for as long as ops of it do.
     chunk: Option<Chunk>,
 }
 

@@ -220,7 +220,8 @@ mod tests {
     fn a_refused_row_says_why_and_not_with_which_value() {
         let (sync, mut op) = customer(OpKind::Reject);
         op.fields = Fields::default();
-        op.reason = Some(Reason { field: Some("email".into()), ..Reason::new("INVALID_EMAIL", "anna at example.com") });
+        let reason = Reason::new("INVALID_EMAIL", "anna at example.com");
+        op.reason = Some(Box::new(Reason { field: Some("email".into()), ..reason }));
         let json = serde_json::to_value(Sample::of(&sync, &op)).expect("JSON");
         let reason = json!({ "code": "INVALID_EMAIL", "field": "email" });
         assert_eq!(json, json!({ "kind": "reject", "key": "1••••", "fields": {}, "reason": reason }));
