@@ -2,6 +2,7 @@
 
 use backhaul_kit::{Batch, Delivery, Fault, Progress, Reason, Row, Ticket};
 
+use super::reader::Chunk;
 use crate::snapshot::log::Entry;
 
 /// What a row occupies while it is on its way: hashes of its key and addresses; 0 is none. Two that are equal by
@@ -55,14 +56,7 @@ pub enum Event {
     /// The first event.
     Start,
     /// Rows were read, in answer to [`Effect::Read`].
-    Read {
-        /// The rows, in op order.
-        rows: Vec<Work>,
-        /// Ops that an earlier process sent, whose fate is unknown and which must not be sent again.
-        doubtful: Vec<u64>,
-        /// The phase has no more.
-        end: bool,
-    },
+    Read(Chunk),
     /// The plan cannot be read any further.
     ReadFailed(Fault),
     /// Everything logged before [`Effect::Sync`] of this number is on disk.

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session, Ticket};
+use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session};
 
 use super::breaker::Breaker;
-use super::event::{Effect, Event, Meta, Work};
+use super::event::{Effect, Event, Meta};
 use super::job::Counts;
+use super::jobs::Jobs;
 use super::marks::Marks;
 use super::queue::Queue;
-use super::reader::ROWS_AHEAD;
+use super::reader::{Chunk, ROWS_AHEAD};
 use super::verdict::Acks;
-use crate::snapshot::log::{Entry, Fate};
+use crate::snapshot::log::{Entry, Fate, Replay};
 
 /// Attempts, waits and limits of a delivery.
 #[derive(Clone, Debug)]
@@ -70,18 +71,6 @@ pub(super) struct Flight {
     pub(super) sent: Duration,
 }
 
-/// A batch that became an asynchronous job.
-#[derive(Debug)]
-pub(super) struct Async {
-    pub(super) metas: Vec<Meta>,
-    pub(super) ticket: Ticket,
-    /// The batch, unless a poll has it.
-    pub(super) batch: Option<Batch>,
-    needs: u64,
-    pub(super) due: Duration,
-    pub(super) failures: u32,
-}
-
 /// Where the session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -104,7 +93,7 @@ pub struct Machine {
     pub(super) phases: Vec<PhaseFacts>,
     pub(super) queue: Queue,
     pub(super) flights: BTreeMap<u64, Flight>,
-    pub(super) jobs: BTreeMap<u64, Async>,
+    pub(super) jobs: Jobs,
     pub(super) breaker: Breaker,
     pub(super) counts: Counts,
     pub(super) fault: Option<Fault>,
@@ -114,6 +103,8 @@ pub struct Machine {
     pub(super) staged: Vec<(u64, u64)>,
     ordered: bool,
     resumed: bool,
+    /// New calls are made; if not, only jobs that are open are asked after.
+    sends: bool,
     interrupted: bool,
     /// The phase that is being read; past the last one everything is read.
     reading: usize,
@@ -121,7 +112,7 @@ pub struct Machine {
     next_seq: u64,
     marks: Marks,
     asked: u64,
-    durable: u64,
+    pub(super) durable: u64,
     pub(super) now: Duration,
     /// Verdicts logged since the last sync was asked for, and since when.
     unsynced: usize,
@@ -133,8 +124,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A delivery of these phases. `resumed` when an earlier process wrote into the log.
-    pub fn new(phases: Vec<PhaseFacts>, policy: Policy, resumed: bool) -> Self {
+    /// A delivery of these phases; `already` is what an earlier process wrote into the log.
+    pub fn new(phases: Vec<PhaseFacts>, policy: Policy, already: Option<&Replay>) -> Self {
         let session = |kind: Session| phases.iter().any(|phase| phase.facts.session == kind);
         let ordered = session(Session::Ordered);
         let stage = if ordered || session(Session::AnyOrder) { Stage::Before } else { Stage::None };
@@ -144,18 +135,19 @@ impl Machine {
             phases,
             queue: Queue::default(),
             flights: BTreeMap::new(),
-            jobs: BTreeMap::new(),
+            jobs: already.map(Jobs::left_by).unwrap_or_default(),
             counts: Counts::default(),
             fault: None,
             stage,
             has_session: false,
             staged: Vec::new(),
             ordered,
-            resumed,
+            resumed: already.is_some(),
+            sends: true,
             interrupted: false,
             reading: 0,
             read_asked: false,
-            next_seq: 0,
+            next_seq: already.map_or(0, Jobs::next_id),
             marks: Marks::default(),
             asked: 0,
             durable: 0,
@@ -168,9 +160,21 @@ impl Machine {
         }
     }
 
+    /// Sends no row: jobs of the earlier process are asked after until they end, the rest stays as it is.
+    #[must_use]
+    pub fn only_jobs(mut self) -> Self {
+        self.sends = false;
+        self
+    }
+
     /// What became of rows so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Jobs are still open at the destination, and the log says so: the run can go on by asking after them.
+    pub fn parked(&self) -> bool {
+        self.jobs.parked()
     }
 
     /// Whether the operator ended it.
@@ -186,10 +190,10 @@ impl Machine {
     /// When the next [`Event::Tick`] is wanted, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Duration> {
         let acks = self.unsynced_since.map(|since| since + self.policy.ack_delay);
-        let jobs = self.jobs.values().filter(|job| job.batch.is_some()).map(|job| job.due);
         let breaker = Some(self.breaker.closed_until());
         let queue = [self.queue.next_due(), self.queue.next_release()];
-        queue.into_iter().chain([acks, breaker]).flatten().chain(jobs).filter(|at| *at > self.now).min()
+        let all = queue.into_iter().chain([acks, breaker, self.jobs.next_due()]);
+        all.flatten().filter(|at| *at > self.now).min()
     }
 
     /// Takes in what happened and says what to do. `now` is the time since some fixed moment and never goes back.
@@ -200,7 +204,7 @@ impl Machine {
         match event {
             Event::Start | Event::Tick => {}
             Event::Cancel => self.interrupted = true,
-            Event::Read { rows, doubtful, end } => self.on_read(rows, doubtful, end, &mut out),
+            Event::Read(chunk) => self.on_read(chunk, &mut out),
             Event::ReadFailed(fault) => {
                 self.read_asked = false;
                 self.stop(fault);
@@ -244,14 +248,16 @@ impl Machine {
         &self.phases[phase].facts
     }
 
-    fn on_read(&mut self, rows: Vec<Work>, doubtful: Vec<u64>, end: bool, out: &mut Vec<Effect>) {
+    fn on_read(&mut self, chunk: Chunk, out: &mut Vec<Effect>) {
+        let Chunk { rows, doubtful, in_jobs, end } = chunk;
         self.read_asked = false;
         self.reading += usize::from(end);
+        self.take_up(in_jobs, out);
         self.counts.unknown += doubtful.len() as u64;
         let mut acks = Acks::default();
         doubtful.into_iter().for_each(|op| acks.push(op, Fate::Unknown, None));
         self.log_acks(acks, out);
-        if !self.stopping() {
+        if self.sends && !self.stopping() {
             self.queue.add(rows);
         }
     }
@@ -311,8 +317,8 @@ impl Machine {
 
     /// The phase whose rows may go out: the next one begins when the one before it is done with.
     fn active_phase(&self) -> Option<usize> {
-        let flying = self.flights.values().map(|flight| &flight.metas);
-        let in_hand = flying.chain(self.jobs.values().map(|job| &job.metas)).flatten().next().map(|meta| meta.phase);
+        let flying = self.flights.values().flat_map(|flight| &flight.metas).next().map(|meta| meta.phase);
+        let in_hand = flying.or_else(|| self.jobs.phase());
         in_hand.or_else(|| self.queue.waiting_phase()).or_else(|| self.queue.fresh_phase())
     }
 
@@ -327,8 +333,7 @@ impl Machine {
     }
 
     fn rows_in_hand(&self) -> usize {
-        self.flights.values().map(|flight| flight.metas.len()).sum::<usize>()
-            + self.jobs.values().map(|job| job.metas.len()).sum::<usize>()
+        self.flights.values().map(|flight| flight.metas.len()).sum::<usize>() + self.jobs.rows()
     }
 
     fn all_read(&self) -> bool {
@@ -397,25 +402,6 @@ impl Machine {
         }
     }
 
-    /// Adds a job to be polled once its ticket is durable.
-    pub(super) fn follow(&mut self, id: u64, metas: Vec<Meta>, ticket: Ticket, batch: Batch, out: &mut Vec<Effect>) {
-        let ops = metas.iter().map(|meta| meta.op).collect();
-        // A ticket is plain data: writing it as JSON cannot fail.
-        let body = serde_json::to_string(&ticket).unwrap_or_default();
-        out.push(Effect::Log(vec![Entry::Ticket { id, ops, body }]));
-        let needs = self.sync(out);
-        self.jobs.insert(id, Async { metas, ticket, batch: Some(batch), needs, due: self.now, failures: 0 });
-    }
-
-    fn poll_jobs(&mut self, out: &mut Vec<Effect>) {
-        let (durable, now) = (self.durable, self.now);
-        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.needs <= durable && job.due <= now) {
-            if let Some(batch) = job.batch.take() {
-                out.push(Effect::Poll { id: *id, ticket: job.ticket.clone(), batch });
-            }
-        }
-    }
-
     /// Logs verdicts; they are synced a little later, many at once.
     pub(super) fn log_acks(&mut self, acks: Acks, out: &mut Vec<Effect>) {
         if acks.rows == 0 {
@@ -433,7 +419,7 @@ impl Machine {
         }
     }
 
-    fn sync(&mut self, out: &mut Vec<Effect>) -> u64 {
+    pub(super) fn sync(&mut self, out: &mut Vec<Effect>) -> u64 {
         self.asked += 1;
         self.syncing.push_back((self.asked, std::mem::take(&mut self.unsynced)));
         self.unsynced_since = None;
@@ -459,11 +445,7 @@ impl Machine {
             self.flights.iter().filter(|(_, flight)| flight.batch.is_some()).map(|(seq, _)| *seq).collect();
         left.extend(unsent.into_iter().filter_map(|seq| self.flights.remove(&seq)).flat_map(|flight| flight.metas));
         self.resolve_unsent(&left, self.interrupted, out);
-        // A job that nobody is asking after stays open in the log; its rows are in doubt until it closes.
-        let idle: Vec<u64> = self.jobs.iter().filter(|(_, job)| job.batch.is_some()).map(|(id, _)| *id).collect();
-        for id in idle {
-            self.abandon(id);
-        }
+        self.park_jobs();
     }
 
     fn close(&mut self, out: &mut Vec<Effect>) {
@@ -490,7 +472,7 @@ impl Machine {
         let staged = std::mem::take(&mut self.staged);
         self.counts.unknown += staged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
         // Ops that an earlier process sent and that were not read again must stay in doubt.
-        if self.asked == 0 || (self.resumed && self.stopping()) {
+        if self.asked == 0 || (self.resumed && (self.stopping() || !self.sends)) {
             return;
         }
         let staged = staged.into_iter().map(|(first, last)| Entry::Dispatched { first, last });

@@ -8,6 +8,7 @@
 //! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
+//! | `jobs` | batches that became asynchronous jobs, over restarts too |
 //! | `breaker` | when a destination counts as down |
 //! | `journal` | verdicts onto the disk, many workers a sync |
 //! | `driver` | tasks and timers: does what the machine says |
@@ -18,6 +19,7 @@ mod breaker;
 mod driver;
 mod event;
 mod job;
+mod jobs;
 mod journal;
 mod machine;
 mod marks;
@@ -31,4 +33,4 @@ pub use driver::deliver;
 pub use event::{Effect, Event, Meta, RejectedRow, Work};
 pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
 pub use machine::{Machine, PhaseFacts, Policy};
-pub use reader::row;
+pub use reader::{Chunk, row};

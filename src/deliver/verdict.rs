@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Progress, Reason, Row, Verdict};
+use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
@@ -11,8 +11,6 @@ use crate::snapshot::log::{Entry, Fate};
 
 /// The code of a row that the destination refuses even alone, where it gives no reason of its own.
 const REFUSED_ALONE: &str = "refused_alone";
-/// How soon a job is asked after again at the earliest.
-const POLL_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// What is said of the rows of one answer, collected so that it is logged together.
 #[derive(Default)]
@@ -137,7 +135,7 @@ impl Machine {
     }
 
     /// Verdicts row by row.
-    fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
         let verdicts = outcomes.into_vec();
         let lengths = [rows.len(), metas.len()];
         if lengths != [verdicts.len(); 2] || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
@@ -274,7 +272,7 @@ impl Machine {
         said.acks.push(meta.op, fate, remote_id);
     }
 
-    fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
+    pub(super) fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
         let mut said = Said::default();
         metas.iter().for_each(|meta| self.doubt(meta, &mut said));
         self.say(said, out);
@@ -301,48 +299,9 @@ impl Machine {
             self.counts.calls += 1;
             self.all_unknown(&flight.metas, out);
         } else {
-            self.abandon(seq);
+            self.park(seq);
         }
         self.stop(Fault::bug("the connector broke down during a call"));
-    }
-
-    pub(super) fn on_poll(&mut self, id: u64, batch: Batch, progress: Result<Progress, Fault>, out: &mut Vec<Effect>) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        match progress {
-            Ok(Progress::Running { after }) => {
-                job.failures = 0;
-                job.due = self.now + after.max(POLL_AT_LEAST);
-                job.batch = Some(batch);
-            }
-            Ok(Progress::Done(outcomes)) => {
-                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.settle(batch.rows, metas, outcomes, self.now, out);
-                out.push(Effect::Log(vec![Entry::Closed { id }]));
-            }
-            Ok(Progress::Lost) => {
-                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.all_unknown(&metas, out);
-                out.push(Effect::Log(vec![Entry::Closed { id }]));
-            }
-            Err(fault) => {
-                job.failures += 1;
-                job.batch = Some(batch);
-                job.due = self.now + self.policy.retry.next(job.failures, id, fault.retry_after);
-                let waits =
-                    matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
-                if !waits || job.failures >= self.policy.failures {
-                    self.abandon(id);
-                    self.stop(fault);
-                }
-            }
-        }
-    }
-
-    /// Stops asking after a job. Its ticket stays open in the log, which keeps its rows in doubt.
-    pub(super) fn abandon(&mut self, id: u64) {
-        let Some(job) = self.jobs.remove(&id) else { return };
-        self.counts.unknown += job.metas.len() as u64;
-        job.metas.iter().for_each(|meta| self.queue.release(&meta.claims));
     }
 
     fn stage_rows(&mut self, metas: &[Meta]) {

@@ -87,8 +87,8 @@ impl Advance<'_> {
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
             let next = match stage {
-                Stage::Deliver => match self.deliver(&files, &plan, connected.take()).await? {
-                    Outcome::Interrupted => return Ok(()),
+                Stage::Deliver => match self.deliver(&files, &plan, connected.take(), true).await? {
+                    Outcome::Interrupted | Outcome::Parked => return Ok(()),
                     Outcome::Complete => Stage::Record,
                 },
                 Stage::Record => {
@@ -153,11 +153,24 @@ impl Advance<'_> {
         self.record.finished = Some(Timestamp::now());
     }
 
+    /// Asks after the jobs that the run left open at the destination, and sends nothing. What they cannot say now
+    /// stays in doubt.
+    pub(super) async fn ask_after_jobs(&mut self, files: &RunFiles) -> Result<Outcome, RunError> {
+        let opened = PlanReader::open(&files.plan(), &self.runs.key);
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.sync.name, &e))?;
+        let replay = Replay::read(&files.log(), &self.record.id)?;
+        if replay.sealed().is_some() || replay.open_tickets().next().is_none() {
+            return Ok(Outcome::Complete);
+        }
+        self.deliver(files, &plan, None, false).await
+    }
+
     async fn deliver(
         &mut self,
         files: &RunFiles,
         plan: &PlanReader,
         connected: Option<Connected>,
+        sends: bool,
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
@@ -190,6 +203,7 @@ impl Advance<'_> {
             phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected),
             log,
             already: already.map(Arc::new),
+            sends,
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
                 sync: self.ground.sync.name.clone(),
@@ -206,7 +220,13 @@ impl Advance<'_> {
             self.runs.state.update_run(self.record, Timestamp::now()).await?;
             return Ok(Outcome::Interrupted);
         }
-        self.record.error = delivered.stopped_by.map(|fault| failure(&fault));
+        self.record.error = delivered.stopped_by.as_ref().map(failure);
+        if delivered.sealed.is_none() {
+            self.record.status = RunStatus::Settling;
+            self.record.exit_code = Some(delivered.stopped_by.map_or(75, |fault| fault.class.exit_code()));
+            self.runs.state.update_run(self.record, Timestamp::now()).await?;
+            return Ok(Outcome::Parked);
+        }
         Ok(Outcome::Complete)
     }
 
@@ -295,9 +315,14 @@ impl Advance<'_> {
 }
 
 /// How far a delivery came.
-enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every row has what the run can give it.
     Complete,
+    /// The operator ended it.
     Interrupted,
+    /// Jobs are open at the destination, which does not answer: the next run asks after them first.
+    Parked,
 }
 
 /// The plan's ops from number `first` on, in the order that the object wants.

@@ -93,6 +93,13 @@
 //!   (default: it is the list) whose members name their row by `key`, by `index` (from 0) or `in_order = true`.
 //!   A member is good where the flag `ok` is set or, without one, where nothing stands at `error`. `unchanged`
 //!   and `retry` are flags too. A row that is not named stays unknown.
+//! - `evidence = "job"`: a status of `statuses` (default 200, 201, 202) says that the API works on the rows, and
+//!   `job` where to ask after that: `id` is where the job's id stands (default `id`), `url` a path with `{{ job }}`,
+//!   `done` a flag of its answer, `failed` another; whatever is neither is running. It is asked `every` (default 2 s),
+//!   until `give_up_after` (default 24 h); with `lost_statuses` (default 404, 410) the API has forgotten it. The rows
+//!   of a lost job are in doubt. The answer that is `done` or `failed` can name rows as with `evidence = "row"`; where
+//!   it does not, `done` settles every row, and those of a failed job are in doubt. The job's id is on disk before
+//!   the first question, and a restarted run asks on.
 //!
 //! `error` and `error_code` are where a refusal's words stand. Paths are dotted members (`data.results`).
 //!
@@ -102,6 +109,7 @@
 //! `append`, where a second record would be the harm) the same value has the same key for ever.
 
 mod account;
+mod job;
 mod render;
 mod request;
 mod schema;

@@ -102,8 +102,12 @@ fn success() -> Value {
         "description": "What proves that a row was accepted",
         "required": ["evidence"],
         "properties": {
-            "evidence": { "enum": ["call", "row"], "description": "`call`: the status settles all rows; `row`: the answer names rows" },
-            "statuses": statuses("Statuses that can prove it; default 200, 201, 204 (call) or 200, 201, 207 (row)"),
+            "evidence": {
+                "enum": ["call", "row", "job"],
+                "description": "`call`: the status settles all rows; `row`: the answer names rows; `job`: the API is asked later",
+            },
+            "statuses": statuses("Statuses that can prove it; default 200, 201, 204 (call), 200, 201, 207 (row) or 200, 201, 202 (job)"),
+            "job": job(),
             "results": path("Where the list of results stands; default the answer itself"),
             "key": path("The member of a result that has the row's key"),
             "index": path("The member of a result that has the row's place in the call, from 0"),
@@ -114,6 +118,24 @@ fn success() -> Value {
             "id": path("Where the record's id stands"),
             "error": path("Where the text of a refusal stands"),
             "error_code": path("Where the code of a refusal stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn job() -> Value {
+    json!({
+        "type": "object",
+        "description": "Where a job is asked after",
+        "required": ["url", "done"],
+        "properties": {
+            "id": path("Where the job's id stands in the answer to the call; default `id`"),
+            "url": { "type": "string", "pattern": "^/", "description": "A path below the destination's `url`, with `{{ job }}`" },
+            "done": flag("Set where the job has ended well"),
+            "failed": flag("Set where it has ended otherwise"),
+            "lost_statuses": statuses("The API has forgotten the job; default 404, 410"),
+            "every": duration("How often it is asked; default 2 s"),
+            "give_up_after": duration("How old a job may become; default 24 h"),
         },
         "additionalProperties": false,
     })

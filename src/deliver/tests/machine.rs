@@ -6,7 +6,7 @@ use backhaul_kit::{
 
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
-use crate::deliver::{Effect, Event, Machine, PhaseFacts, Policy};
+use crate::deliver::{Chunk, Effect, Event, Machine, PhaseFacts, Policy};
 use crate::snapshot::log::{Entry, Fate};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl Table {
     fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
         let phases = vec![PhaseFacts { operation, facts: facts.clone() }];
         let mut table = Self {
-            machine: Machine::new(phases, Policy::default(), false),
+            machine: Machine::new(phases, Policy::default(), None),
             reader: Reader::new(vec![phase(operation, facts, ops)], None),
             sent: Vec::new(),
             log: Vec::new(),
@@ -45,7 +45,7 @@ impl Table {
                 match effect {
                     Effect::Read { phase, rows } => {
                         let chunk = self.reader.read(phase, rows).expect("a sound plan");
-                        events.push(Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end });
+                        events.push(Event::Read(chunk));
                     }
                     Effect::Log(entries) => self.log.extend(entries),
                     Effect::Reject(rows) => self.rejected.extend(rows.iter().map(|row| row.op)),
@@ -96,11 +96,11 @@ fn ops_of(batch: &Batch) -> Vec<u64> {
 #[test]
 fn a_mark_is_durable_before_any_row_it_covers_is_sent() {
     let phases = vec![PhaseFacts { operation: Operation::Upsert, facts: facts() }];
-    let mut machine = Machine::new(phases, Policy::default(), false);
+    let mut machine = Machine::new(phases, Policy::default(), None);
     let mut reader = Reader::new(vec![phase(Operation::Upsert, &facts(), (0..5).map(op))], None);
     machine.step(Event::Start, Duration::ZERO);
     let chunk = reader.read(0, 10).expect("a sound plan");
-    let effects = machine.step(Event::Read { rows: chunk.rows, doubtful: Vec::new(), end: true }, Duration::ZERO);
+    let effects = machine.step(Event::Read(Chunk { end: true, ..chunk }), Duration::ZERO);
     assert!(
         matches!(&effects[..], [Effect::Log(log), Effect::Sync(1)] if log[..] == [Entry::Dispatched { first: 0, last: 9999 }]),
         "{effects:?}"
