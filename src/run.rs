@@ -15,12 +15,14 @@
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
+//! | `doubt` | rows of which nobody knows what became |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
 mod approve;
 mod cancel;
 mod connect;
+mod doubt;
 mod error;
 mod fates;
 mod home;
@@ -265,6 +267,7 @@ impl Runs {
             binding,
             options,
             withheld: withheld(&self.state, &sync.name).await?,
+            doubts: self.doubts(sync).await?,
         };
         let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {

@@ -16,6 +16,8 @@ mod delivery;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod files;

@@ -34,7 +34,7 @@ pub(crate) mod tests;
 pub use digest::digest;
 pub use load::{Registry, load, load_with};
 pub use project::{
-    Destination, DiffPlace, Field, FieldSource, Guards, ModelDef, OnRemap, Project, Schedule, StateSettings, SyncDef,
-    Threshold, Warehouse,
+    Destination, DiffPlace, Field, FieldSource, Guards, ModelDef, OnRemap, OnUnknown, Project, Schedule, StateSettings,
+    SyncDef, Threshold, Warehouse,
 };
 pub use render::{problems_json, render};

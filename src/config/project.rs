@@ -190,6 +190,17 @@ pub enum OnRemap {
     Full,
 }
 
+/// `on_unknown`: what happens to rows that were sent and whose fate nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there; where it cannot say, they wait for a person.
+    ReadBack,
+    /// They wait for a person.
+    Hold,
+}
+
 /// `diff`: where rows are compared with the snapshot, and so where the snapshot is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiffPlace {
@@ -228,6 +239,8 @@ pub struct SyncDef {
     pub fields: Vec<Field>,
     /// When it runs.
     pub schedule: Schedule,
+    /// What happens to rows in doubt.
+    pub on_unknown: OnUnknown,
     /// What may stop it.
     pub guards: Guards,
     /// Its file.

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
+use backhaul_kit::{Facts, ModelQuery, Session};
 
-use super::project::{DiffPlace, ModelDef, SyncDef};
+use super::project::{DiffPlace, ModelDef, OnUnknown, SyncDef};
 use super::root::Root;
 use super::{fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// The values of `on_unknown`.
+pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
+    &[("resend", OnUnknown::Resend), ("read_back", OnUnknown::ReadBack), ("hold", OnUnknown::Hold)];
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -73,6 +77,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
+    let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
+
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
     let sync = match (target, model, destination, schedule) {
@@ -91,6 +97,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 shape: target.shape,
                 fields: target.fields,
                 schedule: schedule.schedule,
+                on_unknown,
                 guards: guards.over(&around.root.defaults.guards),
                 file: file.clone(),
             })
@@ -152,6 +159,32 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
         );
     }
     diff
+}
+
+/// `on_unknown`, or what the destination allows.
+fn on_unknown(table: &mut ConfigTable, facts: Option<Facts>, root: &Root) -> OnUnknown {
+    let own = table.choice_at("on_unknown", ON_UNKNOWN);
+    // What was staged in a session that was not committed counts for nothing: the next session has it again.
+    let careful = facts.as_ref().is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
+    let reads_back = facts.as_ref().is_some_and(|facts| facts.read_back);
+    match own {
+        Some((OnUnknown::ReadBack, span)) if facts.is_some() && !reads_back => {
+            table.problems().push(
+                Problem::error("no-read-back", "this destination cannot be asked whether a row is there")
+                    .at(&span)
+                    .remedy("use on_unknown = \"hold\" (a person decides) or \"resend\" (rows may be written twice)"),
+            );
+            OnUnknown::Hold
+        }
+        Some((own, _)) => own,
+        None => match root.defaults.on_unknown {
+            Some(OnUnknown::ReadBack) if !reads_back => OnUnknown::Hold,
+            Some(default) => default,
+            None if !careful => OnUnknown::Resend,
+            None if reads_back => OnUnknown::ReadBack,
+            None => OnUnknown::Hold,
+        },
+    }
 }
 
 /// The name of a destination that is there, perhaps with problems of its own.

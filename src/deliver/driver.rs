@@ -220,6 +220,14 @@ impl Driver {
                 self.duties.insert(task.id(), Duty::Begin);
             }
             Effect::Send(batch) => self.send(batch),
+            Effect::Ask(batch) => {
+                let (destination, run, seq) = (self.destination.clone(), self.run.clone(), batch.seq);
+                let task = self.tasks.spawn(async move {
+                    let answer = destination.find_written(&run, &batch).await;
+                    Outcome::Event(Event::Asked { batch, answer })
+                });
+                self.duties.insert(task.id(), Duty::Batch(seq));
+            }
             Effect::Poll { id, ticket, batch } => {
                 let (destination, run) = (self.destination.clone(), self.run.clone());
                 let task = self.tasks.spawn(async move {

@@ -1,6 +1,6 @@
 //! What the machine hears and what it says.
 
-use backhaul_kit::{Batch, Delivery, Fault, Progress, Reason, Row, Ticket};
+use backhaul_kit::{Batch, Delivery, Fault, Presence, Progress, Reason, Row, Ticket};
 
 use super::reader::Chunk;
 use crate::snapshot::log::Entry;
@@ -24,6 +24,8 @@ pub struct Meta {
     pub(crate) throttles: u32,
     /// An earlier call may have been applied: from then on "not applied" can no longer be said.
     pub(crate) doubt: bool,
+    /// The destination is asked whether the row is there before anything else happens to it.
+    pub(crate) ask: bool,
 }
 
 /// A row and what is remembered of it.
@@ -72,6 +74,13 @@ pub enum Event {
         /// Whether the connector saved a ticket on the way.
         saved: bool,
     },
+    /// `find_written` answered.
+    Asked {
+        /// The batch, back.
+        batch: Batch,
+        /// The answer.
+        answer: Result<Vec<Presence>, Fault>,
+    },
     /// The task that wrote the batch of this number broke down.
     Broken(u64),
     /// `poll` answered.
@@ -112,6 +121,8 @@ pub enum Effect {
     Sync(u64),
     /// Call `write`.
     Send(Batch),
+    /// Call `find_written`.
+    Ask(Batch),
     /// Call `poll`.
     Poll {
         /// The job.

@@ -69,6 +69,8 @@ pub(super) struct Flight {
     batch: Option<Batch>,
     needs: u64,
     pub(super) sent: Duration,
+    /// The batch is not sent: the destination is asked whether its rows are there.
+    ask: bool,
 }
 
 /// Where the session stands.
@@ -217,6 +219,7 @@ impl Machine {
             }
             Event::Began(answer) => self.on_began(answer),
             Event::Answered { batch, answer, saved } => self.on_answer(batch, answer, saved, &mut out),
+            Event::Asked { batch, answer } => self.on_asked(batch, answer, &mut out),
             Event::Broken(seq) => self.on_broken(seq, &mut out),
             Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),
             Event::Finished(answer) => self.on_finished(answer, &mut out),
@@ -258,7 +261,9 @@ impl Machine {
         doubtful.into_iter().for_each(|op| acks.push(op, Fate::Unknown, None));
         self.log_acks(acks, out);
         if self.sends && !self.stopping() {
+            let (asks, rows) = rows.into_iter().partition(|work| work.meta.ask);
             self.queue.add(rows);
+            self.ask_about(asks);
         }
     }
 
@@ -311,7 +316,12 @@ impl Machine {
             if rows.is_empty() {
                 return;
             }
-            self.send(phase, rows, metas, out);
+            if metas.iter().any(|meta: &Meta| meta.ask) {
+                self.fly(phase, rows, metas, 0, true);
+            } else {
+                let needs = self.record_dispatch(phase, &metas, out);
+                self.fly(phase, rows, metas, needs, false);
+            }
         }
     }
 
@@ -340,13 +350,13 @@ impl Machine {
         self.reading >= self.phases.len()
     }
 
-    fn send(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, out: &mut Vec<Effect>) {
-        let needs = self.record_dispatch(phase, &metas, out);
+    /// Takes a batch in hand. It leaves once sync number `needs` is durable.
+    fn fly(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, needs: u64, ask: bool) {
         let last = self.ordered && self.all_read() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
         let seq = self.next_seq;
         self.next_seq += 1;
         let batch = Batch { operation: self.phases[phase].operation, seq, last, rows };
-        self.flights.insert(seq, Flight { metas, batch: Some(batch), needs, sent: Duration::ZERO });
+        self.flights.insert(seq, Flight { metas, batch: Some(batch), needs, sent: Duration::ZERO, ask });
     }
 
     /// Logs that the rows may be sent, and says which sync must be durable before they are.
@@ -372,7 +382,7 @@ impl Machine {
         for flight in self.flights.values_mut().filter(|flight| flight.needs <= durable) {
             if let Some(batch) = flight.batch.take() {
                 flight.sent = now;
-                out.push(Effect::Send(batch));
+                out.push(if flight.ask { Effect::Ask(batch) } else { Effect::Send(batch) });
             }
         }
     }

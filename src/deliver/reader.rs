@@ -68,9 +68,10 @@ impl Reader {
                 break;
             };
             let Some(change) = change(op.kind) else { continue };
-            let doubt = match earlier(self.already.as_deref(), &self.jobs, op.number, &source.facts) {
-                Earlier::Nothing => false,
-                Earlier::SendAgain => true,
+            let (doubt, ask) = match earlier(self.already.as_deref(), &self.jobs, op.number, &source.facts) {
+                Earlier::Nothing => (false, false),
+                Earlier::SendAgain => (true, false),
+                Earlier::Doubtful if source.facts.read_back => (true, true),
                 Earlier::InJob(id) => {
                     chunk.in_jobs.push((id, work(op, change, phase)));
                     continue;
@@ -83,7 +84,7 @@ impl Reader {
             };
             let mut work = work(op, change, phase);
             bytes += work.row.key.len() + work.row.fields.encoded().len();
-            work.meta.doubt = doubt;
+            (work.meta.doubt, work.meta.ask) = (doubt, ask);
             if source.facts.max_bytes.is_some() {
                 work.meta.bytes = row_bytes(&work.row);
             }
@@ -136,7 +137,7 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
 
 fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
     let claims = claims(&op);
-    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
+    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false, ask: false };
     Work { row: row_of(change, op), meta }
 }
 

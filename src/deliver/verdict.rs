@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Reason, Row, Verdict};
+use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
@@ -22,6 +22,8 @@ struct Said {
     retry_after: Option<Duration>,
     /// Nobody knows; safe to send again.
     resend: Vec<Work>,
+    /// Nobody knows; the destination can be asked.
+    ask: Vec<Work>,
 }
 
 /// Verdicts for the log; neighbours that share theirs are one entry.
@@ -135,7 +137,14 @@ impl Machine {
     }
 
     /// Verdicts row by row.
-    pub(super) fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn settle(
+        &mut self,
+        rows: Vec<Row>,
+        metas: Vec<Meta>,
+        outcomes: Outcomes,
+        sent: Duration,
+        out: &mut Vec<Effect>,
+    ) {
         let verdicts = outcomes.into_vec();
         let lengths = [rows.len(), metas.len()];
         if lengths != [verdicts.len(); 2] || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
@@ -206,6 +215,11 @@ impl Machine {
             let due = self.now + wait(&said.resend, said.retry_after, &self.policy.retry).max(quiet);
             self.queue.again(said.resend, due);
         }
+        if let Some(first) = said.ask.first() {
+            let quiet = self.facts(first.meta.phase).settle_after;
+            let due = self.now + wait(&said.ask, said.retry_after, &self.policy.retry).max(quiet);
+            self.queue.again(said.ask, due);
+        }
     }
 
     /// Known not to be applied: once more, within the row's attempts.
@@ -222,11 +236,66 @@ impl Machine {
     fn unknown(&mut self, mut work: Work, said: &mut Said) {
         work.meta.attempts += 1;
         work.meta.doubt = true;
-        if self.facts(work.meta.phase).resend_safe && work.meta.attempts < self.policy.attempts {
+        let facts = self.facts(work.meta.phase);
+        if work.meta.attempts >= self.policy.attempts {
+            self.doubt(&work.meta, said);
+        } else if facts.resend_safe {
             said.resend.push(work);
+        } else if facts.read_back {
+            work.meta.ask = true;
+            said.ask.push(work);
         } else {
             self.doubt(&work.meta, said);
         }
+    }
+
+    /// Has the destination asked about rows that an earlier process sent, once a late call is over.
+    pub(super) fn ask_about(&mut self, mut works: Vec<Work>) {
+        while let Some(first) = works.first() {
+            let facts = self.facts(first.meta.phase);
+            let (most, due) = (facts.max_rows.max(1), self.now + facts.settle_after);
+            let rest = works.split_off(most.min(works.len()));
+            works.iter().for_each(|work| self.queue.occupy(&work.meta.claims));
+            self.queue.again(std::mem::replace(&mut works, rest), due);
+        }
+    }
+
+    /// The destination said which rows of a batch in doubt are there.
+    pub(super) fn on_asked(&mut self, batch: Batch, answer: Result<Vec<Presence>, Fault>, out: &mut Vec<Effect>) {
+        let Some(flight) = self.flights.remove(&batch.seq) else {
+            return self.stop(Fault::bug(format!("an answer to batch {}, which is not in flight", batch.seq)));
+        };
+        self.counts.calls += 1;
+        let sent = flight.sent;
+        let works = join(batch.rows, flight.metas);
+        let mut said = Said::default();
+        match answer {
+            Ok(there) if there.len() == works.len() => {
+                self.breaker.succeeded();
+                for (mut work, presence) in works.into_iter().zip(there) {
+                    match presence {
+                        Presence::There { remote_id } => {
+                            self.last_word(&work.meta, Fate::Accepted, remote_id, &mut said);
+                        }
+                        Presence::Absent => {
+                            (work.meta.doubt, work.meta.ask) = (false, false);
+                            self.try_again(work, &mut said);
+                        }
+                        Presence::Unknown => self.doubt(&work.meta, &mut said),
+                    }
+                }
+            }
+            Ok(_) => {
+                works.iter().for_each(|work| self.doubt(&work.meta, &mut said));
+                self.stop(Fault::bug("the destination told of another number of rows than it was asked about"));
+            }
+            Err(fault) => {
+                said.retry_after = fault.retry_after;
+                works.into_iter().for_each(|work| self.unknown(work, &mut said));
+                self.call_failed(fault, sent);
+            }
+        }
+        self.say(said, out);
     }
 
     fn reject(&mut self, work: Work, reason: Reason, said: &mut Said) {

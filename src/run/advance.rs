@@ -7,14 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Reason, Run};
+use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
 use jiff::Timestamp;
 
 use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
+use super::{Event, Ground, RunError, Runs, Stage, doubt, unless_cancelled};
+use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay};
@@ -200,7 +201,7 @@ impl Advance<'_> {
                 rows: summary.counts.sent(),
                 started: self.record.started,
             },
-            phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected),
+            phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected, self.ground.sync),
             log,
             already: already.map(Arc::new),
             sends,
@@ -239,17 +240,21 @@ impl Advance<'_> {
         fates.count(plan.len(), counts);
         let settled = counts.accepted + counts.in_doubt + (counts.rejected - planned.rejected);
         counts.deferred = planned.sent().saturating_sub(settled);
+        let any_in_doubt = counts.in_doubt > 0;
+        let doubts = self.runs.doubts(self.ground.sync).await?;
+        counts.in_doubt += planned.in_doubt;
+        let rejects = [OpKind::Reject];
         let mut group = Vec::new();
-        for op in plan.ops(Some(&[OpKind::Reject])) {
+        for op in plan.ops(if any_in_doubt { None } else { Some(&rejects) }) {
             let op = op?;
             if let Some(reason) = &op.reason {
-                group.push(NewReject {
-                    key_hash: op.key_hash,
-                    key: op.key.to_vec(),
-                    fingerprint: op.fingerprint,
-                    class: RejectClass::Mapping,
-                    reason: Reason::clone(reason),
-                });
+                group.push(doubt::listed(&op, reason));
+            } else if any_in_doubt
+                && op.kind.is_sent()
+                && fates.fate(op.number) == Settle::InDoubt
+                && doubt::must_be_decided(&doubts, &op)
+            {
+                group.push(doubt::doubtful(&op));
             }
             if group.len() == REJECTS_AT_ONCE {
                 self.keep(&std::mem::take(&mut group)).await?;
@@ -303,7 +308,11 @@ impl Advance<'_> {
             let mut accepted = Vec::new();
             for op in plan.ops(None) {
                 let op = op?;
-                if op.kind.is_sent() && waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted {
+                let settled = match op.kind {
+                    OpKind::Touch | OpKind::Forget => true,
+                    kind => kind.is_sent() && fates.fate(op.number) == Settle::Accepted,
+                };
+                if settled && waiting.contains(&op.key_hash) {
                     accepted.push(op.key_hash);
                 }
             }
@@ -326,10 +335,11 @@ pub(super) enum Outcome {
 }
 
 /// The plan's ops from number `first` on, in the order that the object wants.
-fn phases(plan: &PlanReader, first: u64, connected: &Connected) -> Vec<Phase> {
+fn phases(plan: &PlanReader, first: u64, connected: &Connected, sync: &SyncDef) -> Vec<Phase> {
     let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts)| {
         let ops = plan.ops_from(first, Some(kinds)).map(|op| op.map_err(unreadable));
-        Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops) }
+        let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
+        Phase { operation: *operation, facts: Facts { read_back, ..facts.clone() }, ops: Box::new(ops) }
     };
     let operations = &connected.operations;
     let writes = phase(&[OpKind::Add, OpKind::Change, OpKind::Refresh], &operations.write);

@@ -13,7 +13,7 @@ use super::connect::Operations;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::config::{self, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter};
+use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::{Binding, Snapshot, StateKey};
@@ -30,6 +30,7 @@ pub(super) struct ScanRequest<'a> {
     pub(super) binding: Binding,
     pub(super) options: &'a RunOptions,
     pub(super) withheld: HashMap<KeyHash, u64>,
+    pub(super) doubts: Doubts,
 }
 
 /// A finished plan, and what a guard needs to know beside it.
@@ -69,6 +70,7 @@ pub(super) async fn scan(
         full: options.full,
         // With another mapping the same row may no longer be refused.
         withheld: if remap { HashMap::new() } else { request.withheld },
+        doubts: request.doubts,
         only: (!options.only.is_empty()).then(|| options.only.clone()),
         max_rows: options.max_rows,
         min_free: project.state.min_free,

@@ -140,9 +140,5 @@ fn read_url(table: &mut ConfigTable) -> Option<Template> {
 
 /// The verdicts of a job's rows, where its answer names none: done is written, failed is not known.
 pub(super) fn unnamed(batch: &Batch, done: bool) -> Outcomes {
-    if done {
-        Outcomes::all(batch, &backhaul_kit::Verdict::Written { remote_id: None })
-    } else {
-        Outcomes::of(batch)
-    }
+    if done { Outcomes::all(batch, &backhaul_kit::Verdict::Written { remote_id: None }) } else { Outcomes::of(batch) }
 }

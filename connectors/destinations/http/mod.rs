@@ -103,6 +103,11 @@
 //!
 //! `error` and `error_code` are where a refusal's words stand. Paths are dotted members (`data.results`).
 //!
+//! **`[into.read_back]`** (optional) asks with a GET, row by row, whether a row whose answer was lost is there: `url`
+//! is a template of that row, `absent_statuses` (default 404) say that it is not, and of an answer with success the
+//! flag `found`, where one is given, must be set (a search that finds nothing answers 200 too); `id` is where the
+//! record's id stands. With it `on_unknown = "read_back"` is the default of calls that are not `resend_safe`.
+//!
 //! **Idempotency keys** are SHA-256 over the sync, the operation and each row's key and fingerprint. With
 //! `per = "run"` the run's id is added: a row that goes from A to B and back to A must not get the answer
 //! that the API remembers of the first A. With `per = "value"` (the default of the modes `create` and
@@ -110,6 +115,7 @@
 
 mod account;
 mod job;
+mod read_back;
 mod render;
 mod request;
 mod schema;

@@ -58,6 +58,7 @@ pub(super) fn kind() -> KindSchema {
             "required": ["request"],
             "properties": {
                 "request": call("The call for rows that are in the model", "POST"),
+                "read_back": read_back(),
                 "remove": call("The call for rows that left the model", "DELETE"),
             },
         }),
@@ -118,6 +119,21 @@ fn success() -> Value {
             "id": path("Where the record's id stands"),
             "error": path("Where the text of a refusal stands"),
             "error_code": path("Where the code of a refusal stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn read_back() -> Value {
+    json!({
+        "type": "object",
+        "description": "How the API is asked whether a row whose answer was lost is there: a GET a row",
+        "required": ["url"],
+        "properties": {
+            "url": { "type": "string", "pattern": "^/", "description": "A path below the destination's `url`; a template" },
+            "found": flag("Set where the answer shows the row; default always"),
+            "absent_statuses": statuses("The row is not there; default 404"),
+            "id": path("Where the record's id stands"),
         },
         "additionalProperties": false,
     })

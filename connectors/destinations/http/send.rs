@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request, fault_of_status, retry_after};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Outcomes, Progress, Reason, RequestPreview, Run, SaveTicket, Ticket,
-    Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, Outcomes, Presence, Progress, Reason, RequestPreview, Run,
+    SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
 
@@ -83,6 +83,18 @@ impl Destination for HttpDestination {
             return job.pending(&answer);
         }
         judge(call, batch, &answer).map(Delivery::Settled)
+    }
+
+    async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
+        let Some(read_back) = &self.sync.read_back else { return Ok(vec![Presence::Unknown; batch.rows.len()]) };
+        let mut there = Vec::with_capacity(batch.rows.len());
+        for row in &batch.rows {
+            there.push(match read_back.question(&self.sync, run, batch, row) {
+                Some(request) => read_back.presence(&self.http.send(request).await?)?,
+                None => Presence::Unknown,
+            });
+        }
+        Ok(there)
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {

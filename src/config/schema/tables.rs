@@ -50,6 +50,8 @@ pub(super) struct State {
 pub(super) struct Defaults {
     /// Who answers for the syncs.
     owner: Option<String>,
+    /// What happens to rows that were sent and whose fate nobody knows.
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan; taken over key by key.
     guards: Option<Guards>,
 }
@@ -137,6 +139,9 @@ pub(super) struct SyncToml {
     /// Fields of the destination and where their values come from.
     #[schemars(default)]
     fields: BTreeMap<String, FieldRule>,
+    /// What happens to rows that were sent and whose fate nobody knows; default "resend" where a call may be made
+    /// again, else "read_back" where the destination can be asked, else "hold".
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan.
     guards: Option<Guards>,
 }
@@ -303,6 +308,18 @@ pub(super) struct Guards {
 enum OnRemap {
     Hold,
     Full,
+}
+
+/// What happens to rows in doubt.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there.
+    ReadBack,
+    /// They wait for `rejects resolve`.
+    Hold,
 }
 
 /// A percentage, a number of rows, or `{ percent, beyond }`.

@@ -53,7 +53,7 @@ impl Table {
                     Effect::Send(batch) => self.sent.push(batch),
                     Effect::Begin => events.push(Event::Began(Ok(true))),
                     Effect::Finish => events.push(Event::Finished(Ok(Delivery::Committed))),
-                    Effect::Poll { .. } => panic!("no job was created"),
+                    Effect::Ask(_) | Effect::Poll { .. } => panic!("no job, and nothing to read back"),
                     Effect::Done => self.done = true,
                 }
             }

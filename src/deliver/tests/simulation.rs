@@ -144,7 +144,9 @@ impl World {
                         assert_eq!(self.durable, self.log.len(), "the end is durable");
                         return true;
                     }
-                    Effect::Begin | Effect::Finish | Effect::Poll { .. } => panic!("no session and no job"),
+                    Effect::Begin | Effect::Finish | Effect::Ask(_) | Effect::Poll { .. } => {
+                        panic!("no session and no job")
+                    }
                 }
             }
         }
