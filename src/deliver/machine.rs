@@ -11,6 +11,7 @@ use super::event::{Effect, Event, Meta};
 use super::job::Counts;
 use super::jobs::Jobs;
 use super::marks::Marks;
+use super::pressure::{Budget, Concurrency};
 use super::queue::Queue;
 use super::reader::{Chunk, ROWS_AHEAD};
 use super::verdict::Acks;
@@ -21,7 +22,7 @@ use crate::snapshot::log::{Entry, Fate, Replay};
 pub struct Policy {
     /// Calls a row gets before it is deferred or in doubt; default 5.
     pub attempts: u32,
-    /// Throttled calls a row gets before it is deferred; default 20.
+    /// Throttled calls a row gets before it is deferred; default 30.
     pub throttles: u32,
     /// Failed calls in a row after which the destination counts as down; default 10.
     pub failures: u32,
@@ -33,6 +34,9 @@ pub struct Policy {
     pub ack_delay: Duration,
     /// Ops that one dispatch mark covers; default 10,000.
     pub mark_ops: u64,
+    /// Full batches that may be sent again before any row is done with; default 20. Later half as many rows as
+    /// are done with.
+    pub retry_batches: usize,
     /// Waits between attempts.
     pub retry: Retry,
 }
@@ -41,12 +45,13 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attempts: 5,
-            throttles: 20,
+            throttles: 30,
             failures: 10,
             throttled: 30,
             ack_rows: 10_000,
             ack_delay: Duration::from_millis(200),
             mark_ops: 10_000,
+            retry_batches: 20,
             retry: Retry::default(),
         }
     }
@@ -97,6 +102,8 @@ pub struct Machine {
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) jobs: Jobs,
     pub(super) breaker: Breaker,
+    concurrency: Concurrency,
+    pub(super) retries: Budget,
     pub(super) counts: Counts,
     pub(super) fault: Option<Fault>,
     pub(super) stage: Stage,
@@ -131,7 +138,10 @@ impl Machine {
         let session = |kind: Session| phases.iter().any(|phase| phase.facts.session == kind);
         let ordered = session(Session::Ordered);
         let stage = if ordered || session(Session::AnyOrder) { Stage::Before } else { Stage::None };
+        let batch = phases.iter().map(|phase| phase.facts.max_rows.min(ROWS_AHEAD)).max().unwrap_or(1);
         Self {
+            concurrency: Concurrency::default(),
+            retries: Budget::new(policy.retry_batches.saturating_mul(batch).max(100)),
             breaker: Breaker::new(policy.retry.clone(), policy.failures, policy.throttled),
             policy,
             phases,
@@ -279,8 +289,16 @@ impl Machine {
         }
     }
 
+    /// A call that was sent at `sent` has an answer, good or bad.
+    pub(super) fn note_latency(&mut self, phase: Option<usize>, sent: Duration) {
+        let most = phase.map_or(1, |phase| self.facts(phase).concurrency);
+        self.concurrency.answered(self.now.saturating_sub(sent), self.flights.len() + 1, most, self.now);
+    }
+
     /// A call came to nothing: the destination is left alone for a while, or given up.
     pub(super) fn call_failed(&mut self, fault: Fault, sent: Duration) {
+        let most = self.phases.iter().map(|phase| phase.facts.concurrency).max().unwrap_or(1);
+        self.concurrency.pushed_back(most);
         let waits = matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
         if !waits || self.breaker.failed(&fault, sent, self.now) {
             self.stop(fault);
@@ -292,7 +310,7 @@ impl Machine {
         while self.now >= self.breaker.closed_until() && self.acks_keep_up() {
             let Some(phase) = self.active_phase() else { return };
             let most = if self.ordered { 1 } else { self.facts(phase).concurrency };
-            if self.flights.len() + self.jobs.len() >= self.breaker.allowed(most) {
+            if self.flights.len() + self.jobs.len() >= self.breaker.allowed(self.concurrency.allowed(most)) {
                 return;
             }
             match self.stage {

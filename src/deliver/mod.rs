@@ -10,6 +10,7 @@
 //! | `verdict` | what an answer means for every row |
 //! | `jobs` | batches that became asynchronous jobs, over restarts too |
 //! | `breaker` | when a destination counts as down |
+//! | `pressure` | how many calls may be in flight, how much may be sent again |
 //! | `journal` | verdicts onto the disk, many workers a sync |
 //! | `driver` | tasks and timers: does what the machine says |
 //!
@@ -23,6 +24,7 @@ mod jobs;
 mod journal;
 mod machine;
 mod marks;
+mod pressure;
 mod queue;
 mod reader;
 #[cfg(test)]

@@ -60,6 +60,7 @@ impl Machine {
         };
         self.counts.calls += 1;
         let sent = flight.sent;
+        self.note_latency(flight.metas.first().map(|meta| meta.phase), sent);
         match answer {
             Ok(Delivery::Pending(ticket)) => {
                 self.breaker.succeeded();
@@ -225,7 +226,7 @@ impl Machine {
     /// Known not to be applied: once more, within the row's attempts.
     fn try_again(&mut self, mut work: Work, said: &mut Said) {
         work.meta.attempts += 1;
-        if work.meta.attempts >= self.policy.attempts {
+        if work.meta.attempts >= self.policy.attempts || !self.retries.take() {
             self.not_applied(&work.meta, said);
         } else {
             said.retry.push(work);
@@ -240,7 +241,11 @@ impl Machine {
         if work.meta.attempts >= self.policy.attempts {
             self.doubt(&work.meta, said);
         } else if facts.resend_safe {
-            said.resend.push(work);
+            if self.retries.take() {
+                said.resend.push(work);
+            } else {
+                self.doubt(&work.meta, said);
+            }
         } else if facts.read_back {
             work.meta.ask = true;
             said.ask.push(work);
@@ -330,6 +335,7 @@ impl Machine {
             Fate::Unknown => &mut self.counts.unknown,
         };
         *count += 1;
+        self.retries.earn();
         match fate {
             // A late application must not meet a new write to the same address.
             Fate::Unknown => {

@@ -12,18 +12,18 @@ use crate::snapshot::log::{Entry, Fate};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A machine whose reads and syncs are answered at once.
-struct Table {
-    machine: Machine,
+pub(super) struct Table {
+    pub(super) machine: Machine,
     reader: Reader,
-    sent: Vec<Batch>,
+    pub(super) sent: Vec<Batch>,
     log: Vec<Entry>,
     rejected: Vec<u64>,
-    done: bool,
-    now: Duration,
+    pub(super) done: bool,
+    pub(super) now: Duration,
 }
 
 impl Table {
-    fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
+    pub(super) fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
         let phases = vec![PhaseFacts { operation, facts: facts.clone() }];
         let mut table = Self {
             machine: Machine::new(phases, Policy::default(), None),
@@ -38,7 +38,7 @@ impl Table {
         table
     }
 
-    fn hear(&mut self, event: Event) {
+    pub(super) fn hear(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for effect in self.machine.step(event, self.now) {
@@ -61,25 +61,25 @@ impl Table {
     }
 
     /// The oldest batch that was sent and not answered.
-    fn next_sent(&mut self) -> Batch {
+    pub(super) fn next_sent(&mut self) -> Batch {
         self.sent.remove(0)
     }
 
-    fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
+    pub(super) fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
         self.hear(Event::Answered { batch, answer, saved: false });
     }
 
-    fn settle(&mut self, batch: Batch, verdict: &Verdict) {
+    pub(super) fn settle(&mut self, batch: Batch, verdict: &Verdict) {
         let outcomes = Outcomes::all(&batch, verdict);
         self.answer(batch, Ok(Delivery::Settled(outcomes)));
     }
 
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         self.now = self.machine.wake_at().expect("something to wait for");
         self.hear(Event::Tick);
     }
 
-    fn fates(&self) -> Vec<(u64, Fate)> {
+    pub(super) fn fates(&self) -> Vec<(u64, Fate)> {
         let acks = self.log.iter().flat_map(|entry| match entry {
             Entry::Ack { op, fate, .. } => vec![(*op, *fate)],
             Entry::Acks { first, last, fate } => (*first..=*last).map(|op| (op, *fate)).collect(),

@@ -5,6 +5,7 @@ mod driver;
 mod machine;
 mod sessions;
 mod simulation;
+mod storm;
 
 use backhaul_kit::{Address, Facts, Fault, FieldValue, Fields, KeyHash, Operation, Value, key};
 
