@@ -25,11 +25,9 @@ pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("i
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
-    ("checks", "checks of the model's data"),
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
     ("on_hold", "another policy for held plans than to wait"),
     ON_UNKNOWN,
     ("on_ineligible", "eligibility"),

@@ -3,12 +3,12 @@
 mod counts;
 mod differ;
 mod error;
-mod first_load;
 mod judge;
 mod op;
 mod places;
 mod plan;
 mod recall;
+mod repeats;
 mod request;
 mod seen;
 mod spill;
@@ -26,7 +26,9 @@ pub use op::{Op, OpKind};
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
+pub(crate) use repeats::Repeats;
 pub use request::PlanRequest;
+pub(crate) use spill::Budget;
 pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};
