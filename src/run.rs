@@ -44,6 +44,7 @@ use backhaul_kit::Kit;
 use backhaul_kit::config::Secrets;
 use jiff::Timestamp;
 
+use crate::check;
 use crate::config::{Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
@@ -236,6 +237,7 @@ impl Runs {
             leftovers::forget_rejects(&self.state, advance.record, &plan).await?;
         }
         let holds = self.judge(sync, &planned, accepted, options);
+        advance.record.warnings = check::warnings(&planned.findings);
         if !holds.is_empty() {
             advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
             advance.record.exit_code = Some(5);
@@ -268,6 +270,7 @@ impl Runs {
             options,
             withheld: withheld(&self.state, &sync.name).await?,
             doubts: self.doubts(sync).await?,
+            past: scan::past(&self.state, sync).await?,
         };
         let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {
@@ -278,14 +281,17 @@ impl Runs {
 
     fn judge(&self, sync: &SyncDef, planned: &Planned, accepted: u64, options: &RunOptions) -> Vec<Hold> {
         let destination = self.project.destinations.get(&sync.destination);
-        guard::judge(&Case {
+        let mut holds = guard::judge(&Case {
             counts: &planned.summary.counts,
             accepted,
             stand_in: destination.is_some_and(|d| d.account.is_stand_in()),
             remap: planned.remap,
             guards: &sync.guards,
             yes: options.yes,
-        })
+        });
+        holds.extend(check::bad_rows(&planned.summary.counts, sync.on_bad_row));
+        holds.extend(check::holds(&planned.findings));
+        holds
     }
 }
 

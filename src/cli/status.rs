@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::runs::{RunView, held_steps, rejects_step};
+use super::runs::{RunView, held_steps, rejects_step, warnings};
 use super::screen::{Align, Format, Table, block, json, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, ls, project, select};
 use crate::config::{Project, Schedule, SyncDef};
@@ -128,7 +128,8 @@ fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
     }
     let mut text = table.render(format);
     for standing in &overview.syncs {
-        if let Some(hint) = hint(standing) {
+        let warned = standing.last_run.iter().flat_map(warnings).map(|text| format!("{}: {text}", standing.sync));
+        for hint in hint(standing).into_iter().chain(warned) {
             text.push_str("\n\n");
             text.push_str(&block(&hint, format));
         }

@@ -23,11 +23,9 @@ pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("i
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
-    ("checks", "checks of the model's data"),
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
     ("on_hold", "another policy for held plans than to wait"),
     ("on_ineligible", "eligibility"),
     ("plan_max_age", "another age of plans than the default"),

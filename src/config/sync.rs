@@ -9,7 +9,7 @@ use backhaul_kit::{Facts, ModelQuery, Session};
 
 use super::project::{DiffPlace, ModelDef, OnUnknown, SyncDef};
 use super::root::Root;
-use super::{fields, guards, into, later, model, names, schedule};
+use super::{checks, fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
@@ -65,6 +65,9 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
+    let checks = checks::on_top(model.as_ref().map_or(&[], |model| &model.checks), checks::read_table(table));
+    checks::check_place(table, &checks, diff);
+    let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
     if !table.has("into") {
         problems.push(
             Problem::error("missing-key", "the sync needs a table `[into]`")
@@ -91,6 +94,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 tags,
                 model,
                 filter: filter.map(|(text, _)| text),
+                checks,
+                on_bad_row,
                 diff,
                 destination,
                 prepared: target.prepared,

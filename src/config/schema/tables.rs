@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::checks::Checks;
+
 /// backhaul.toml: where a project reads from and writes to.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -78,6 +80,8 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
+    /// What its data must be like.
+    checks: Option<Checks>,
     /// Let several connections read a large plain table; other queries may have parallel plans, in no stable order.
     parallel: Option<bool>,
     /// The longest a scan may take.
@@ -144,6 +148,19 @@ pub(super) struct SyncToml {
     on_unknown: Option<OnUnknown>,
     /// What may stop a plan.
     guards: Option<Guards>,
+    /// What the model's data must be like; on top of the model's own checks.
+    checks: Option<Checks>,
+    /// What a row does that the mapping refuses or that fails a check by itself. Where it is not said, what the
+    /// mapping refuses is skipped, and what fails a check holds the plan.
+    on_bad_row: Option<OnBadRow>,
+}
+
+/// What a bad row does: it is kept among the rejects while the others are sent, or it holds the plan.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnBadRow {
+    Skip,
+    Hold,
 }
 
 /// Where rows are compared.

@@ -26,6 +26,8 @@ pub(super) struct PlanView {
     plan_hash: String,
     /// Why a run would be held.
     holds: Vec<Hold>,
+    /// What a run would say although nothing is held.
+    warnings: Vec<String>,
     samples: Vec<Sample>,
 }
 
@@ -42,6 +44,7 @@ impl PlanView {
             calls: preview.calls,
             plan_hash: summary.hash.clone(),
             holds: preview.holds.clone(),
+            warnings: preview.warnings.clone(),
             samples: samples(sync, &preview.plan, most)?,
         })
     }
@@ -55,6 +58,7 @@ impl PlanView {
             _ => format!("{} to send", plural(self.calls, "call")),
         });
         facts.extend(self.holds.iter().map(|hold| format!("would be held: {}", hold.text)));
+        facts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         let rows: Vec<String> = self.samples.iter().map(row).collect();
         if format == Format::Markdown {
             let mut text = format!("### {head}\n\n- {}", facts.join("\n- "));
@@ -149,6 +153,7 @@ mod tests {
             calls: 4,
             plan_hash: "9f2c4a".into(),
             holds: Vec::new(),
+            warnings: Vec::new(),
             samples: vec![
                 sample(OpKind::Change, &["plan"]),
                 sample(OpKind::Add, &["city", "plan", "email", "firstname", "lastname", "phone"]),
@@ -168,7 +173,8 @@ mod tests {
             ..view()
         };
         let hold = Hold { code: "max_removed".into(), text: "12 removals of 40, above max_removed = 20%".into() };
-        let held = PlanView { holds: vec![hold], samples: Vec::new(), ..view() };
+        let warnings = vec!["check not_null: `email` is NULL in 3 of 40 rows, as 1••••".into()];
+        let held = PlanView { holds: vec![hold], warnings, samples: Vec::new(), ..view() };
         insta::assert_snapshot!([view(), nothing, held].map(|view| view.text(Format::Human)).join("\n\n"));
     }
 
