@@ -30,10 +30,8 @@ pub(super) const SYNC: &[Later] = &[
     ("holdout", "holdouts"),
     ("consent", "consent"),
     ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
-    ("on_hold", "another policy for held plans than to wait"),
     ON_UNKNOWN,
     ("on_ineligible", "eligibility"),
-    ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
@@ -42,12 +40,11 @@ pub(super) const SYNC: &[Later] = &[
 pub(super) const DEFAULTS: &[Later] = &[ON_UNKNOWN];
 
 /// In `[guards]`.
-pub(super) const GUARDS: &[Later] = &[
-    ("fields", "guards of single fields"),
-    ("max_withdrawn", "eligibility"),
-    ("canary", "canary runs"),
-    ("canary_max_rejects", "canary runs"),
-];
+pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
+
+/// In `[guards.fields.X]`.
+pub(super) const FIELD_GUARDS: &[Later] =
+    &[("max_step", "steps of values from run to run"), ("max_step_per", "steps of values over time")];
 
 /// In `[into]`.
 pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];

@@ -32,9 +32,9 @@ mod sync;
 pub(crate) mod tests;
 
 pub use digest::digest;
+pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use load::{Registry, load, load_with};
 pub use project::{
-    Destination, DiffPlace, Field, FieldSource, Guards, ModelDef, OnRemap, Project, Schedule, StateSettings, SyncDef,
-    Threshold, Warehouse,
+    Destination, DiffPlace, Field, FieldSource, ModelDef, Project, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

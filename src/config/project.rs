@@ -9,6 +9,8 @@ use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy};
 
+use super::guards::{Guards, OnHold};
+
 /// A checked project.
 pub struct Project {
     /// The folder of `backhaul.toml`.
@@ -148,48 +150,6 @@ pub enum Schedule {
     After(Vec<String>),
 }
 
-/// `{ percent = "5%", beyond = 100 }`, a bare percentage (`beyond = 20`), or a count.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Threshold {
-    /// A share of the accepted keys, applied only above `beyond` rows.
-    Percent {
-        /// As a fraction.
-        fraction: f64,
-        /// Rows below which it does not apply.
-        beyond: u64,
-    },
-    /// So many rows.
-    Count(u64),
-}
-
-/// `[guards]`.
-#[derive(Clone, Debug)]
-pub struct Guards {
-    /// Fewest rows a model may have.
-    pub min_rows: Option<u64>,
-    /// Most rows.
-    pub max_rows: Option<u64>,
-    /// Most additions.
-    pub max_added: Option<Threshold>,
-    /// Most changes.
-    pub max_changed: Option<Threshold>,
-    /// Most removals; default 20 % beyond 100.
-    pub max_removed: Threshold,
-    /// Most rows of a first run to a live account; default 10,000.
-    pub first_run_max: u64,
-    /// `on_remap`.
-    pub on_remap: OnRemap,
-}
-
-/// What a mapping change does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRemap {
-    /// The plan is held.
-    Hold,
-    /// It goes out in full.
-    Full,
-}
-
 /// `diff`: where rows are compared with the snapshot, and so where the snapshot is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiffPlace {
@@ -230,6 +190,10 @@ pub struct SyncDef {
     pub schedule: Schedule,
     /// What may stop it.
     pub guards: Guards,
+    /// What a plan does that a guard of removals stops.
+    pub on_hold: OnHold,
+    /// How long a held or interrupted plan may wait; `None` goes by the schedule.
+    pub plan_max_age: Option<Duration>,
     /// Its file.
     pub file: Arc<SourceFile>,
 }

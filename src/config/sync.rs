@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
+use backhaul_kit::{ModelQuery, Session};
 
-use super::project::{DiffPlace, ModelDef, SyncDef};
+use super::guards::Guards;
+use super::project::{DiffPlace, Field, ModelDef, SyncDef};
 use super::root::Root;
 use super::{fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// A shorter age leaves nobody the time to look.
+const LEAST_PLAN_AGE: Duration = Duration::from_secs(60);
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -61,6 +66,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
+    let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
+    let plan_max_age = plan_max_age(table);
     if !table.has("into") {
         problems.push(
             Problem::error("missing-key", "the sync needs a table `[into]`")
@@ -77,7 +84,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
     let sync = match (target, model, destination, schedule) {
         (Some(target), Some(model), Some(destination), Some(schedule)) if problems.errors() == before => {
-            Some(SyncDef {
+            let guards = check_guards(guards, &target, &around.root.defaults.guards, table);
+            guards.map(|guards| SyncDef {
                 name: name.to_owned(),
                 previously: previously.iter().map(|(name, _)| name.clone()).collect(),
                 title,
@@ -91,13 +99,57 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 shape: target.shape,
                 fields: target.fields,
                 schedule: schedule.schedule,
-                guards: guards.over(&around.root.defaults.guards),
+                guards,
+                on_hold,
+                plan_max_age,
                 file: file.clone(),
             })
         }
         _ => None,
     };
     Read { sync, after, previously, inline_model }
+}
+
+/// How long a held or interrupted plan may wait.
+fn plan_max_age(table: &mut ConfigTable) -> Option<Duration> {
+    let (_, place) = table.keys().into_iter().find(|(key, _)| key == "plan_max_age").unzip();
+    let age = table.duration("plan_max_age")?;
+    if age < LEAST_PLAN_AGE {
+        let problem = Problem::error("out-of-range", "`plan_max_age` must be at least 1m");
+        let place = place.as_ref().unwrap_or(table.span());
+        table.problems().push(problem.at(place).remedy("a person has to look at a held plan before it is too old"));
+    }
+    Some(age)
+}
+
+/// The guards of the sync, where they fit what it writes.
+fn check_guards(
+    written: guards::Written,
+    target: &into::Target,
+    defaults: &guards::Written,
+    table: &ConfigTable,
+) -> Option<Guards> {
+    let problems = table.problems();
+    let before = problems.errors();
+    let is_field = |name: &str| target.fields.iter().any(|field: &Field| field.target == name);
+    for (name, span) in written.fields().filter(|(name, _)| !is_field(name)) {
+        let known = target.fields.iter().map(|field| field.target.as_str());
+        problems.push(names::unknown("unknown-field", "field", name, span, known));
+    }
+    let mode = target.shape.mode.0;
+    let facts = target.prepared.facts(mode.write_operation());
+    let at_once = facts.whole_set || facts.session != Session::None;
+    if let Some(span) = written.span.as_ref().filter(|_| at_once && written.asks_for_canary()) {
+        let problem =
+            Problem::error("no-canary", "this destination takes all rows of a run at once: none can go first");
+        problems.push(problem.at(span).remedy("take `canary` out"));
+    }
+    let mut guards = written.over(defaults, mode);
+    guards.fields.retain(|guard| is_field(&guard.field));
+    if at_once {
+        guards.canary = None;
+    }
+    (problems.errors() == before).then_some(guards)
 }
 
 /// `model = "name"`, or a `[model]` table with its place.

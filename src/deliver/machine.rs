@@ -9,10 +9,12 @@ use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session, Tic
 use super::breaker::Breaker;
 use super::event::{Effect, Event, Meta, Work};
 use super::job::Counts;
+use super::limits::{CanaryGate, Halt};
 use super::marks::Marks;
 use super::queue::Queue;
 use super::reader::ROWS_AHEAD;
 use super::verdict::Acks;
+use crate::config::Threshold;
 use crate::snapshot::log::{Entry, Fate};
 
 /// Attempts, waits and limits of a delivery.
@@ -32,6 +34,10 @@ pub struct Policy {
     pub ack_delay: Duration,
     /// Ops that one dispatch mark covers; default 10,000.
     pub mark_ops: u64,
+    /// Most refused rows, of those with a verdict; default none.
+    pub max_rejected: Option<Threshold>,
+    /// What the rows of phase 0 have to show before any others go out; default nothing.
+    pub canary: Option<CanaryGate>,
     /// Waits between attempts.
     pub retry: Retry,
 }
@@ -46,6 +52,8 @@ impl Default for Policy {
             ack_rows: 10_000,
             ack_delay: Duration::from_millis(200),
             mark_ops: 10_000,
+            max_rejected: None,
+            canary: None,
             retry: Retry::default(),
         }
     }
@@ -108,13 +116,14 @@ pub struct Machine {
     pub(super) breaker: Breaker,
     pub(super) counts: Counts,
     pub(super) fault: Option<Fault>,
+    pub(super) halted: Option<Halt>,
     pub(super) stage: Stage,
     pub(super) has_session: bool,
     /// Staged ops, as runs of consecutive numbers.
     pub(super) staged: Vec<(u64, u64)>,
     ordered: bool,
     resumed: bool,
-    interrupted: bool,
+    pub(super) interrupted: bool,
     /// The phase that is being read; past the last one everything is read.
     reading: usize,
     read_asked: bool,
@@ -147,6 +156,7 @@ impl Machine {
             jobs: BTreeMap::new(),
             counts: Counts::default(),
             fault: None,
+            halted: None,
             stage,
             has_session: false,
             staged: Vec::new(),
@@ -178,6 +188,11 @@ impl Machine {
         self.interrupted
     }
 
+    /// Which limit ended it early.
+    pub fn halted(&self) -> Option<Halt> {
+        self.halted
+    }
+
     /// What ended it early, once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
@@ -197,6 +212,7 @@ impl Machine {
         let mut out = Vec::new();
         self.now = now;
         self.queue.release_quiet(now);
+        let rejected = self.counts.rejected;
         match event {
             Event::Start | Event::Tick => {}
             Event::Cancel => self.interrupted = true,
@@ -216,6 +232,9 @@ impl Machine {
             Event::Broken(seq) => self.on_broken(seq, &mut out),
             Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),
             Event::Finished(answer) => self.on_finished(answer, &mut out),
+        }
+        if let Some(max) = self.policy.max_rejected.filter(|_| self.counts.rejected > rejected) {
+            self.check_rejected(max);
         }
         if self.stopping() {
             self.give_up(&mut out);
@@ -237,7 +256,7 @@ impl Machine {
     }
 
     fn stopping(&self) -> bool {
-        self.interrupted || self.fault.is_some()
+        self.interrupted || self.fault.is_some() || self.halted.is_some()
     }
 
     pub(super) fn facts(&self, phase: usize) -> &Facts {
@@ -280,6 +299,9 @@ impl Machine {
     fn launch(&mut self, out: &mut Vec<Effect>) {
         while self.now >= self.breaker.closed_until() && self.acks_keep_up() {
             let Some(phase) = self.active_phase() else { return };
+            if phase > 0 && self.is_held_by_canary() {
+                return;
+            }
             let most = if self.ordered { 1 } else { self.facts(phase).concurrency };
             if self.flights.len() + self.jobs.len() >= self.breaker.allowed(most) {
                 return;

@@ -8,6 +8,7 @@
 //! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
+//! | `limits` | when too many rows come to nothing |
 //! | `breaker` | when a destination counts as down |
 //! | `journal` | verdicts onto the disk, many workers a sync |
 //! | `driver` | tasks and timers: does what the machine says |
@@ -19,6 +20,7 @@ mod driver;
 mod event;
 mod job;
 mod journal;
+mod limits;
 mod machine;
 mod marks;
 mod queue;
@@ -30,5 +32,6 @@ mod verdict;
 pub use driver::deliver;
 pub use event::{Effect, Event, Meta, RejectedRow, Work};
 pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
+pub use limits::{CanaryGate, Halt};
 pub use machine::{Machine, PhaseFacts, Policy};
 pub use reader::row;

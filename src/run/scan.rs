@@ -32,11 +32,10 @@ pub(super) struct ScanRequest<'a> {
     pub(super) withheld: HashMap<KeyHash, u64>,
 }
 
-/// A finished plan, and what a guard needs to know beside it.
+/// A finished plan.
 pub(super) struct Planned {
     pub(super) summary: PlanSummary,
     pub(super) digest: [u8; 32],
-    pub(super) remap: bool,
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
@@ -87,7 +86,7 @@ pub(super) async fn scan(
         }
     };
     match summary {
-        Ok(summary) => Ok(Planned { summary, digest, remap }),
+        Ok(summary) => Ok(Planned { summary, digest }),
         Err(e) => Err(explain(e, &sync.model)),
     }
 }

@@ -45,6 +45,8 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     assert_eq!(asked(|t, _| drop(into::common(t))), described(&sync_toml, "/$defs/Into"));
     assert_eq!(asked(|t, _| drop(schedule::read_keys(t))), described(&sync_toml, "/$defs/Schedule"));
     assert_eq!(asked(|t, _| _ = guards::read(t)), described(&sync_toml, "/$defs/Guards"));
+    let field_guard = |t: &mut ConfigTable, _: &Arc<SourceFile>| drop(guards::read_field(t));
+    assert_eq!(asked(field_guard), described(&sync_toml, "/$defs/FieldGuard"));
     let field = |t: &mut ConfigTable, _: &Arc<SourceFile>| {
         let span = t.span().clone();
         drop(fields::set(t, &span));
@@ -69,6 +71,8 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(fields::WRITE));
     assert_eq!(words(&sync_toml, "OnRemap"), names(guards::ON_REMAP));
+    assert_eq!(words(&sync_toml, "OnKeyShift"), names(guards::KEY_SHIFT));
+    assert_eq!(words(&sync_toml, "OnHold"), names(guards::ON_HOLD));
     assert_eq!(words(&model_toml, "Personal"), names(model::PERSONAL));
 }
 
