@@ -26,20 +26,17 @@ pub(super) const SYNC: &[Later] = &[
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_hold", "another policy for held plans than to wait"),
     ("on_ineligible", "eligibility"),
-    ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
 
 /// In `[guards]`.
-pub(super) const GUARDS: &[Later] = &[
-    ("fields", "guards of single fields"),
-    ("max_withdrawn", "eligibility"),
-    ("canary", "canary runs"),
-    ("canary_max_rejects", "canary runs"),
-];
+pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
+
+/// In `[guards.fields.X]`.
+pub(super) const FIELD_GUARDS: &[Later] =
+    &[("max_step", "steps of values from run to run"), ("max_step_per", "steps of values over time")];
 
 /// In `[into]`.
 pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];

@@ -147,7 +147,8 @@ impl Driver {
                     .map_err(DeliverError::Log)?,
             )
         };
-        Ok(Delivered { counts: self.machine.counts(), interrupted, stopped_by: self.machine.take_fault(), sealed })
+        let (counts, halted) = (self.machine.counts(), self.machine.halted());
+        Ok(Delivered { counts, interrupted, stopped_by: self.machine.take_fault(), halted, sealed })
     }
 
     fn take_in(&mut self, ended: Result<(Id, Outcome), JoinError>) {

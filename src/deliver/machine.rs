@@ -10,11 +10,13 @@ use super::breaker::Breaker;
 use super::event::{Effect, Event, Meta};
 use super::job::Counts;
 use super::jobs::Jobs;
+use super::limits::{CanaryGate, Halt};
 use super::marks::Marks;
 use super::pressure::{Budget, Concurrency};
 use super::queue::Queue;
 use super::reader::{Chunk, ROWS_AHEAD};
 use super::verdict::Acks;
+use crate::config::Threshold;
 use crate::snapshot::log::{Entry, Fate, Replay};
 
 /// Attempts, waits and limits of a delivery.
@@ -37,6 +39,10 @@ pub struct Policy {
     /// Full batches that may be sent again before any row is done with; default 20. Later half as many rows as
     /// are done with.
     pub retry_batches: usize,
+    /// Most refused rows, of those with a verdict; default none.
+    pub max_rejected: Option<Threshold>,
+    /// What the rows of phase 0 have to show before any others go out; default nothing.
+    pub canary: Option<CanaryGate>,
     /// Waits between attempts.
     pub retry: Retry,
 }
@@ -52,6 +58,8 @@ impl Default for Policy {
             ack_delay: Duration::from_millis(200),
             mark_ops: 10_000,
             retry_batches: 20,
+            max_rejected: None,
+            canary: None,
             retry: Retry::default(),
         }
     }
@@ -106,6 +114,7 @@ pub struct Machine {
     pub(super) retries: Budget,
     pub(super) counts: Counts,
     pub(super) fault: Option<Fault>,
+    pub(super) halted: Option<Halt>,
     pub(super) stage: Stage,
     pub(super) has_session: bool,
     /// Staged ops, as runs of consecutive numbers.
@@ -114,7 +123,7 @@ pub struct Machine {
     resumed: bool,
     /// New calls are made; if not, only jobs that are open are asked after.
     sends: bool,
-    interrupted: bool,
+    pub(super) interrupted: bool,
     /// The phase that is being read; past the last one everything is read.
     reading: usize,
     read_asked: bool,
@@ -150,6 +159,7 @@ impl Machine {
             jobs: already.map(Jobs::left_by).unwrap_or_default(),
             counts: Counts::default(),
             fault: None,
+            halted: None,
             stage,
             has_session: false,
             staged: Vec::new(),
@@ -194,6 +204,11 @@ impl Machine {
         self.interrupted
     }
 
+    /// Which limit ended it early.
+    pub fn halted(&self) -> Option<Halt> {
+        self.halted
+    }
+
     /// What ended it early, once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
@@ -213,6 +228,7 @@ impl Machine {
         let mut out = Vec::new();
         self.now = now;
         self.queue.release_quiet(now);
+        let rejected = self.counts.rejected;
         match event {
             Event::Start | Event::Tick => {}
             Event::Cancel => self.interrupted = true,
@@ -234,6 +250,9 @@ impl Machine {
             Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),
             Event::Finished(answer) => self.on_finished(answer, &mut out),
         }
+        if let Some(max) = self.policy.max_rejected.filter(|_| self.counts.rejected > rejected) {
+            self.check_rejected(max);
+        }
         if self.stopping() {
             self.give_up(&mut out);
         } else {
@@ -254,7 +273,7 @@ impl Machine {
     }
 
     fn stopping(&self) -> bool {
-        self.interrupted || self.fault.is_some()
+        self.interrupted || self.fault.is_some() || self.halted.is_some()
     }
 
     pub(super) fn facts(&self, phase: usize) -> &Facts {
@@ -309,6 +328,9 @@ impl Machine {
     fn launch(&mut self, out: &mut Vec<Effect>) {
         while self.now >= self.breaker.closed_until() && self.acks_keep_up() {
             let Some(phase) = self.active_phase() else { return };
+            if phase > 0 && self.is_held_by_canary() {
+                return;
+            }
             let most = if self.ordered { 1 } else { self.facts(phase).concurrency };
             if self.flights.len() + self.jobs.len() >= self.breaker.allowed(self.concurrency.allowed(most)) {
                 return;

@@ -37,6 +37,10 @@ pub struct PlanCounts {
     pub postponed: u64,
     /// Rows that were not asked for by name.
     pub left_alone: u64,
+    /// Of the rows that were looked at: those whose key the destination had not accepted.
+    pub new_keys: u64,
+    /// Keys that the destination has, or may have, and that are not in the model, whatever becomes of them.
+    pub left: u64,
     /// Rows that did not stand where the snapshot's order made them expected.
     pub misses: u64,
 }

@@ -167,6 +167,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         if KeyHash::of(row.key, self.seed) != row.digest.key {
             return Err(Fault::bug("the source's key hash is not the hash of its key").into());
         }
+        self.counts.new_keys += u64::from(matches!(row.found, None | Some((_, Standing::Never))));
         if self.is_full() {
             self.counts.postponed += 1;
             return Ok(None);

@@ -40,11 +40,10 @@ pub(super) struct ScanRequest<'a> {
     pub(super) past: Past,
 }
 
-/// A finished plan, and what a guard needs to know beside it.
+/// A finished plan.
 pub(super) struct Planned {
     pub(super) summary: PlanSummary,
     pub(super) digest: [u8; 32],
-    pub(super) remap: bool,
     /// The checks that failed.
     pub(super) findings: Vec<Finding>,
 }
@@ -104,7 +103,7 @@ pub(super) async fn scan(
     let findings = judged.and_then(|(summary, checker)| {
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
         let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
-        Ok(Planned { summary, digest, remap, findings })
+        Ok(Planned { summary, digest, findings })
     });
     findings.map_err(|e| explain(e, &sync.model))
 }
