@@ -10,9 +10,11 @@
 //! | `journal` | what the sink writes down |
 //! | `judge` | the journal against the history |
 //! | `schema` | a TOML file against the JSON Schema that it names |
+//! | `dice` | random choices that a seed repeats |
 //! | `footprint` | what a folder took in while something ran |
 
 pub(crate) mod customers;
+pub(crate) mod dice;
 pub(crate) mod footprint;
 pub(crate) mod journal;
 pub(crate) mod judge;

@@ -6,7 +6,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /rows` with an array of objects | writes them; the answer has one result per row |
+//! | `POST /rows`, `PUT /rows` with an array of objects | writes them; the answer has one result per row |
 //! | `DELETE /rows` with an array of ids, or of objects with an `id` | removes them; one result per row |
 //! | `PUT /rows/{id}` with an object, `DELETE /rows/{id}` | one row |
 //! | `GET /__control/{stats,calls,records}` | what it has seen, every call with its times, the records |
@@ -448,7 +448,7 @@ async fn main() -> Result<(), Failure> {
         held: watch::Sender::new(false),
     });
     let router = Router::new()
-        .route("/rows", axum::routing::post(batch).delete(batch))
+        .route("/rows", axum::routing::post(batch).put(batch).delete(batch))
         .route("/rows/{id}", axum::routing::put(single).delete(single))
         .route("/__control/{what}", get(inspect).post(control))
         .layer(DefaultBodyLimit::disable())
