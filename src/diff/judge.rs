@@ -196,7 +196,8 @@ impl<'a, R: Recall> Judge<'a, R> {
                 op.match_value = self.match_value(&fields);
                 op.kind = match row.found {
                     None | Some((_, Standing::Never)) => OpKind::Add,
-                    Some((_, Standing::InDoubt)) => OpKind::Change,
+                    // Where a lost call never arrived, the record still stands at its old address.
+                    Some((_, Standing::InDoubt)) => self.moved_or_changed(&op),
                     Some((ordinal, Standing::Same | Standing::Other)) => {
                         self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
                     }
@@ -237,11 +238,14 @@ impl<'a, R: Recall> Judge<'a, R> {
         if !any_known {
             op.changed.clear();
         }
-        let moved = match (&op.old_address.match_value, &op.match_value) {
-            (Some(old), Some(new)) => self.request.moves && old != new,
-            _ => false,
-        };
-        Ok(if moved { OpKind::Move } else { OpKind::Change })
+        Ok(self.moved_or_changed(op))
+    }
+
+    fn moved_or_changed(&self, op: &Op) -> OpKind {
+        match (&op.old_address.match_value, &op.match_value) {
+            (Some(old), Some(new)) if self.request.moves && old != new => OpKind::Move,
+            _ => OpKind::Change,
+        }
     }
 
     /// Writes and counts an op; gives its number.

@@ -9,8 +9,9 @@
 //! | `POST /rows`, `PUT /rows` with an array of objects | writes them; the answer has one result per row |
 //! | `DELETE /rows` with an array of ids, or of objects with an `id` | removes them; one result per row |
 //! | `PUT /rows/{id}` with an object, `DELETE /rows/{id}` | one row |
+//! | the same, with `--address MEMBER` | the row that is found there; from then on it is found under its `MEMBER` |
 //! | `GET /__control/{stats,calls,records}` | what it has seen, every call with its times, the records |
-//! | `POST /__control/{answer,reject,lose,hold,release,version}` | misbehaves as told |
+//! | `POST /__control/{answer,forget,reject,lose,hold,release,version}` | misbehaves as told |
 
 mod journal;
 
@@ -45,6 +46,8 @@ struct Settings {
     count_only: bool,
     /// The address to listen on; default 127.0.0.1.
     bind: Option<String>,
+    /// The member of a record that is its address, in place of the `id` of its path.
+    address: Option<String>,
 }
 
 fn settings() -> Result<Settings, Failure> {
@@ -56,6 +59,7 @@ fn settings() -> Result<Settings, Failure> {
             "--journal" => settings.journal = Some(value()?),
             "--token" => settings.token = Some(value()?),
             "--bind" => settings.bind = Some(value()?),
+            "--address" => settings.address = Some(value()?),
             "--count-only" => settings.count_only = true,
             _ => return Err(format!("unknown argument {arg}").into()),
         }
@@ -170,7 +174,11 @@ impl Sink {
             }
             match (change, &body) {
                 (Change::Put, Some(body)) => {
-                    memory.records.insert(key.clone(), body.clone());
+                    let moved = self.settings.address.as_ref().and_then(|member| body[member].as_str());
+                    if moved.is_some() {
+                        memory.records.remove(&key);
+                    }
+                    memory.records.insert(moved.unwrap_or(&key).to_owned(), body.clone());
                     memory.puts += 1;
                 }
                 _ => {
@@ -398,6 +406,7 @@ fn obey(sink: &Sink, what: &str, order: &Value) -> Result<(), Failure> {
                 memory.refusals.push_back(Refusal { status, retry_after: order["retry_after"].as_u64() });
             }
         }
+        "forget" => memory.refusals.clear(),
         "reject" => {
             let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
             let keys = order["keys"].as_array().ok_or("keys: a list is needed")?;
