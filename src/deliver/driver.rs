@@ -244,6 +244,7 @@ impl Driver {
                         Some(session) => destination.finish(&run, session).await,
                         None => Err(Fault::bug("finish without a session")),
                     };
+                    fail::fail_point!("deliver::after_finish", |_| std::process::abort());
                     Outcome::Event(Event::Finished(answer))
                 });
                 self.duties.insert(task.id(), Duty::Finish);

@@ -216,7 +216,8 @@ impl<'a, R: Recall> Judge<'a, R> {
                         {
                             OpKind::Touch
                         }
-                        _ => OpKind::Change,
+                        // Where a lost call never arrived, the record still stands at its old address.
+                        _ => self.moved_or_changed(&op),
                     },
                     Some((ordinal, Standing::Same | Standing::Other)) => {
                         self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
@@ -258,11 +259,14 @@ impl<'a, R: Recall> Judge<'a, R> {
         if !any_known {
             op.changed.clear();
         }
-        let moved = match (&op.old_address.match_value, &op.match_value) {
-            (Some(old), Some(new)) => self.request.moves && old != new,
-            _ => false,
-        };
-        Ok(if moved { OpKind::Move } else { OpKind::Change })
+        Ok(self.moved_or_changed(op))
+    }
+
+    fn moved_or_changed(&self, op: &Op) -> OpKind {
+        match (&op.old_address.match_value, &op.match_value) {
+            (Some(old), Some(new)) if self.request.moves && old != new => OpKind::Move,
+            _ => OpKind::Change,
+        }
     }
 
     /// Writes and counts an op; gives its number.

@@ -10,7 +10,8 @@ pub enum OpKind {
     Add,
     /// The key was accepted with another fingerprint, or is in doubt.
     Change,
-    /// Like `Change`, and the address at the destination changes too.
+    /// Like `Change`, and the address at the destination changes too, or may have changed in a call whose fate is
+    /// open.
     Move,
     /// The key left the model.
     Remove,

@@ -1,6 +1,7 @@
 //! The program as an operator runs it: arguments in, output, exit code and peak memory out.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Finished {
     /// The exit code; none when a signal ended it.
     pub(crate) code: Option<i32>,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
     /// Data.
     pub(crate) stdout: String,
     /// Progress and logs.
@@ -132,6 +135,7 @@ impl Running {
         };
         Finished {
             code: status.code(),
+            signal: status.signal(),
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
             peak_kib: self.peak_kib,

@@ -6,14 +6,15 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /rows` with an array of objects | writes them; the answer has one result per row |
+//! | `POST /rows`, `PUT /rows` with an array of objects | writes them; the answer has one result per row |
 //! | `DELETE /rows` with an array of ids, or of objects with an `id` | removes them; one result per row |
 //! | `PUT /rows/{id}` with an object, `DELETE /rows/{id}` | one row |
 //! | `GET /rows/{id}` | the record, or 404 |
 //! | `POST /jobs`, `DELETE /jobs` as `/rows` | takes them in and answers 202 with `{"job": id}` |
 //! | `GET /jobs/{id}` | how the job stands; its rows are applied when it is asked the last time |
+//! | the same, with `--address MEMBER` | the row that is found there; from then on it is found under its `MEMBER` |
 //! | `GET /__control/{stats,calls,records}` | what it has seen, every call with its times, the records |
-//! | `POST /__control/{answer,reject,lose,hold,release,version,jobs,dedupe}` | misbehaves as told |
+//! | `POST /__control/{answer,forget,reject,lose,hold,release,version,jobs,dedupe}` | misbehaves as told |
 
 mod journal;
 
@@ -48,6 +49,8 @@ struct Settings {
     count_only: bool,
     /// The address to listen on; default 127.0.0.1.
     bind: Option<String>,
+    /// The member of a record that is its address, in place of the `id` of its path.
+    address: Option<String>,
 }
 
 fn settings() -> Result<Settings, Failure> {
@@ -59,6 +62,7 @@ fn settings() -> Result<Settings, Failure> {
             "--journal" => settings.journal = Some(value()?),
             "--token" => settings.token = Some(value()?),
             "--bind" => settings.bind = Some(value()?),
+            "--address" => settings.address = Some(value()?),
             "--count-only" => settings.count_only = true,
             _ => return Err(format!("unknown argument {arg}").into()),
         }
@@ -192,7 +196,11 @@ impl Sink {
             }
             match (change, &body) {
                 (Change::Put, Some(body)) => {
-                    memory.records.insert(key.clone(), body.clone());
+                    let moved = self.settings.address.as_ref().and_then(|member| body[member].as_str());
+                    if moved.is_some() {
+                        memory.records.remove(&key);
+                    }
+                    memory.records.insert(moved.unwrap_or(&key).to_owned(), body.clone());
                     memory.puts += 1;
                 }
                 _ => {
@@ -481,6 +489,7 @@ fn obey(sink: &Sink, what: &str, order: &Value) -> Result<(), Failure> {
                 memory.refusals.push_back(Refusal { status, retry_after: order["retry_after"].as_u64() });
             }
         }
+        "forget" => memory.refusals.clear(),
         "reject" => {
             let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
             let keys = order["keys"].as_array().ok_or("keys: a list is needed")?;
@@ -539,7 +548,7 @@ async fn main() -> Result<(), Failure> {
         held: watch::Sender::new(false),
     });
     let router = Router::new()
-        .route("/rows", axum::routing::post(batch).delete(batch))
+        .route("/rows", axum::routing::post(batch).put(batch).delete(batch))
         .route("/rows/{id}", axum::routing::put(single).delete(single).get(record))
         .route("/jobs", axum::routing::post(batch).delete(batch))
         .route("/jobs/{id}", get(job))

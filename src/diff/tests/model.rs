@@ -80,7 +80,6 @@ pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> 
         claimed.insert(Some(row.email.clone()));
         let kind = match known {
             None => OpKind::Add,
-            Some(Known { accepted: None, .. }) => OpKind::Change,
             Some(Known { accepted: Some(old), .. }) if mapper.map(&old.record()) == Ok(fields) => OpKind::Touch,
             Some(Known { address, .. }) if address.match_value.as_ref() != Some(&row.email) => OpKind::Move,
             Some(_) => OpKind::Change,
