@@ -44,6 +44,7 @@ impl PlanView {
     /// With up to `most` rows of each kind.
     pub(super) fn of(preview: &Preview, most: usize) -> Result<Self, PlanError> {
         let view = Self::new(&preview.sync, &preview.plan, preview.calls, most)?;
+        let view = Self { warnings: preview.warnings.clone(), ..view };
         Ok(view.with_holds(preview.holds.clone()))
     }
 
