@@ -43,6 +43,7 @@ impl Runs {
         if !sync.guards.fields.is_empty() {
             let targets: Vec<&str> = sync.fields.iter().map(|field| field.target.as_str()).collect();
             holds.extend(guard::judge_values(&sync.guards.fields, &targets, judged.plan.ops(None))?);
+            holds.extend(self.step_holds(sync, judged.plan)?);
         }
         Ok(holds)
     }
