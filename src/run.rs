@@ -12,6 +12,7 @@
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
+//! | `values` | values of guarded fields against those accepted |
 //! | `canary` | the rows that go first |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
@@ -39,6 +40,7 @@ mod scan;
 mod site;
 mod stage;
 mod table;
+mod values;
 mod verify;
 
 use std::collections::HashSet;

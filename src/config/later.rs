@@ -34,10 +34,6 @@ pub(super) const SYNC: &[Later] = &[
 /// In `[guards]`.
 pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
 
-/// In `[guards.fields.X]`.
-pub(super) const FIELD_GUARDS: &[Later] =
-    &[("max_step", "steps of values from run to run"), ("max_step_per", "steps of values over time")];
-
 /// In `[into]`.
 pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];
 

@@ -4,6 +4,7 @@
 //! let through by `approve RUN --plan-hash H`, which speaks of exactly this plan.
 
 mod fields;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use crate::config::{Guards, OnKeyShift, OnRemap, Threshold};
 use crate::diff::PlanCounts;
 
 pub use fields::judge_values;
+pub use steps::Steps;
 
 /// The limits that an operator may raise for a while, by their keys.
 pub const RAISABLE: [&str; 4] = [MAX_ADDED, MAX_CHANGED, MAX_REMOVED, PER_DAY];

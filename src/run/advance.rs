@@ -359,6 +359,7 @@ impl Advance<'_> {
 
     async fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
         let fates = self.fates(files, plan)?;
+        self.keep_values(plan, &fates)?;
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         let store = &self.ground.site.store;
