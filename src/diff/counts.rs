@@ -29,7 +29,7 @@ pub struct PlanCounts {
     pub rejected: u64,
     /// Rows and removals that were rejected as they are now, and are not due to be tried again.
     pub withheld: u64,
-    /// Of the ops that are sent: records that were in doubt before.
+    /// Of the changes: records that were in doubt before.
     pub repeats: u64,
     /// Rows and removals left for the next run by `max_rows`.
     pub postponed: u64,

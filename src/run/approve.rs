@@ -130,7 +130,7 @@ impl Runs {
         let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(()) };
         let judged = Judged { plan: &plan, accepted: snapshot.accepted(), yes: true, raised: Some(raised) };
         let holds = self.holds(sync, &judged).await?;
-        match holds.into_iter().find(|hold| hold.code.starts_with(&raised.limit)) {
+        match holds.into_iter().find(|hold| raised.governs(&hold.code, &sync.guards)) {
             None => Ok(()),
             Some(hold) => Err(RunError::Refused {
                 message: format!("run {run} cannot be approved with {} = {value}: {}", raised.limit, hold.text),
