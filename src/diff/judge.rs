@@ -284,7 +284,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         } += 1;
         if op.kind.is_sent() {
             self.sent += 1;
-            counts.repeats += u64::from(op.was_in_doubt);
+            counts.repeats += u64::from(op.was_in_doubt && op.kind == OpKind::Change);
         }
         Ok(self.plan.push(op)?)
     }
