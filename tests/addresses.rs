@@ -38,7 +38,7 @@ impl World {
         let call = "url = \"/rows/{{ match_value }}\"\nresend_safe = false\n\
                     success = { evidence = \"call\", statuses = [200] }\n";
         let sync = format!(
-            "model = \"people\"\ndestination = \"api\"\n\n[into]\nmode = \"upsert\"\nremoved = \"delete\"\n\
+            "model = \"people\"\ndestination = \"api\"\non_unknown = \"resend\"\n\n[into]\nmode = \"upsert\"\nremoved = \"delete\"\n\
              match = \"email\"\nsame_name = [\"id\", \"email\", \"name\"]\n\n[into.request]\nmethod = \"PUT\"\n{call}\n\
              [into.remove]\n{call}"
         );

@@ -8,6 +8,8 @@ mod addresses;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crash;
@@ -17,6 +19,8 @@ mod damage;
 mod delivery;
 #[cfg(test)]
 mod differences;
+#[cfg(test)]
+mod doubt;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
@@ -33,6 +37,8 @@ mod in_warehouse;
 mod lake;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod output;
 #[cfg(test)]

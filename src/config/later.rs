@@ -6,8 +6,6 @@ use backhaul_kit::config::{ConfigTable, Problem};
 /// A key, and what it is about.
 pub(super) type Later = (&'static str, &'static str);
 
-const ON_UNKNOWN: Later = ("on_unknown", "another policy for rows in doubt than to send them again");
-
 /// In `backhaul.toml`.
 pub(super) const ROOT: &[Later] = &[
     ("env", "environments"),
@@ -25,29 +23,20 @@ pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("i
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
-    ("checks", "checks of the model's data"),
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
-    ("on_hold", "another policy for held plans than to wait"),
-    ON_UNKNOWN,
     ("on_ineligible", "eligibility"),
-    ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
 
-/// In `[defaults]`.
-pub(super) const DEFAULTS: &[Later] = &[ON_UNKNOWN];
-
 /// In `[guards]`.
-pub(super) const GUARDS: &[Later] = &[
-    ("fields", "guards of single fields"),
-    ("max_withdrawn", "eligibility"),
-    ("canary", "canary runs"),
-    ("canary_max_rejects", "canary runs"),
-];
+pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
+
+/// In `[guards.fields.X]`.
+pub(super) const FIELD_GUARDS: &[Later] =
+    &[("max_step", "steps of values from run to run"), ("max_step_per", "steps of values over time")];
 
 /// In `[into]`.
 pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];

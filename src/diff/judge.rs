@@ -4,6 +4,7 @@ use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
 use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
 use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
@@ -135,6 +136,10 @@ impl<'a, R: Recall> Judge<'a, R> {
             self.counts.unchanged += u64::from(!sends_all);
             return sends_all;
         }
+        if standing == Some(Standing::InDoubt) && self.request.doubts.of_row(digest.key) == Doubt::Waits {
+            self.counts.in_doubt += 1;
+            return false;
+        }
         let withheld = self.is_withheld(digest);
         self.counts.withheld += u64::from(withheld);
         !withheld
@@ -162,6 +167,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         if KeyHash::of(row.key, self.seed) != row.digest.key {
             return Err(Fault::bug("the source's key hash is not the hash of its key").into());
         }
+        self.counts.new_keys += u64::from(matches!(row.found, None | Some((_, Standing::Never))));
         if self.is_full() {
             self.counts.postponed += 1;
             return Ok(None);
@@ -171,7 +177,11 @@ impl<'a, R: Recall> Judge<'a, R> {
             Some(ordinal) => self.details.address(ordinal)?,
             None => Address::default(),
         };
-        let was_in_doubt = matches!(row.found, Some((_, Standing::InDoubt)));
+        let doubt = match row.found {
+            Some((_, Standing::InDoubt)) => Some(self.request.doubts.of_row(row.digest.key)),
+            _ => None,
+        };
+        let was_in_doubt = matches!(doubt, Some(Doubt::Is(Decision::Resend)));
         let mut op = Op {
             number: 0,
             kind: OpKind::Reject,
@@ -187,6 +197,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             fields: Fields::default(),
             reason: None,
         };
+        if matches!(doubt, Some(Doubt::Waits | Doubt::Unlisted)) {
+            return self.list(op).map(|()| None);
+        }
         match self.mapper.map(row.record) {
             Err(reason) => op.reason = Some(Box::new(reason)),
             Ok(fields) if fields.len() != self.columns.len() => {
@@ -196,8 +209,16 @@ impl<'a, R: Recall> Judge<'a, R> {
                 op.match_value = self.match_value(&fields);
                 op.kind = match row.found {
                     None | Some((_, Standing::Never)) => OpKind::Add,
-                    // Where a lost call never arrived, the record still stands at its old address.
-                    Some((_, Standing::InDoubt)) => self.moved_or_changed(&op),
+                    Some((_, Standing::InDoubt)) => match doubt {
+                        Some(Doubt::Is(Decision::Absent)) => OpKind::Add,
+                        Some(Doubt::Is(Decision::Written(as_sent)))
+                            if crate::snapshot::storable(as_sent) == op.fingerprint =>
+                        {
+                            OpKind::Touch
+                        }
+                        // Where a lost call never arrived, the record still stands at its old address.
+                        _ => self.moved_or_changed(&op),
+                    },
                     Some((ordinal, Standing::Same | Standing::Other)) => {
                         self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
                     }
@@ -268,6 +289,13 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(self.plan.push(op)?)
     }
 
+    /// Puts a row in doubt on the list of those that wait for a decision.
+    fn list(&mut self, op: Op) -> Result<(), DiffError> {
+        self.counts.in_doubt += 1;
+        self.plan.push(&Op { kind: OpKind::Reject, reason: Some(Box::new(in_doubt())), ..op })?;
+        Ok(())
+    }
+
     /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
     pub(super) fn removal(&mut self, ordinal: u64, was_in_doubt: bool, live: &Claims) -> Result<(), DiffError> {
         let key = self.details.key(ordinal)?;
@@ -279,6 +307,17 @@ impl<'a, R: Recall> Judge<'a, R> {
             self.claims_of(&old_address).into_iter().flatten().filter_map(|claim| live.claimant(claim)).min();
         let claimed = claimant.is_some();
         let key_hash = KeyHash::of(&key, self.seed);
+        let doubt = match was_in_doubt {
+            true => self.request.doubts.of_removal(key_hash),
+            false => Doubt::Is(Decision::Resend),
+        };
+        if !claimed && doubt == Doubt::Waits {
+            self.counts.in_doubt += 1;
+            return Ok(());
+        }
+        // A removal that was made, and a record that was never written: there is nothing to remove.
+        let gone = matches!(doubt, Doubt::Is(Decision::Absent | Decision::Written(REMOVAL)));
+        let claimed = claimed || gone;
         if !claimed && self.request.withheld.get(&key_hash) == Some(&REMOVAL) {
             self.counts.withheld += 1;
             return Ok(());
@@ -302,6 +341,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             fields: Fields::default(),
             reason: None,
         };
+        if !claimed && doubt == Doubt::Unlisted {
+            return self.list(op);
+        }
         self.write(&op)?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sink_process::Sink;
+use super::sink_process::{Sink, Stats};
 
 /// The longest that a test waits for something that must happen. Nothing is timed by it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -162,8 +162,19 @@ impl Running {
     /// Waits until the sink has applied so many rows in all.
     #[track_caller]
     pub(crate) fn wait_for_rows(&mut self, sink: &Sink, rows: u64) {
+        self.wait_for(sink, |stats| stats.rows >= rows);
+    }
+
+    /// Waits until so many calls have reached the sink.
+    #[track_caller]
+    pub(crate) fn wait_for_calls(&mut self, sink: &Sink, calls: u64) {
+        self.wait_for(sink, |stats| stats.calls >= calls);
+    }
+
+    #[track_caller]
+    fn wait_for(&mut self, sink: &Sink, is_there: impl Fn(Stats) -> bool) {
         let start = Instant::now();
-        while sink.stats().rows < rows {
+        while !is_there(sink.stats()) {
             assert!(
                 self.poll().is_none(),
                 "it ended and the sink has {:?}:\n{}",

@@ -140,6 +140,26 @@ impl Sink {
         self.order("release", &json!({}));
     }
 
+    /// New jobs say `polls` times that they are running before they are done.
+    pub(crate) fn job_polls(&self, polls: u64) {
+        self.order("jobs", &json!({ "polls": polls }));
+    }
+
+    /// All jobs are done when they are asked after the next time.
+    pub(crate) fn finish_jobs(&self) {
+        self.job_polls(0);
+    }
+
+    /// Jobs are forgotten.
+    pub(crate) fn forget_jobs(&self) {
+        self.order("jobs", &json!({ "polls": 0, "forget": true }));
+    }
+
+    /// From now on a call whose idempotency key was seen is answered as the first time, and not applied again.
+    pub(crate) fn dedupe(&self) {
+        self.order("dedupe", &json!({}));
+    }
+
     /// Notes in the journal that this version of the model is in force.
     pub(crate) fn version(&self, version: usize) {
         self.order("version", &json!({ "version": version }));

@@ -7,6 +7,7 @@ mod life;
 mod machine;
 mod sessions;
 mod simulation;
+mod storm;
 
 use backhaul_kit::{Address, Facts, Fault, FieldValue, Fields, KeyHash, Operation, Value, key};
 

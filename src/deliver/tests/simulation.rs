@@ -69,7 +69,7 @@ impl World {
         let phases = [(Operation::Upsert, writes), (Operation::Archive, removals)];
         let machine_facts =
             phases.iter().map(|(operation, _)| PhaseFacts { operation: *operation, facts: facts.clone() }).collect();
-        let mut machine = Machine::new(machine_facts, Policy::default(), already.is_some());
+        let mut machine = Machine::new(machine_facts, Policy::default(), already.as_deref());
         let phases = phases.into_iter().map(|(operation, ops)| phase(operation, &facts, ops)).collect();
         let mut reader = Reader::new(phases, already);
         let mut agenda: BTreeMap<(Duration, u64), (Event, usize)> = BTreeMap::new();
@@ -110,7 +110,7 @@ impl World {
                 match effect {
                     Effect::Read { phase, rows } => {
                         let chunk = reader.read(phase, rows).expect("a sound plan");
-                        let event = Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end };
+                        let event = Event::Read(chunk);
                         agenda.insert((now + self.dice.millis(3), number), (event, 0));
                     }
                     Effect::Log(entries) => self.log.extend(entries),
@@ -128,7 +128,9 @@ impl World {
                         assert_eq!(self.durable, self.log.len(), "the end is durable");
                         return true;
                     }
-                    Effect::Begin | Effect::Finish | Effect::Poll { .. } => panic!("no session and no job"),
+                    Effect::Begin | Effect::Finish | Effect::Ask(_) | Effect::Poll { .. } => {
+                        panic!("no session and no job")
+                    }
                 }
             }
         }

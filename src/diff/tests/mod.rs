@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use super::{DiffError, Differ, Doubts, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
     Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
@@ -199,6 +199,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         remap: false,
         full: false,
         withheld: HashMap::new(),
+        doubts: Doubts::default(),
         only: None,
         max_rows: None,
         min_free: 0,
