@@ -82,7 +82,7 @@ impl Judge<'_> {
             for claim in claims.into_iter().flatten() {
                 let (word, bit) = bit(claim, filter.len());
                 if filter[word] & bit != 0 && is_live(ordinal) && leaving.binary_search(&claim).is_ok() {
-                    claimed.push(claim);
+                    claimed.push((claim, REMOVAL));
                 }
             }
         })?;
@@ -303,7 +303,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             return Ok(());
         }
         let old_address = self.details.address(ordinal)?;
-        let claimed = self.claims_of(&old_address).iter().flatten().any(|claim| live.0.binary_search(claim).is_ok());
+        let claimant =
+            self.claims_of(&old_address).into_iter().flatten().filter_map(|claim| live.claimant(claim)).min();
+        let claimed = claimant.is_some();
         let key_hash = KeyHash::of(&key, self.seed);
         let doubt = match was_in_doubt {
             true => self.request.doubts.of_removal(key_hash),
@@ -330,7 +332,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             ordinal: Some(ordinal),
             key_hash,
             key: key.into(),
-            fingerprint: REMOVAL,
+            fingerprint: claimant.unwrap_or(REMOVAL),
             table_fingerprint: None,
             old_address,
             match_value: None,
@@ -349,18 +351,19 @@ impl<'a, R: Recall> Judge<'a, R> {
     /// The claims of live rows among those of records in `gone`, where the warehouse has looked through its own
     /// records: `claimed` are the addresses that others of them hold.
     pub(super) fn claims_told(&mut self, leaving: &[u64], claimed: Vec<u64>) -> Result<Claims, DiffError> {
-        let mut all = claimed;
+        let mut all: Vec<(u64, u64)> = claimed.into_iter().map(|claim| (claim, REMOVAL)).collect();
         self.claimed_by_plan(leaving, &mut all)?;
         all.sort_unstable();
         Ok(Claims(all))
     }
 
     /// Adds the claims of the plan's own rows among those that leave.
-    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<u64>) -> Result<(), DiffError> {
+    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<(u64, u64)>) -> Result<(), DiffError> {
         let seed = self.seed;
         self.plan.read_back(|op| {
             let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed));
-            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
+            let claim = claim.filter(|claim| leaving.binary_search(claim).is_ok());
+            claimed.extend(claim.map(|claim| (claim, op.claimant())));
             true
         })?;
         Ok(())
@@ -395,5 +398,14 @@ const REMOVAL: u64 = 0;
 const MATCH_VALUE: u64 = 1;
 const REMOTE_ID: u64 = 2;
 
-/// Hashes of the addresses that live rows claim among those of records that leave, sorted.
-pub(super) struct Claims(Vec<u64>);
+/// Hashes of the addresses that live rows claim among those of records that leave, sorted, each with the
+/// [`claimant`](Op::claimant).
+pub(super) struct Claims(Vec<(u64, u64)>);
+
+impl Claims {
+    /// Who claims the address; the one that has it already, if one has.
+    fn claimant(&self, claim: u64) -> Option<u64> {
+        let at = self.0.partition_point(|(known, _)| *known < claim);
+        self.0.get(at).filter(|(known, _)| *known == claim).map(|(_, claimant)| *claimant)
+    }
+}

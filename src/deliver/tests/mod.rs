@@ -1,7 +1,9 @@
 //! Tests of the machine alone, in a simulated world, and under the driver.
 
 mod bench;
+mod dice;
 mod driver;
+mod life;
 mod machine;
 mod sessions;
 mod simulation;

@@ -6,28 +6,12 @@ use std::time::Duration;
 
 use backhaul_kit::{Batch, Delivery, Facts, Fault, Fields, Operation, Outcomes, Reason, Verdict};
 
+use super::dice::Dice;
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
 use crate::deliver::{Effect, Event, Machine, PhaseFacts, Policy};
 use crate::diff::{Op, OpKind};
 use crate::snapshot::log::{Entry, Fate, Replay, Standing};
-
-/// SplitMix64: the same seed is the same world.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn millis(&mut self, most: u64) -> Duration {
-        Duration::from_millis(self.roll(most + 1))
-    }
-}
 
 const ROWS: u64 = 120;
 
@@ -47,7 +31,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let resend_safe = dice.roll(3) > 0;
         let mut plan: Vec<Op> = (0..ROWS).map(op).collect();
         for op in &mut plan {
