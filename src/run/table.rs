@@ -52,7 +52,7 @@ pub(super) async fn compare_there(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { mut scan, projection, request, mapper, writer, mut checker } = work;
+    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _ } = work;
     let state = snapshot.table_state().ok_or_else(|| Fault::bug("a snapshot in files was taken for a table"))?;
     let known = TableSnapshot {
         base_id: snapshot.base_id().to_owned(),
