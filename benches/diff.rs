@@ -232,6 +232,8 @@ impl Bench {
             withheld: HashMap::new(),
             only: None,
             max_rows: None,
+            removal_by_key: false,
+            siblings: Vec::new(),
             min_free: 0,
             memory: MEMORY,
         };

@@ -15,7 +15,6 @@ pub(super) const ROOT: &[Later] = &[
     ("alerts", "alerts"),
     ("suppression", "suppression lists"),
     ("holdouts", "holdouts"),
-    ("groups", "groups of syncs that share an object"),
     ("server", "the HTTP server"),
     ("serve", "the HTTP server"),
 ];
@@ -46,9 +45,6 @@ pub(super) const GUARDS: &[Later] = &[
     ("canary", "canary runs"),
     ("canary_max_rejects", "canary runs"),
 ];
-
-/// In `[into]`.
-pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];
 
 /// In a field.
 pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];

@@ -29,6 +29,8 @@ pub(super) struct Read {
     pub(super) after: Vec<(String, Span)>,
     /// Names in `previously`.
     pub(super) previously: Vec<(String, Span)>,
+    /// `[into] group`.
+    pub(super) group: Option<(String, Span)>,
     /// The `[model]` table's model and place.
     pub(super) inline_model: Option<(Arc<ModelDef>, Span)>,
 }
@@ -76,6 +78,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
+    let group = target.as_ref().and_then(|target| target.group.clone());
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
     let sync = match (target, model, destination, schedule) {
@@ -95,6 +98,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 prepared: target.prepared,
                 shape: target.shape,
                 fields: target.fields,
+                group: target.group.map(|(name, _)| name),
                 schedule: schedule.schedule,
                 guards: guards.over(&around.root.defaults.guards),
                 file: file.clone(),
@@ -102,7 +106,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         }
         _ => None,
     };
-    Read { sync, after, previously, inline_model }
+    Read { sync, after, previously, group, inline_model }
 }
 
 /// `model = "name"`, or a `[model]` table with its place.

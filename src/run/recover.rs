@@ -102,7 +102,10 @@ impl Runs {
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        let settles = stage == Stage::Deliver && (old || self.is_remapped(ground, &record.id, &files).await?);
+        let settles = stage == Stage::Deliver
+            && (old
+                || self.is_remapped(ground, &record.id, &files).await?
+                || self.is_overtaken(ground, &record.id, &files)?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
@@ -122,6 +125,13 @@ impl Runs {
         let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
+    }
+
+    /// Whether another sync of the group has delivered what the plan's removals might take away.
+    fn is_overtaken(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+        let opened = PlanReader::open(&files.plan(), &self.key);
+        let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
+        self.siblings_changed(ground.sync, &plan)
     }
 
     /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.
