@@ -102,10 +102,7 @@ impl Runs {
             }
             Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        let settles = stage == Stage::Deliver
-            && (old
-                || self.is_remapped(ground, &record.id, &files).await?
-                || self.is_overtaken(ground, &record.id, &files)?);
+        let settles = stage == Stage::Deliver && (old || self.is_outdated(ground, &record.id, &files).await?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
@@ -119,19 +116,16 @@ impl Runs {
         Ok(Some(record))
     }
 
-    /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
-    async fn is_remapped(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+    /// Whether the plan must not be sent any more: the mapping has changed since it was made, or another sync of the
+    /// group has delivered what its removals might take away.
+    async fn is_outdated(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
         let opened = PlanReader::open(&files.plan(), &self.key);
         let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
+        if self.siblings_changed(ground.sync, &plan)? {
+            return Ok(true);
+        }
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
-    }
-
-    /// Whether another sync of the group has delivered what the plan's removals might take away.
-    fn is_overtaken(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
-        let opened = PlanReader::open(&files.plan(), &self.key);
-        let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
-        self.siblings_changed(ground.sync, &plan)
     }
 
     /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.
