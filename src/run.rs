@@ -12,18 +12,25 @@
 //! | `siblings` | other syncs that write to the same object |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
+//! | `holds` | whether a plan is held |
+//! | `values` | values of guarded fields against those accepted |
+//! | `canary` | the rows that go first |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
+//! | `doubt` | rows of which nobody knows what became |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
 mod approve;
+mod canary;
 mod cancel;
 mod connect;
+mod doubt;
 mod error;
 mod fates;
+mod holds;
 mod home;
 mod leased;
 mod leftovers;
@@ -35,28 +42,30 @@ mod siblings;
 mod site;
 mod stage;
 mod table;
+mod values;
 mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use backhaul_kit::Kit;
 use backhaul_kit::config::Secrets;
+use backhaul_kit::{Kit, Session};
 use jiff::Timestamp;
 
 use crate::check;
-use crate::config::{Project, SyncDef};
+use crate::config::{Canary, Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
-use crate::guard::{self, Case, Hold};
 use crate::snapshot::{Binding, Snapshot, StateKey};
 use crate::state::{NewRun, RunRecord, RunStatus, State, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
+pub use approve::{Allow, Approval, StoredPlan};
 pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use error::RunError;
+use holds::Judged;
 pub use leased::Leased;
 pub use preview::{Preview, check};
 pub use rebuild::{Begun, Rebuilt};
@@ -101,6 +110,10 @@ pub struct RunOptions {
     pub max_rows: Option<u64>,
     /// Yes to a large first run.
     pub yes: bool,
+    /// Give held runs of the sync up and judge anew; `yes` does so too.
+    pub anew: bool,
+    /// How many rows go first; `None` is as the sync says.
+    pub canary: Option<Canary>,
     /// Send every row again.
     pub full: bool,
     /// Wait for another writer of the account rather than fail.
@@ -111,7 +124,16 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { only: HashSet::new(), max_rows: None, yes: false, full: false, wait: true, trigger: Trigger::Manual }
+        Self {
+            only: HashSet::new(),
+            max_rows: None,
+            yes: false,
+            anew: false,
+            canary: None,
+            full: false,
+            wait: true,
+            trigger: Trigger::Manual,
+        }
     }
 }
 
@@ -189,7 +211,7 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
         for record in self.unfinished(&ground.sync.name).await? {
-            if let Some(record) = self.recover(ground, record, options.yes).await? {
+            if let Some(record) = self.recover(ground, record, options.yes || options.anew).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
                 if !goes_on {
@@ -235,18 +257,24 @@ impl Runs {
         if planned.summary.counts.removed > 0 {
             self.check_siblings_at_rest(sync)?;
         }
+        let canary = options.canary.or(sync.guards.canary);
+        advance.record.canary = canary.map(|canary| canary.to_string());
+        let plan = PlanReader::open(&files.plan(), &self.key)?;
         if options.only.is_empty() && planned.summary.counts.postponed == 0 {
-            let plan = PlanReader::open(&files.plan(), &self.key)?;
             leftovers::forget_rejects(&self.state, advance.record, &plan).await?;
         }
-        let holds = self.judge(sync, &planned, accepted, options);
+        let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
+        let holds = self.holds(sync, &judged).await?;
         advance.record.warnings = check::warnings(&planned.findings);
-        if !holds.is_empty() {
-            advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
+        let held_back = holds::held_back(sync, &plan, &holds, Operations::of(sync).write.1.whole_set);
+        advance.record.counts.held_back = held_back;
+        let is_held = !holds.is_empty() && held_back == 0;
+        advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
+        if is_held {
             advance.record.exit_code = Some(5);
             return advance.begin(Stage::Held).await;
         }
-        let first = if planned.summary.counts.sent() > 0 { Stage::Deliver } else { Stage::Record };
+        let first = if planned.summary.counts.sent() > held_back { Stage::Deliver } else { Stage::Record };
         advance.begin(first).await?;
         advance.finish(connected).await
     }
@@ -273,6 +301,7 @@ impl Runs {
             options,
             withheld: withheld(&self.state, &sync.name).await?,
             siblings: self.siblings(sync)?,
+            doubts: self.doubts(sync).await?,
             past: scan::past(&self.state, sync).await?,
         };
         let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
@@ -280,21 +309,6 @@ impl Runs {
             files.destroy()?;
         }
         planned
-    }
-
-    fn judge(&self, sync: &SyncDef, planned: &Planned, accepted: u64, options: &RunOptions) -> Vec<Hold> {
-        let destination = self.project.destinations.get(&sync.destination);
-        let mut holds = guard::judge(&Case {
-            counts: &planned.summary.counts,
-            accepted,
-            stand_in: destination.is_some_and(|d| d.account.is_stand_in()),
-            remap: planned.remap,
-            guards: &sync.guards,
-            yes: options.yes,
-        });
-        holds.extend(check::bad_rows(&planned.summary.counts, sync.on_bad_row));
-        holds.extend(check::holds(&planned.findings));
-        holds
     }
 }
 
@@ -308,7 +322,22 @@ fn check_options(sync: &SyncDef, options: &RunOptions) -> Result<(), RunError> {
             exit: 64,
         });
     }
+    if options.canary.is_some() && takes_all_at_once(sync) {
+        return Err(RunError::Refused {
+            message: format!(
+                "the destination of sync `{}` takes all rows of a run at once: none can go first",
+                sync.name
+            ),
+            remedy: "leave out --canary".into(),
+            exit: 64,
+        });
+    }
     Ok(())
+}
+
+fn takes_all_at_once(sync: &SyncDef) -> bool {
+    let facts = Operations::of(sync).write.1;
+    facts.whole_set || facts.session != Session::None
 }
 
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {

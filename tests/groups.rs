@@ -119,7 +119,7 @@ fn nothing_is_removed_while_another_member_s_run_is_not_settled() {
     shop.project.set_variable("FAILPOINTS", "");
     let applied = shop.sink.stats().rows;
     let refused = shop.project.backhaul(&["run", "buyers"]).expect(75);
-    refused.says(&["of sync `readers` was interrupted", "backhaul run readers"]);
+    refused.says(&["of sync `readers` is not settled", "backhaul run readers"]);
     shop.run("readers", 0);
     shop.run("buyers", 0);
     assert_eq!(shop.deleted_since(applied), set([]));

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod checks;
@@ -17,6 +19,8 @@ mod damage;
 mod delivery;
 #[cfg(test)]
 mod differences;
+#[cfg(test)]
+mod doubt;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use backhaul_kit::Fault;
 use backhaul_kit::config::Problem;
 
-use super::{ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, RunArgs, Screen, StateArgs};
+use super::{
+    ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, ReplanArgs, RunArgs, Screen, ShowPlanArgs, StateArgs,
+};
 use crate::config::{Project, SyncDef};
 use crate::state::Sealer;
 
@@ -77,6 +79,9 @@ pub trait Engine: Send + Sync {
         args: PlanArgs,
     ) -> Result<Exit, Failure>;
 
+    /// `plan show`.
+    async fn show_plan(&self, screen: &Screen, project: Project, args: ShowPlanArgs) -> Result<Exit, Failure>;
+
     /// `run`.
     async fn run(
         &self,
@@ -91,6 +96,9 @@ pub trait Engine: Send + Sync {
 
     /// `discard`.
     async fn discard(&self, screen: &Screen, project: Project, args: DiscardArgs) -> Result<Exit, Failure>;
+
+    /// `replan`.
+    async fn replan(&self, screen: &Screen, project: Project, args: ReplanArgs) -> Result<Exit, Failure>;
 
     /// `state`.
     async fn state(&self, screen: &Screen, project: Project, args: StateArgs) -> Result<Exit, Failure>;

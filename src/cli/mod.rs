@@ -40,12 +40,12 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use approve::{ApproveArgs, DiscardArgs};
+pub use approve::{AllowArg, ApproveArgs, DiscardArgs, ReplanArgs};
 pub use demo::DemoArgs;
 pub use engine::{Check, Engine, SchemaFile};
 pub use exit::{Exit, Failure};
 pub use handlers::Work;
-pub use plan::PlanArgs;
+pub use plan::{PlanAction, PlanArgs, ShowPlanArgs};
 pub use run::{FailOn, RunArgs};
 pub use screen::{Format, Screen};
 pub use state::{StateAction, StateArgs};
@@ -129,6 +129,8 @@ enum Command {
     Approve(ApproveArgs),
     /// Give a held run up
     Discard(DiscardArgs),
+    /// Give a held run up, scan and judge anew
+    Replan(ReplanArgs),
     /// Rows that were refused: list, retry, settle, export, drop
     Rejects(rejects::Args),
     /// What the state knows of the destinations: check it, or begin anew
@@ -191,6 +193,9 @@ async fn dispatch(
         Command::Init(args) => init::init(screen, engine, &args).await,
         Command::Validate(args) => validate::validate(screen, engine, config, &args).await,
         Command::Ls(args) => ls::ls(screen, &load()?, &args),
+        Command::Plan(PlanArgs { action: Some(PlanAction::Show(args)), .. }) => {
+            engine.show_plan(screen, load()?, args).await
+        }
         Command::Plan(args) => {
             let project = load()?;
             let syncs = select::select(&project, &args.syncs)?;
@@ -206,6 +211,7 @@ async fn dispatch(
         Command::Runs(args) => runs::runs(screen, engine, &load()?, &args).await,
         Command::Approve(args) => engine.approve(screen, load()?, args).await,
         Command::Discard(args) => engine.discard(screen, load()?, args).await,
+        Command::Replan(args) => engine.replan(screen, load()?, args).await,
         Command::Rejects(args) => rejects::rejects(screen, engine, &load()?, args).await,
         Command::State(args) => engine.state(screen, load()?, args).await,
         Command::Connectors(args) => connectors::connectors(screen, &args),

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::config::Canary;
+
 const EXAMPLES: &str = "\
 Examples:
   backhaul run vip-crm                         send what changed
@@ -24,6 +26,9 @@ pub struct RunArgs {
     /// At most so many rows; the rest waits for the next run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rows: Option<u64>,
+    /// Send so many of the added and changed rows first, as 1% or 100; the rest only where these are accepted
+    #[arg(long, value_name = "PCT")]
+    pub canary: Option<Canary>,
     /// Confirm a first run of many rows; a held run of the sync is planned and judged again
     #[arg(long)]
     pub yes: bool,

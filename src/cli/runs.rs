@@ -96,8 +96,17 @@ impl RunView {
 
 /// What to do about a held run.
 pub(super) fn held_steps(run: &RunView) -> String {
+    let id = &run.id;
+    format!("  → look: backhaul plan show {id}\n{}", decision_steps(run))
+}
+
+/// What to decide about a held run that was looked at.
+pub(super) fn decision_steps(run: &RunView) -> String {
     let (id, hash) = (&run.id, run.plan_hash.as_deref().unwrap_or("HASH"));
-    format!("  → send it: backhaul approve {id} --plan-hash {hash}\n  → give it up: backhaul discard {id}")
+    format!(
+        "  → send it: backhaul approve {id} --plan-hash {hash}\n  \
+         → give it up: backhaul discard {id}\n  → scan and judge anew: backhaul replan {id}"
+    )
 }
 
 /// What its owner should know although nothing was held.
@@ -216,6 +225,7 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
             (counts.rejected, "✗ ", " rejected"),
             (counts.deferred, "… ", " deferred"),
             (counts.in_doubt, "? ", " in doubt"),
+            (counts.held_back, "‖ ", " held back"),
         ];
         let mut text = listed(&fates).unwrap_or_else(|| String::from("nothing sent"));
         if counts.rejected > 0 {

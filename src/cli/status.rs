@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::runs::{RunView, held_steps, rejects_step, warnings};
-use super::screen::{Align, Format, Table, block, json, number, plural, relative};
+use super::screen::{Align, Format, Table, block, json, moment, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, ls, project, select};
 use crate::config::{Project, Schedule, SyncDef};
 use crate::daemon::schedule::{Due, due};
-use crate::state::{RunStatus, State};
+use crate::state::{Allowance, RunStatus, State};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +39,20 @@ struct Standing {
     last_success: Option<Timestamp>,
     /// Rows that are kept because they were refused.
     rejects: u64,
+    /// Limits of its guards that an operator raised for a while.
+    raised: Vec<RaisedLimit>,
     last_run: Option<RunView>,
+}
+
+/// A limit that is raised.
+#[derive(Debug, Serialize)]
+struct RaisedLimit {
+    limit: String,
+    value: String,
+    #[serde(serialize_with = "json::time")]
+    until: Timestamp,
+    /// The run whose approval raised it.
+    run: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,11 +90,13 @@ async fn standing(sync: &SyncDef, state: Option<&State>, rejects: u64, now: Time
         next: None,
         last_success: None,
         rejects,
+        raised: Vec::new(),
         last_run: None,
     };
     let mut last_slot = None;
     if let Some(state) = state {
         last_slot = state.last_slot(&sync.name).await?;
+        standing.raised = state.allowances(&sync.name, now).await?.into_iter().map(RaisedLimit::from).collect();
         standing.last_success = state.last_success(&sync.name).await?;
         standing.last_run = state.latest_run(&sync.name).await?.as_ref().map(RunView::of);
     }
@@ -129,12 +144,26 @@ fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
     let mut text = table.render(format);
     for standing in &overview.syncs {
         let warned = standing.last_run.iter().flat_map(warnings).map(|text| format!("{}: {text}", standing.sync));
-        for hint in hint(standing).into_iter().chain(warned) {
+        let raised = standing.raised.iter().map(|raised| raised.text(&standing.sync));
+        for hint in hint(standing).into_iter().chain(warned).chain(raised) {
             text.push_str("\n\n");
             text.push_str(&block(&hint, format));
         }
     }
     text
+}
+
+impl From<Allowance> for RaisedLimit {
+    fn from(Allowance { limit, value, until, run }: Allowance) -> Self {
+        Self { limit, value, until, run }
+    }
+}
+
+impl RaisedLimit {
+    fn text(&self, sync: &str) -> String {
+        let Self { limit, value, until, run } = self;
+        format!("{limit} of {sync} is raised to {value} until {} (by the approval of run {run})", moment(*until))
+    }
 }
 
 /// What its owner should know or do.
@@ -146,7 +175,12 @@ fn hint(standing: &Standing) -> Option<String> {
             for reason in &run.held_reasons {
                 text.push_str(&format!("  {reason}\n"));
             }
-            text.push_str(&format!("  → look: backhaul runs show {}\n{}", run.id, held_steps(run)));
+            text.push_str(&held_steps(run));
+            Some(text)
+        }
+        Some(run) if run.counts.held_back > 0 => {
+            let mut text = format!("{} holds {} back", standing.sync, plural(run.counts.held_back, "removal"));
+            run.held_reasons.iter().for_each(|reason| text.push_str(&format!("\n  {reason}")));
             Some(text)
         }
         Some(RunView { status: RunStatus::Failed, error: Some(error), .. }) => {
@@ -174,14 +208,22 @@ mod tests {
             next: next.map(at),
             last_success: Some(at("2026-11-20T11:45:00Z")),
             rejects,
+            raised: Vec::new(),
             last_run,
         };
         let mut manual = standing("brand-new", 0, None, None);
         manual.schedule = "manual".into();
+        let mut held = standing("companies", 0, Some("2026-11-20T12:15:00Z"), Some(view("held")));
+        held.raised.push(RaisedLimit {
+            limit: "max_added".into(),
+            value: "12%".into(),
+            until: at("2026-11-20T14:00:00Z"),
+            run: "20261120T114500-11aa".into(),
+        });
         Overview {
             syncs: vec![
                 manual,
-                standing("companies", 0, Some("2026-11-20T12:15:00Z"), Some(view("held"))),
+                held,
                 standing("deals", 0, Some("2026-11-20T12:15:00Z"), Some(view("failed"))),
                 standing("vip-crm", 3, Some("2026-11-20T12:00:00Z"), Some(view("partial"))),
             ],

@@ -51,6 +51,14 @@ impl Engine for NoProject {
         unreachable!("there is no project")
     }
 
+    async fn show_plan(&self, _: &Screen, _: Project, _: ShowPlanArgs) -> Result<Exit, Failure> {
+        unreachable!("there is no project")
+    }
+
+    async fn replan(&self, _: &Screen, _: Project, _: ReplanArgs) -> Result<Exit, Failure> {
+        unreachable!("there is no project")
+    }
+
     async fn run(&self, _: &Screen, _: Project, _: Vec<Arc<SyncDef>>, _: RunArgs) -> Result<Exit, Failure> {
         unreachable!("there is no project")
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
-use backhaul_kit::{AddressKind, FieldShape, Mode, Prepared, Removed, SyncShape};
+use backhaul_kit::{AddressKind, Facts, FieldShape, Mode, Prepared, Removed, SyncShape};
 
 use super::project::{Field, ModelDef};
 use super::root::Root;
@@ -28,6 +28,13 @@ pub(super) struct Target {
     pub(super) fields: Vec<Field>,
     /// The group that it belongs to.
     pub(super) group: Option<(String, Span)>,
+}
+
+impl Target {
+    /// What is true of writing a row.
+    pub(super) fn write_facts(&self) -> Facts {
+        self.prepared.facts(self.shape.mode.0.write_operation())
+    }
 }
 
 /// Reads the common keys.

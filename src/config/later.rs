@@ -6,8 +6,6 @@ use backhaul_kit::config::{ConfigTable, Problem};
 /// A key, and what it is about.
 pub(super) type Later = (&'static str, &'static str);
 
-const ON_UNKNOWN: Later = ("on_unknown", "another policy for rows in doubt than to send them again");
-
 /// In `backhaul.toml`.
 pub(super) const ROOT: &[Later] = &[
     ("env", "environments"),
@@ -27,24 +25,13 @@ pub(super) const SYNC: &[Later] = &[
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_hold", "another policy for held plans than to wait"),
-    ON_UNKNOWN,
     ("on_ineligible", "eligibility"),
-    ("plan_max_age", "another age of plans than the default"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
 
-/// In `[defaults]`.
-pub(super) const DEFAULTS: &[Later] = &[ON_UNKNOWN];
-
 /// In `[guards]`.
-pub(super) const GUARDS: &[Later] = &[
-    ("fields", "guards of single fields"),
-    ("max_withdrawn", "eligibility"),
-    ("canary", "canary runs"),
-    ("canary_max_rejects", "canary runs"),
-];
+pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
 
 /// In a field.
 pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];

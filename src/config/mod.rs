@@ -34,9 +34,10 @@ mod sync;
 pub(crate) mod tests;
 
 pub use digest::digest;
+pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use load::{Registry, load, load_with};
 pub use project::{
-    Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, Guards, ModelDef, OnBadRow, OnRemap,
-    Project, Schedule, StateSettings, SyncDef, Threshold, Warehouse,
+    Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
+    Project, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

@@ -10,6 +10,8 @@ use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy};
 use regex::Regex;
 
+use super::guards::{Guards, OnHold};
+
 /// A checked project.
 pub struct Project {
     /// The folder of `backhaul.toml`.
@@ -153,46 +155,15 @@ pub enum Schedule {
     After(Vec<String>),
 }
 
-/// `{ percent = "5%", beyond = 100 }`, a bare percentage (`beyond = 20`), or a count.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Threshold {
-    /// A share of the accepted keys, applied only above `beyond` rows.
-    Percent {
-        /// As a fraction.
-        fraction: f64,
-        /// Rows below which it does not apply.
-        beyond: u64,
-    },
-    /// So many rows.
-    Count(u64),
-}
-
-/// `[guards]`.
-#[derive(Clone, Debug)]
-pub struct Guards {
-    /// Fewest rows a model may have.
-    pub min_rows: Option<u64>,
-    /// Most rows.
-    pub max_rows: Option<u64>,
-    /// Most additions.
-    pub max_added: Option<Threshold>,
-    /// Most changes.
-    pub max_changed: Option<Threshold>,
-    /// Most removals; default 20 % beyond 100.
-    pub max_removed: Threshold,
-    /// Most rows of a first run to a live account; default 10,000.
-    pub first_run_max: u64,
-    /// `on_remap`.
-    pub on_remap: OnRemap,
-}
-
-/// What a mapping change does.
+/// `on_unknown`: what happens to rows that were sent and whose fate nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRemap {
-    /// The plan is held.
+pub enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there; where it cannot say, they wait for a person.
+    ReadBack,
+    /// They wait for a person.
     Hold,
-    /// It goes out in full.
-    Full,
 }
 
 /// One entry of `[checks]`.
@@ -347,8 +318,14 @@ pub struct SyncDef {
     pub group: Option<String>,
     /// When it runs.
     pub schedule: Schedule,
+    /// What happens to rows in doubt.
+    pub on_unknown: OnUnknown,
     /// What may stop it.
     pub guards: Guards,
+    /// What a plan does that a guard of removals stops.
+    pub on_hold: OnHold,
+    /// How long a held or interrupted plan may wait; `None` goes by the schedule.
+    pub plan_max_age: Option<Duration>,
     /// Its file.
     pub file: Arc<SourceFile>,
 }

@@ -3,16 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use backhaul_kit::ModelQuery;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
+use backhaul_kit::{Facts, ModelQuery, Session};
 
-use super::project::{DiffPlace, ModelDef, SyncDef};
+use super::guards::Guards;
+use super::project::{DiffPlace, Field, ModelDef, OnUnknown, SyncDef};
 use super::root::Root;
 use super::{checks, fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// The values of `on_unknown`.
+pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
+    &[("resend", OnUnknown::Resend), ("read_back", OnUnknown::ReadBack), ("hold", OnUnknown::Hold)];
+
+/// A shorter age leaves nobody the time to look.
+const LEAST_PLAN_AGE: Duration = Duration::from_secs(60);
 
 /// What a sync may refer to.
 pub(super) struct Around<'a> {
@@ -66,6 +75,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let checks = checks::on_top(model.as_ref().map_or(&[], |model| &model.checks), checks::read_table(table));
     checks::check_place(table, &checks, diff);
     let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
+    let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
+    let plan_max_age = plan_max_age(table);
     if !table.has("into") {
         problems.push(
             Problem::error("missing-key", "the sync needs a table `[into]`")
@@ -79,11 +90,14 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
     let group = target.as_ref().and_then(|target| target.group.clone());
+    let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
+
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
     let sync = match (target, model, destination, schedule) {
         (Some(target), Some(model), Some(destination), Some(schedule)) if problems.errors() == before => {
-            Some(SyncDef {
+            let guards = check_guards(guards, &target, &around.root.defaults.guards, table);
+            guards.map(|guards| SyncDef {
                 name: name.to_owned(),
                 previously: previously.iter().map(|(name, _)| name.clone()).collect(),
                 title,
@@ -100,13 +114,58 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 fields: target.fields,
                 group: target.group.map(|(name, _)| name),
                 schedule: schedule.schedule,
-                guards: guards.over(&around.root.defaults.guards),
+                on_unknown,
+                guards,
+                on_hold,
+                plan_max_age,
                 file: file.clone(),
             })
         }
         _ => None,
     };
     Read { sync, after, previously, group, inline_model }
+}
+
+/// How long a held or interrupted plan may wait.
+fn plan_max_age(table: &mut ConfigTable) -> Option<Duration> {
+    let (_, place) = table.keys().into_iter().find(|(key, _)| key == "plan_max_age").unzip();
+    let age = table.duration("plan_max_age")?;
+    if age < LEAST_PLAN_AGE {
+        let problem = Problem::error("out-of-range", "`plan_max_age` must be at least 1m");
+        let place = place.as_ref().unwrap_or(table.span());
+        table.problems().push(problem.at(place).remedy("a person has to look at a held plan before it is too old"));
+    }
+    Some(age)
+}
+
+/// The guards of the sync, where they fit what it writes.
+fn check_guards(
+    written: guards::Written,
+    target: &into::Target,
+    defaults: &guards::Written,
+    table: &ConfigTable,
+) -> Option<Guards> {
+    let problems = table.problems();
+    let before = problems.errors();
+    let is_field = |name: &str| target.fields.iter().any(|field: &Field| field.target == name);
+    for (name, span) in written.fields().filter(|(name, _)| !is_field(name)) {
+        let known = target.fields.iter().map(|field| field.target.as_str());
+        problems.push(names::unknown("unknown-field", "field", name, span, known));
+    }
+    let mode = target.shape.mode.0;
+    let facts = target.prepared.facts(mode.write_operation());
+    let at_once = facts.whole_set || facts.session != Session::None;
+    if let Some(span) = written.span.as_ref().filter(|_| at_once && written.asks_for_canary()) {
+        let problem =
+            Problem::error("no-canary", "this destination takes all rows of a run at once: none can go first");
+        problems.push(problem.at(span).remedy("take `canary` out"));
+    }
+    let mut guards = written.over(defaults, mode);
+    guards.fields.retain(|guard| is_field(&guard.field));
+    if at_once {
+        guards.canary = None;
+    }
+    (problems.errors() == before).then_some(guards)
 }
 
 /// `model = "name"`, or a `[model]` table with its place.
@@ -161,6 +220,32 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
         );
     }
     diff
+}
+
+/// `on_unknown`, or what the destination allows.
+fn on_unknown(table: &mut ConfigTable, facts: Option<Facts>, root: &Root) -> OnUnknown {
+    let own = table.choice_at("on_unknown", ON_UNKNOWN);
+    // What was staged in a session that was not committed counts for nothing: the next session has it again.
+    let careful = facts.as_ref().is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
+    let reads_back = facts.as_ref().is_some_and(|facts| facts.read_back);
+    match own {
+        Some((OnUnknown::ReadBack, span)) if facts.is_some() && !reads_back => {
+            table.problems().push(
+                Problem::error("no-read-back", "this destination cannot be asked whether a row is there")
+                    .at(&span)
+                    .remedy("use on_unknown = \"hold\" (a person decides) or \"resend\" (rows may be written twice)"),
+            );
+            OnUnknown::Hold
+        }
+        Some((own, _)) => own,
+        None => match root.defaults.on_unknown {
+            Some(OnUnknown::ReadBack) if !reads_back => OnUnknown::Hold,
+            Some(default) => default,
+            None if !careful => OnUnknown::Resend,
+            None if reads_back => OnUnknown::ReadBack,
+            None => OnUnknown::Hold,
+        },
+    }
 }
 
 /// The name of a destination that is there, perhaps with problems of its own.

@@ -8,6 +8,7 @@ use backhaul_kit::{Destination, Facts, Fault, Operation, Run};
 use tokio::sync::watch;
 
 use super::event::RejectedRow;
+use super::limits::Halt;
 use super::machine::Policy;
 use crate::diff::Op;
 use crate::snapshot::log::{LogWriter, Replay, Sealed};
@@ -34,6 +35,8 @@ pub struct Job {
     pub log: LogWriter,
     /// What the log said when it was resumed: ops with a verdict are left out.
     pub already: Option<Arc<Replay>>,
+    /// Whether rows are sent; if not, jobs that the log left open are asked after and nothing else happens.
+    pub sends: bool,
     /// Who is told of refused rows.
     pub rejects: Arc<dyn RejectSink>,
     /// Who is told how far it is.
@@ -80,12 +83,14 @@ pub struct Counts {
 pub struct Delivered {
     /// What became of the rows.
     pub counts: Counts,
-    /// It was cancelled; ops not yet sent are neither sent nor counted.
+    /// It was cancelled, or its canary failed; ops not yet sent are neither sent nor counted.
     pub interrupted: bool,
     /// What ended it early: ops not yet sent stay unsent.
     pub stopped_by: Option<Fault>,
-    /// Length and digest of the log. `None` after an interruption: the log is durable but open, so that the
-    /// run can go on with [`LogWriter::resume`] (or be settled as far as it came).
+    /// Which limit ended it early: likewise.
+    pub halted: Option<Halt>,
+    /// Length and digest of the log. `None` after an interruption, and where jobs are still open at the
+    /// destination: the log is durable but open, so that the run can go on with [`LogWriter::resume`] (or be settled as far as it came).
     pub sealed: Option<Sealed>,
 }
 

@@ -216,9 +216,7 @@ impl<'a> Differ<'a> {
         if self.repeated_keys > 0 {
             return Err(DiffError::DuplicateKeys { count: self.repeated_keys, examples: self.examples });
         }
-        if self.judge.request().removals {
-            self.removals()?;
-        }
+        self.left()?;
         if let Some(order) = self.order {
             order.finish()?;
         }
@@ -241,8 +239,8 @@ impl<'a> Differ<'a> {
         Ok(())
     }
 
-    /// Writes what left the model, by ordinal.
-    fn removals(&mut self) -> Result<(), DiffError> {
+    /// Counts what left the model, and writes its removals by ordinal where the destination is told of them.
+    fn left(&mut self) -> Result<(), DiffError> {
         let (ordinals, mut records, mut start) = (self.snapshot.ordinals(), Records::new(self.snapshot), 0);
         while start < ordinals {
             let mut gone = Vec::new();
@@ -258,8 +256,9 @@ impl<'a> Differ<'a> {
                     break;
                 }
             }
-            if gone.is_empty() {
-                break;
+            self.judge.counts.left += gone.len() as u64;
+            if gone.is_empty() || !self.judge.request().removals {
+                continue;
             }
             let seen = &self.seen;
             let claims = self.judge.claims(gone.iter().map(|(ordinal, _)| *ordinal), |ordinal| seen.get(ordinal))?;

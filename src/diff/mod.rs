@@ -2,6 +2,7 @@
 
 mod counts;
 mod differ;
+mod doubt;
 mod error;
 mod judge;
 mod op;
@@ -21,6 +22,7 @@ mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
+pub use doubt::{Decision, Doubts, IN_DOUBT_CODE, in_doubt};
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 #[cfg(any(test, feature = "fuzzing"))]

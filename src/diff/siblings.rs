@@ -3,7 +3,7 @@
 use backhaul_kit::KeyHash;
 
 use super::DiffError;
-use super::judge::{KEY, MATCH_VALUE, REMOTE_ID};
+use super::judge::{KEY, MATCH_VALUE, REMOTE_ID, REMOVAL};
 use crate::snapshot::{Details, NEVER_ACCEPTED, Records, Snapshot, SnapshotError};
 
 /// What another sync of the group has delivered.
@@ -22,7 +22,7 @@ impl Sibling {
         leaving: &[u64],
         by_key: bool,
         claim: impl Fn(u64, &[u8]) -> u64,
-        claimed: &mut Vec<u64>,
+        claimed: &mut Vec<(u64, u64)>,
     ) -> Result<(), DiffError> {
         let (mut details, mut records) = (Details::new(&self.snapshot), Records::new(&self.snapshot));
         let mut is_live = |ordinal: u64| {
@@ -30,7 +30,8 @@ impl Sibling {
             Ok::<_, SnapshotError>(record.is_some_and(|record| record.fingerprint != NEVER_ACCEPTED))
         };
         let mut note = |kind: u64, text: &[u8]| {
-            claimed.extend(Some(claim(kind, text)).filter(|claim| leaving.binary_search(claim).is_ok()));
+            let claim = Some(claim(kind, text)).filter(|claim| leaving.binary_search(claim).is_ok());
+            claimed.extend(claim.map(|claim| (claim, REMOVAL)));
         };
         if by_key {
             for ordinal in 0..self.snapshot.ordinals() {

@@ -206,6 +206,7 @@ impl<'a> TableDiffer<'a> {
         let counts = &mut self.judge.counts;
         counts.rows += equal;
         *(if asked_for_some { &mut counts.left_alone } else { &mut counts.unchanged }) += equal;
+        counts.left = gone;
         if self.judge.request().removals {
             self.removals()?;
         }

@@ -3,10 +3,27 @@
 //! Pure: the plan's counts and the sync's thresholds go in, the reasons to hold come out. A held plan is
 //! let through by `approve RUN --plan-hash H`, which speaks of exactly this plan.
 
+mod fields;
+mod steps;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Guards, OnRemap, Threshold};
+use crate::config::{Guards, OnKeyShift, OnRemap, Threshold};
 use crate::diff::PlanCounts;
+
+pub use fields::judge_values;
+pub use steps::Steps;
+
+/// The limits that an operator may raise for a while, by their keys.
+pub const RAISABLE: [&str; 4] = [MAX_ADDED, MAX_CHANGED, MAX_REMOVED, PER_DAY];
+const MAX_ADDED: &str = "max_added";
+const MAX_CHANGED: &str = "max_changed";
+const MAX_REMOVED: &str = "max_removed";
+const PER_DAY: &str = "max_removed_per_day";
+/// With fewer new or gone keys no key column has changed.
+const FEW_KEYS: u64 = 20;
 
 /// Why a plan is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +34,36 @@ pub struct Hold {
     pub text: String,
 }
 
+impl Hold {
+    /// A reason.
+    pub fn new(code: &str, text: String) -> Self {
+        Self { code: code.to_owned(), text }
+    }
+
+    /// Whether it would not be there without the plan's removals.
+    pub fn is_about_removals(&self) -> bool {
+        [MAX_REMOVED, PER_DAY].contains(&self.code.as_str())
+    }
+}
+
+/// A limit that an operator raised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raised {
+    /// Its key.
+    pub limit: String,
+    /// What it is raised to.
+    pub to: Threshold,
+}
+
+impl Raised {
+    /// Whether it lets more of what `code` counts pass. Where the limit of a day is that of a plan, what raises the one
+    /// raises the other.
+    pub fn governs(&self, code: &str, guards: &Guards) -> bool {
+        let both = self.limit == MAX_REMOVED && code == PER_DAY && guards.max_removed_per_day.is_none();
+        self.limit == code || both
+    }
+}
+
 /// What a plan is judged by.
 #[derive(Debug)]
 pub struct Case<'a> {
@@ -24,12 +71,16 @@ pub struct Case<'a> {
     pub counts: &'a PlanCounts,
     /// Keys accepted before the plan: the denominator of percentages.
     pub accepted: u64,
+    /// Removals that other runs of the sync have sent in the last 24 hours.
+    pub removed_lately: u64,
     /// Whether the destination is a stand-in rather than a live account.
     pub stand_in: bool,
     /// Whether the mapping differs from the one that the snapshot was made with.
     pub remap: bool,
     /// The sync's thresholds.
     pub guards: &'a Guards,
+    /// What an operator has raised of them.
+    pub raised: &'a [Raised],
     /// The operator said yes to a large first run (`--yes`).
     pub yes: bool,
 }
@@ -40,7 +91,7 @@ pub struct Case<'a> {
 pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     let Case { counts, accepted, guards, .. } = *case;
     let mut holds = Vec::new();
-    let mut hold = |code: &str, text: String| holds.push(Hold { code: code.into(), text });
+    let mut hold = |code: &str, text: String| holds.push(Hold::new(code, text));
 
     if accepted > 0 && counts.rows == 0 {
         hold("empty_model", format!("the model is empty, and the destination has {}", rows(accepted)));
@@ -55,6 +106,18 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     if case.remap && sent > 0 && guards.on_remap == OnRemap::Hold {
         hold("remap", format!("the mapping has changed since the last run: {} would be sent", rows(sent)));
     }
+    if guards.key_shift == OnKeyShift::Hold && case.shifts_keys() {
+        hold(
+            "key_shift",
+            format!(
+                "{} of the model's {} have a new key, and {} of {accepted} accepted keys are gone: \
+                 the key column or its format seems to have changed",
+                counts.new_keys,
+                rows(counts.rows),
+                counts.left
+            ),
+        );
+    }
     let first = accepted == 0;
     if first && !case.stand_in && !case.yes && counts.added > guards.first_run_max {
         let max = guards.first_run_max;
@@ -68,36 +131,54 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     }
     let changed = counts.changed.saturating_sub(counts.repeats) + counts.moved;
     let limits = [
-        ("max_added", "additions", counts.added, guards.max_added),
-        ("max_changed", "changes", changed, guards.max_changed),
-        ("max_removed", "removals", counts.removed, Some(guards.max_removed)),
+        (MAX_ADDED, "additions", counts.added, guards.max_added),
+        (MAX_CHANGED, "changes", changed, guards.max_changed),
+        (MAX_REMOVED, "removals", counts.removed, Some(guards.max_removed)),
     ];
-    for (code, what, count, threshold) in limits {
-        if let Some(threshold) = threshold
-            && exceeds(count, accepted, threshold)
+    for (code, what, count, limit) in limits {
+        if let Some(limit) = limit
+            && case.is_exceeded(code, limit, count, accepted)
         {
-            hold(code, format!("{count} {what}{}, above {code} = {}", share(count, accepted), describe(threshold)));
+            let share = share(count, accepted);
+            hold(code, format!("{count} {what}{share}, above {code} = {limit}{}", case.raised_text(code)));
         }
+    }
+    let (removed, of) = (counts.removed + case.removed_lately, accepted + case.removed_lately);
+    let limit = guards.max_removed_per_day.unwrap_or(guards.max_removed);
+    let alone = case.removed_lately == 0 && guards.max_removed_per_day.is_none();
+    if counts.removed > 0 && !alone && case.is_exceeded(PER_DAY, limit, removed, of) {
+        hold(
+            PER_DAY,
+            format!(
+                "{} removals, and {} more in the last 24 hours{}: above {PER_DAY} = {limit}{}",
+                counts.removed,
+                case.removed_lately,
+                share(removed, of),
+                case.raised_text(PER_DAY)
+            ),
+        );
     }
     holds
 }
 
-/// Percentages do not apply where nothing was accepted, and only above `beyond` rows.
-fn exceeds(count: u64, accepted: u64, threshold: Threshold) -> bool {
-    match threshold {
-        Threshold::Count(max) => count > max,
-        Threshold::Percent { fraction, beyond } => {
-            accepted > 0 && count > beyond && count as f64 > fraction * accepted as f64
-        }
+impl Case<'_> {
+    /// Most keys of the model are new, and most of what was accepted is gone.
+    fn shifts_keys(&self) -> bool {
+        let PlanCounts { rows, new_keys, left, .. } = *self.counts;
+        new_keys > FEW_KEYS && left > FEW_KEYS && new_keys * 2 > rows && left * 2 > self.accepted
     }
-}
 
-fn describe(threshold: Threshold) -> String {
-    match threshold {
-        Threshold::Count(max) => max.to_string(),
-        Threshold::Percent { fraction, beyond } => {
-            format!("{}% beyond {beyond}", (fraction * 1e4).round() / 100.0)
-        }
+    /// Whether `count` of `total` rows are beyond the limit, and beyond all that it was raised to.
+    fn is_exceeded(&self, code: &str, limit: Threshold, count: u64, total: u64) -> bool {
+        limit.is_exceeded(count, total) && self.raised(code).all(|to| to.is_exceeded(count, total))
+    }
+
+    fn raised(&self, code: &str) -> impl Iterator<Item = Threshold> {
+        self.raised.iter().filter(move |raised| raised.governs(code, self.guards)).map(|raised| raised.to)
+    }
+
+    fn raised_text(&self, code: &str) -> String {
+        self.raised(code).map(|to| format!(" (raised to {to})")).collect()
     }
 }
 
@@ -110,83 +191,4 @@ fn share(count: u64, accepted: u64) -> String {
 
 fn rows(n: u64) -> String {
     if n == 1 { String::from("1 row") } else { format!("{n} rows") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn guards() -> Guards {
-        Guards {
-            min_rows: None,
-            max_rows: None,
-            max_added: None,
-            max_changed: None,
-            max_removed: Threshold::Percent { fraction: 0.2, beyond: 100 },
-            first_run_max: 10_000,
-            on_remap: OnRemap::Hold,
-        }
-    }
-
-    fn codes(counts: &PlanCounts, accepted: u64, change: impl Fn(&mut Case<'_>, &mut Guards)) -> Vec<String> {
-        let mut own = guards();
-        let base = guards();
-        let mut case = Case { counts, accepted, stand_in: false, remap: false, guards: &base, yes: false };
-        change(&mut case, &mut own);
-        let (stand_in, remap, yes) = (case.stand_in, case.remap, case.yes);
-        let case = Case { counts, accepted, stand_in, remap, guards: &own, yes };
-        judge(&case).into_iter().map(|h| h.code).collect()
-    }
-
-    #[test]
-    fn removals_are_held_above_the_share_and_only_beyond_the_count() {
-        let counts = |removed| PlanCounts { rows: 900, removed, ..PlanCounts::default() };
-        assert!(codes(&counts(100), 400, |_, _| ()).is_empty(), "25 %, but not beyond 100 rows");
-        assert_eq!(codes(&counts(101), 400, |_, _| ()), ["max_removed"]);
-        assert!(codes(&counts(200), 1000, |_, _| ()).is_empty(), "exactly 20 %");
-        assert_eq!(codes(&counts(201), 1000, |_, _| ()), ["max_removed"]);
-    }
-
-    #[test]
-    fn an_empty_model_is_held_once_anything_was_accepted() {
-        let counts = PlanCounts::default();
-        assert!(codes(&counts, 0, |_, _| ()).is_empty());
-        assert_eq!(codes(&counts, 1, |_, _| ()), ["empty_model"]);
-    }
-
-    #[test]
-    fn a_large_first_run_waits_for_a_yes_on_a_live_account_only() {
-        let counts = PlanCounts { rows: 10_001, added: 10_001, ..PlanCounts::default() };
-        assert_eq!(codes(&counts, 0, |_, _| ()), ["first_run_max"]);
-        assert!(codes(&counts, 0, |case, _| case.yes = true).is_empty());
-        assert!(codes(&counts, 0, |case, _| case.stand_in = true).is_empty());
-        assert!(codes(&counts, 0, |_, guards| guards.first_run_max = 10_001).is_empty());
-        assert!(codes(&counts, 5, |_, _| ()).is_empty(), "not the first run");
-    }
-
-    #[test]
-    fn a_mapping_change_is_held_unless_told_otherwise() {
-        let counts = PlanCounts { rows: 10, changed: 10, ..PlanCounts::default() };
-        assert_eq!(codes(&counts, 10, |case, _| case.remap = true), ["remap"]);
-        let full = |case: &mut Case<'_>, guards: &mut Guards| {
-            case.remap = true;
-            guards.on_remap = OnRemap::Full;
-        };
-        assert!(codes(&counts, 10, full).is_empty());
-    }
-
-    #[test]
-    fn repeats_of_doubtful_rows_are_not_changes() {
-        let counts = PlanCounts { rows: 50, changed: 30, repeats: 25, ..PlanCounts::default() };
-        let cap = |n| move |_: &mut Case<'_>, guards: &mut Guards| guards.max_changed = Some(Threshold::Count(n));
-        assert!(codes(&counts, 50, cap(5)).is_empty());
-        assert_eq!(codes(&counts, 50, cap(4)), ["max_changed"]);
-    }
-
-    #[test]
-    fn row_counts_are_bounds_on_the_model() {
-        let counts = PlanCounts { rows: 50, ..PlanCounts::default() };
-        assert_eq!(codes(&counts, 50, |_, g| g.min_rows = Some(51)), ["min_rows"]);
-        assert_eq!(codes(&counts, 50, |_, g| g.max_rows = Some(49)), ["max_rows"]);
-    }
 }

@@ -7,20 +7,26 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Reason, Run};
+use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
 use jiff::Timestamp;
 
+use super::canary::CanaryRows;
 use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
-use crate::deliver::{Job, Phase, Policy, RejectSink, RejectedRow, deliver};
-use crate::diff::{OpKind, PlanError, PlanReader};
+use super::{Event, Ground, RunError, Runs, Stage, doubt, unless_cancelled};
+use crate::config::{OnUnknown, SyncDef, percent};
+use crate::deliver::{CanaryGate, Counts, Halt, Job, Phase, Policy, RejectSink, RejectedRow, deliver};
+use crate::diff::{Op, OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay};
 use crate::snapshot::{Settle, SettleInfo, Settlement as _, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
 
+/// The exit code of what a guard stopped.
+const HELD: u8 = 5;
+/// The class of an error that a guard made.
+const GUARD: &str = "guard";
 /// Rejects of the mapper go to the state in groups of this many.
 const REJECTS_AT_ONCE: usize = 500;
 
@@ -87,8 +93,9 @@ impl Advance<'_> {
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
             let next = match stage {
-                Stage::Deliver => match self.deliver(&files, &plan, connected.take()).await? {
-                    Outcome::Interrupted => return Ok(()),
+                Stage::Deliver => match self.deliver(&files, &plan, connected.take(), true).await? {
+                    Outcome::Interrupted | Outcome::Parked => return Ok(()),
+                    Outcome::Held => Stage::Held,
                     Outcome::Complete => Stage::Record,
                 },
                 Stage::Record => {
@@ -103,8 +110,8 @@ impl Advance<'_> {
                     self.report(&files, &plan).await?;
                     Stage::Done
                 }
-                Stage::Done => return Ok(()),
-                Stage::Scan | Stage::Held => {
+                Stage::Held | Stage::Done => return Ok(()),
+                Stage::Scan => {
                     return Err(Fault::bug(format!("a run in stage {stage} has nothing to deliver")).into());
                 }
             };
@@ -144,6 +151,7 @@ impl Advance<'_> {
                 let status = if counts.accepted > 0 { RunStatus::Partial } else { RunStatus::Failed };
                 (status, exit_of_class(&error.class))
             }
+            None if counts.held_back > 0 => (RunStatus::Partial, HELD),
             None if counts.rejected > 0 => (RunStatus::Partial, 3),
             None if counts.deferred + counts.in_doubt > 0 => (RunStatus::Partial, 75),
             None => (RunStatus::Succeeded, 0),
@@ -153,11 +161,24 @@ impl Advance<'_> {
         self.record.finished = Some(Timestamp::now());
     }
 
+    /// Asks after the jobs that the run left open at the destination, and sends nothing. What they cannot say now
+    /// stays in doubt.
+    pub(super) async fn ask_after_jobs(&mut self, files: &RunFiles) -> Result<Outcome, RunError> {
+        let opened = PlanReader::open(&files.plan(), &self.runs.key);
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.sync.name, &e))?;
+        let replay = Replay::read(&files.log(), &self.record.id)?;
+        if replay.sealed().is_some() || replay.open_tickets().next().is_none() {
+            return Ok(Outcome::Complete);
+        }
+        self.deliver(files, &plan, None, false).await
+    }
+
     async fn deliver(
         &mut self,
         files: &RunFiles,
         plan: &PlanReader,
         connected: Option<Connected>,
+        sends_rows: bool,
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
@@ -178,36 +199,102 @@ impl Advance<'_> {
         } else {
             (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
         };
-        let summary = plan.summary();
+        let sends = plan.summary().counts.sent() - self.record.counts.held_back;
+        let canary = self.canary(plan).await?;
+        let mut policy = Policy { max_rejected: Some(self.ground.sync.guards.max_rejected), ..Policy::default() };
+        if let Some(rows) = &canary {
+            policy.canary = Some(rows.gate(plan, already.as_ref(), self.ground.sync.guards.canary_max_rejects)?);
+        }
+        let gate = policy.canary;
+        let first = already.as_ref().map_or(0, Replay::first_open);
         let job = Job {
             destination: Arc::new(Leased::new(connected.destination.clone(), self.ground.site.lease.watch())),
             run: Run {
                 id: self.record.id.clone(),
                 sync: self.ground.sync.name.clone(),
-                rows: summary.counts.sent(),
+                rows: sends,
                 started: self.record.started,
             },
-            phases: phases(plan, already.as_ref().map_or(0, Replay::first_open), &connected),
+            phases: phases(
+                plan,
+                first,
+                &connected,
+                self.ground.sync,
+                canary.map(Arc::new),
+                self.record.counts.held_back > 0,
+            ),
             log,
             already: already.map(Arc::new),
+            sends: sends_rows,
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
                 sync: self.ground.sync.name.clone(),
                 run: self.record.id.clone(),
                 seed: plan.header().seed,
             }),
-            progress: self.ground.watch.delivery(summary.counts.sent()),
+            progress: self.ground.watch.delivery(sends),
             cancel: self.ground.cancel.clone(),
-            policy: Policy::default(),
+            policy,
         };
         let delivered = deliver(job).await?;
         self.record.calls += delivered.counts.calls;
+        if let (Some(Halt::Canary), Some(gate)) = (delivered.halted, gate) {
+            self.note_canary(gate, &delivered.counts);
+            return Ok(Outcome::Held);
+        }
         if delivered.interrupted {
             self.runs.state.update_run(self.record, Timestamp::now()).await?;
             return Ok(Outcome::Interrupted);
         }
-        self.record.error = delivered.stopped_by.map(|fault| failure(&fault));
+        self.record.error = match delivered.halted {
+            Some(_) => Some(self.too_many_rejected(&delivered.counts)),
+            None => delivered.stopped_by.as_ref().map(failure),
+        };
+        if delivered.sealed.is_none() {
+            self.record.status = RunStatus::Settling;
+            self.record.exit_code = Some(delivered.stopped_by.map_or(75, |fault| fault.class.exit_code()));
+            self.runs.state.update_run(self.record, Timestamp::now()).await?;
+            return Ok(Outcome::Parked);
+        }
         Ok(Outcome::Complete)
+    }
+
+    /// The rows that go first. A plan that somebody has approved goes out as a whole.
+    async fn canary(&self, plan: &PlanReader) -> Result<Option<CanaryRows>, RunError> {
+        let Some(size) = self.record.canary.as_ref().and_then(|size| size.parse().ok()) else { return Ok(None) };
+        if self.runs.state.was_approved(&self.record.id).await? {
+            return Ok(None);
+        }
+        Ok(CanaryRows::choose(plan, size)?)
+    }
+
+    /// Notes that the canary holds the run, and what became of its rows so far.
+    fn note_canary(&mut self, gate: CanaryGate, counts: &Counts) {
+        let answered = gate.answered + counts.answered();
+        let accepted = gate.answered - gate.failed + counts.accepted;
+        let failed = answered - accepted;
+        self.record.held_reasons = vec![format!(
+            "of the {answered} rows of the canary {failed} were not accepted, above canary_max_rejects = {}; no others \
+             were sent",
+            percent(gate.most)
+        )];
+        (self.record.counts.accepted, self.record.counts.rejected) = (accepted, failed);
+        self.record.exit_code = Some(HELD);
+    }
+
+    fn too_many_rejected(&self, counts: &Counts) -> RunFailure {
+        let Counts { rejected, .. } = *counts;
+        RunFailure {
+            class: String::from(GUARD),
+            message: format!(
+                "{rejected} rows were refused, above max_rejected = {} of those answered: the delivery stopped",
+                self.ground.sync.guards.max_rejected
+            ),
+            remedy: Some(format!(
+                "see why with `backhaul rejects list {}`; what was not sent comes with the next run",
+                self.ground.sync.name
+            )),
+        }
     }
 
     /// Counts what became of the rows, and keeps what the mapper refused.
@@ -218,18 +305,26 @@ impl Advance<'_> {
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
         fates.count(plan.len(), counts);
         let settled = counts.accepted + counts.in_doubt + (counts.rejected - planned.rejected);
-        counts.deferred = planned.sent().saturating_sub(settled);
+        counts.deferred = planned.sent().saturating_sub(settled + counts.held_back);
+        counts.removals_sent = 0;
+        for op in plan.ops(Some(&[OpKind::Remove])) {
+            counts.removals_sent += u64::from(fates.fate(op?.number) != Settle::Kept);
+        }
+        let any_in_doubt = counts.in_doubt > 0;
+        let doubts = self.runs.doubts(self.ground.sync).await?;
+        counts.in_doubt += planned.in_doubt;
+        let rejects = [OpKind::Reject];
         let mut group = Vec::new();
-        for op in plan.ops(Some(&[OpKind::Reject])) {
+        for op in plan.ops(if any_in_doubt { None } else { Some(&rejects) }) {
             let op = op?;
             if let Some(reason) = &op.reason {
-                group.push(NewReject {
-                    key_hash: op.key_hash,
-                    key: op.key.to_vec(),
-                    fingerprint: op.fingerprint,
-                    class: RejectClass::Mapping,
-                    reason: Reason::clone(reason),
-                });
+                group.push(doubt::listed(&op, reason));
+            } else if any_in_doubt
+                && op.kind.is_sent()
+                && fates.fate(op.number) == Settle::InDoubt
+                && doubt::must_be_decided(&doubts, &op)
+            {
+                group.push(doubt::doubtful(&op));
             }
             if group.len() == REJECTS_AT_ONCE {
                 self.keep(&std::mem::take(&mut group)).await?;
@@ -258,12 +353,13 @@ impl Advance<'_> {
     }
 
     fn fates(&self, files: &RunFiles, plan: &PlanReader) -> Result<Fates, RunError> {
-        let sends = plan.summary().counts.sent() > 0;
+        let sends = plan.summary().counts.sent() > self.record.counts.held_back;
         Ok(Fates::read(&files.log(), &self.record.id, sends)?)
     }
 
     async fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
         let fates = self.fates(files, plan)?;
+        self.keep_values(plan, &fates)?;
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         let store = &self.ground.site.store;
@@ -283,7 +379,11 @@ impl Advance<'_> {
             let mut accepted = Vec::new();
             for op in plan.ops(None) {
                 let op = op?;
-                if op.kind.is_sent() && waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted {
+                let settled = match op.kind {
+                    OpKind::Touch | OpKind::Forget => true,
+                    kind => kind.is_sent() && fates.fate(op.number) == Settle::Accepted,
+                };
+                if settled && waiting.contains(&op.key_hash) {
                     accepted.push(op.key_hash);
                 }
             }
@@ -295,25 +395,46 @@ impl Advance<'_> {
 }
 
 /// How far a delivery came.
-enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every row has what the run can give it.
     Complete,
+    /// The operator ended it.
     Interrupted,
+    /// Jobs are open at the destination, which does not answer: the next run asks after them first.
+    Parked,
+    /// Its canary failed.
+    Held,
 }
 
-/// The plan's ops from number `first` on, in the order that the object wants.
-fn phases(plan: &PlanReader, first: u64, connected: &Connected) -> Vec<Phase> {
-    let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts)| {
-        let ops = plan.ops_from(first, Some(kinds)).map(|op| op.map_err(unreadable));
-        Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops) }
+/// The plan's ops from number `first` on, in the order that the object wants, behind those of the canary.
+fn phases(
+    plan: &PlanReader,
+    first: u64,
+    connected: &Connected,
+    sync: &SyncDef,
+    canary: Option<Arc<CanaryRows>>,
+    no_removals: bool,
+) -> Vec<Phase> {
+    let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts), only: Option<(Arc<CanaryRows>, bool)>| {
+        let is_wanted = move |op: &Op| only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it);
+        let ops = plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted));
+        let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
+        let facts = Facts { read_back, ..facts.clone() };
+        Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
     };
     let operations = &connected.operations;
-    let writes = phase(&[OpKind::Add, OpKind::Change, OpKind::Refresh], &operations.write);
-    let moves = operations.moves.as_ref().map(|facts| phase(&[OpKind::Move], facts));
-    let removals = operations.removal.as_ref().map(|facts| phase(&[OpKind::Remove], facts));
-    match operations.write.1.order {
-        Order::WritesFirst => moves.into_iter().chain([writes]).chain(removals).collect(),
+    let first = canary.clone().map(|rows| phase(&[OpKind::Add, OpKind::Change], &operations.write, Some((rows, true))));
+    let kinds = [OpKind::Add, OpKind::Change, OpKind::Refresh];
+    let writes = phase(&kinds, &operations.write, canary.map(|rows| (rows, false)));
+    let moves = operations.moves.as_ref().map(|facts| phase(&[OpKind::Move], facts, None));
+    let removal = operations.removal.as_ref().filter(|_| !no_removals);
+    let removals = removal.map(|facts| phase(&[OpKind::Remove], facts, None));
+    let rest = match operations.write.1.order {
+        Order::WritesFirst => moves.into_iter().chain([writes]).chain(removals).collect::<Vec<_>>(),
         Order::RemovalsFirst => moves.into_iter().chain(removals).chain([writes]).collect(),
-    }
+    };
+    first.into_iter().chain(rest).collect()
 }
 
 fn unreadable(error: PlanError) -> Fault {
@@ -332,6 +453,9 @@ pub(super) fn failure(fault: &Fault) -> RunFailure {
 /// The exit code of a class that the state kept.
 fn exit_of_class(class: &str) -> u8 {
     use backhaul_kit::FaultClass as C;
+    if class == GUARD {
+        return HELD;
+    }
     [C::Throttled, C::Transient, C::Auth, C::Config, C::Split, C::Ambiguous, C::Bug]
         .into_iter()
         .find(|c| c.as_str() == class)

@@ -6,6 +6,7 @@ use backhaul_kit::{Kit, Operation};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
+use super::holds::Judged;
 use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled};
 use crate::check;
 use crate::config::{DiffPlace, Project, SyncDef};
@@ -73,7 +74,8 @@ impl Runs {
         let accepted = snapshot.accepted();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch, cancel).await?;
         let plan = PlanReader::open(&files.plan(), &self.key)?;
-        let holds = self.judge(sync, &planned, accepted, options);
+        let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
+        let holds = self.holds(sync, &judged).await?;
         let calls = Operations::of(sync).calls(&planned.summary.counts);
         let warnings = check::warnings(&planned.findings);
         Ok(Preview { plan, holds, warnings, calls, sync: sync.clone(), files, _claim: claim })

@@ -1,11 +1,12 @@
 //! Runs that were interrupted, and those that fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::Fault;
 use jiff::Timestamp;
 
-use super::advance::{Advance, RunFiles};
+use super::advance::{Advance, Outcome, RunFiles};
 use super::error::lost;
 use super::site::Site;
 use super::stage::Stage;
@@ -39,11 +40,7 @@ impl Runs {
     /// As [`Runs::run`].
     pub async fn resume(&self, run: &str, watch: &dyn Watch, cancel: Cancel) -> Result<RunRecord, RunError> {
         let record = self.state.run(run).await?;
-        let sync = self.project.syncs.get(&record.sync).cloned().ok_or_else(|| RunError::Refused {
-            message: format!("sync `{}` of run {run} is no longer in the project", record.sync),
-            remedy: String::from("put its file back: what the run sent must be settled"),
-            exit: 78,
-        })?;
+        let sync = self.sync_of(&record)?;
         let (site, _) = unless_cancelled(&cancel, self.enter(&sync, true)).await?;
         // Another process may have brought it to its end while we waited.
         let record = self.state.run(run).await?;
@@ -62,6 +59,15 @@ impl Runs {
         };
         site.leave().await;
         recovered
+    }
+
+    /// The sync of a run.
+    pub(super) fn sync_of(&self, record: &RunRecord) -> Result<Arc<SyncDef>, RunError> {
+        self.project.syncs.get(&record.sync).cloned().ok_or_else(|| RunError::Refused {
+            message: format!("sync `{}` of run {} is no longer in the project", record.sync, record.id),
+            remedy: String::from("put its file back: what the run sent must be settled"),
+            exit: 78,
+        })
     }
 
     /// The runs of a sync that have not ended.
@@ -83,7 +89,7 @@ impl Runs {
         let old = age(&record) > plan_max_age(ground.sync);
         match stage {
             Stage::Held if !old && !judge_again => return Ok(Some(record)),
-            Stage::Held => {
+            Stage::Held if !files.log().exists() => {
                 self.state.discard(&record.id, Timestamp::now()).await?;
                 files.destroy()?;
                 return Ok(None);
@@ -100,14 +106,19 @@ impl Runs {
             Stage::Deliver if !files.log().exists() && (old || !files.is_plan_sound(&self.key)) => {
                 return self.give_up(&files, &mut record).await.map(|()| None);
             }
-            Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
+            Stage::Held | Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        let settles = stage == Stage::Deliver && (old || self.is_outdated(ground, &record.id, &files).await?);
+        // Of a held run the canary was sent.
+        let settles = stage == Stage::Held
+            || stage == Stage::Deliver && (old || self.is_outdated(ground, &record.id, &files).await?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
         let mut advance = Advance { runs: self, ground, record: &mut record };
         if settles {
+            if advance.ask_after_jobs(&files).await? == Outcome::Interrupted {
+                return Ok(Some(record));
+            }
             // Sealed first: what is recorded and settled is a log that is known to be whole.
             advance.seal(&files)?;
             advance.begin(Stage::Record).await?;
@@ -179,8 +190,11 @@ pub(super) fn age(record: &RunRecord) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(record.started)).unwrap_or(Duration::ZERO)
 }
 
-/// min(24 h, 4 × interval), at least one hour.
+/// As the sync says; else min(24 h, 4 × interval), at least one hour.
 pub(super) fn plan_max_age(sync: &SyncDef) -> Duration {
+    if let Some(age) = sync.plan_max_age {
+        return age;
+    }
     match &sync.schedule {
         Schedule::Every(every) => every.saturating_mul(4).clamp(PLAN_MIN_AGE, PLAN_MAX_AGE),
         Schedule::Manual | Schedule::Cron { .. } | Schedule::After(_) => PLAN_MAX_AGE,

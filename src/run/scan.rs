@@ -18,7 +18,7 @@ use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::check::{Checker, Finding, Past, Screened};
 use crate::config::{self, CheckKind, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -40,15 +40,15 @@ pub(super) struct ScanRequest<'a> {
     pub(super) withheld: HashMap<KeyHash, u64>,
     /// What the other syncs of its group hold.
     pub(super) siblings: Vec<Sibling>,
+    pub(super) doubts: Doubts,
     /// What the checks compare the model with.
     pub(super) past: Past,
 }
 
-/// A finished plan, and what a guard needs to know beside it.
+/// A finished plan.
 pub(super) struct Planned {
     pub(super) summary: PlanSummary,
     pub(super) digest: [u8; 32],
-    pub(super) remap: bool,
     /// The checks that failed.
     pub(super) findings: Vec<Finding>,
 }
@@ -87,6 +87,7 @@ pub(super) async fn scan(
         full: options.full,
         // With another mapping the same row may no longer be refused.
         withheld: if remap { HashMap::new() } else { request.withheld },
+        doubts: request.doubts,
         only: (!options.only.is_empty()).then(|| options.only.clone()),
         max_rows: options.max_rows,
         min_free: project.state.min_free,
@@ -109,7 +110,7 @@ pub(super) async fn scan(
     let findings = judged.and_then(|(summary, checker)| {
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
         let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
-        Ok(Planned { summary, digest, remap, findings })
+        Ok(Planned { summary, digest, findings })
     });
     findings.map_err(|e| explain(e, &sync.model))
 }

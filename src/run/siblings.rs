@@ -55,9 +55,11 @@ impl Runs {
                 let (name, other) = (&sync.name, &other.name);
                 return Err(RunError::Refused {
                     message: format!(
-                        "run {run} of sync `{other}` was interrupted, and `{name}` might remove what it delivered"
+                        "run {run} of sync `{other}` is not settled, and `{name}` might remove what it delivered"
                     ),
-                    remedy: format!("`backhaul run {other}` first: it brings that run to its end"),
+                    remedy: format!(
+                        "`backhaul run {other}` first: it brings that run to its end, or says what is to be decided"
+                    ),
                     exit: 75,
                 });
             }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub(crate) enum Stage {
     /// Scanning and writing the plan. A restart throws the plan away.
     Scan,
-    /// The plan is complete and waits for a person.
+    /// The plan is complete and waits for a person; its canary may have been sent.
     Held,
     /// Sending. A restart goes on from the plan and the log.
     Deliver,
@@ -32,9 +32,10 @@ impl Stage {
         match self {
             // A plan that sends nothing has nothing to deliver.
             Self::Scan => &[Self::Held, Self::Deliver, Self::Record, Self::Done],
-            Self::Held => &[Self::Deliver, Self::Done],
-            // An old or unwanted delivery is settled as far as it came.
-            Self::Deliver => &[Self::Record],
+            // A plan whose canary was sent is settled as far as it came when it is given up.
+            Self::Held => &[Self::Deliver, Self::Record, Self::Done],
+            // Likewise an old delivery; one whose canary failed is held.
+            Self::Deliver => &[Self::Held, Self::Record],
             Self::Record => &[Self::Settle],
             Self::Settle => &[Self::Report],
             Self::Report => &[Self::Done],

@@ -64,6 +64,16 @@ impl State {
         Ok(found.is_some())
     }
 
+    /// Whether that run was ever approved.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn was_approved(&self, run: &str) -> Result<bool, StateError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("select 1 from approvals where run = ?1").bind(run).fetch_optional(&self.pool).await?;
+        Ok(found.is_some())
+    }
+
     /// Gives a held run up: nothing of its plan was or will be sent.
     ///
     /// # Errors

@@ -125,6 +125,7 @@ impl StateError {
             Self::Locked { .. } | Self::LeaseLost => 6,
             Self::NoSuchRun(_) => 64,
             Self::Sealed => 4,
+            Self::NotHeld { .. } | Self::OtherPlan { .. } | Self::AlreadyApproved { .. } => 5,
             Self::Newer { .. } => 78,
             _ => 1,
         }

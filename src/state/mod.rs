@@ -1,4 +1,4 @@
-//! Runs, rejects, approvals, schedule slots and account leases, in one SQLite file of the state folder.
+//! Runs, rejects, approvals, raised limits, schedule slots and account leases, in one SQLite file of the state folder.
 //!
 //! The snapshot's manifest is the truth about rows; what stands here is about runs and what they left over, and
 //! is brought into line with the manifests at start. Keys and vendors' texts are people's data: they are stored
@@ -7,6 +7,7 @@
 //! Several processes may use one state folder at a time: each operation is one transaction, and
 //! [`State::acquire`] sees to it that a destination account has one writer.
 
+mod allowances;
 mod approvals;
 mod error;
 mod leases;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use allowances::Allowance;
 pub use error::StateError;
 pub use leases::{Holder, Lease, LeaseTiming, LeaseWatch};
 pub use rejects::{NewReject, Reject, RejectClass, RejectCode, Resolution, Withheld};

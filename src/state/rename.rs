@@ -3,7 +3,7 @@
 use super::{State, StateError};
 
 impl State {
-    /// Moves runs, rejects and the used slot from the sync `old` to `new`. What `new` has of its own stays. Repeating
+    /// Moves runs, rejects, raised limits and the used slot from the sync `old` to `new`. What `new` has of its own stays. Repeating
     /// it changes nothing.
     ///
     /// # Errors
@@ -14,6 +14,8 @@ impl State {
             "update runs set sync = ?2 where sync = ?1",
             "update or ignore rejects set sync = ?2 where sync = ?1",
             "delete from rejects where sync = ?1 and ?2 <> ?1",
+            "update or ignore allowances set sync = ?2 where sync = ?1",
+            "delete from allowances where sync = ?1 and ?2 <> ?1",
             "update or ignore slots set sync = ?2 where sync = ?1",
             "delete from slots where sync = ?1 and ?2 <> ?1",
         ] {

@@ -20,7 +20,7 @@ pub enum RunStatus {
     Queued,
     /// Scanning and comparing.
     Planning,
-    /// A guard stopped the plan; nothing was sent.
+    /// A guard stopped the plan: nothing was sent, or its canary alone.
     Held,
     /// Sending.
     Delivering,
@@ -69,8 +69,10 @@ impl RunStatus {
             Self::Planning => {
                 matches!(next, Self::Held | Self::Delivering | Self::Settling | Self::Failed | Self::Cancelled)
             }
-            Self::Held => matches!(next, Self::Delivering | Self::Discarded | Self::Failed | Self::Cancelled),
-            Self::Delivering => matches!(next, Self::Settling | Self::Failed | Self::Cancelled),
+            Self::Held => {
+                matches!(next, Self::Delivering | Self::Settling | Self::Discarded | Self::Failed | Self::Cancelled)
+            }
+            Self::Delivering => matches!(next, Self::Held | Self::Settling | Self::Failed | Self::Cancelled),
             Self::Settling => matches!(next, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled),
             Self::Succeeded | Self::Partial | Self::Failed | Self::Discarded | Self::Cancelled => false,
         }
@@ -164,6 +166,10 @@ pub struct RunCounts {
     pub deferred: u64,
     /// Sent, fate unknown.
     pub in_doubt: u64,
+    /// Of the removals: accepted, or in doubt.
+    pub removals_sent: u64,
+    /// Removals that a guard held back; the next run plans them again.
+    pub held_back: u64,
 }
 
 /// Why a run failed.
@@ -225,6 +231,8 @@ pub struct RunRecord {
     pub held_reasons: Vec<String>,
     /// What else its owner should know; sentences without row values.
     pub warnings: Vec<String>,
+    /// How many rows go first, as `[guards] canary` says it: `1%`, `100`.
+    pub canary: Option<String>,
     /// Calls made to the destination.
     pub calls: u64,
     /// The exit code of its command.
@@ -312,7 +320,8 @@ impl State {
         sqlx::query(
             "update runs set status = ?2, stage = ?3, updated = ?4, finished = ?5, counts = ?6, plan_hash = ?7,
                 plan_path = ?8, config_digest = ?9, identity = ?10, error_class = ?11, error_message = ?12,
-                error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16, warnings = ?17
+                error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16, goes_first = ?17,
+                warnings = ?18
              where id = ?1",
         )
         .bind(&run.id)
@@ -331,6 +340,7 @@ impl State {
         .bind(json(&run.held_reasons)?)
         .bind(i64::try_from(run.calls).unwrap_or(i64::MAX))
         .bind(run.exit_code.map(i64::from))
+        .bind(&run.canary)
         .bind(json(&run.warnings)?)
         .execute(&mut *tx)
         .await?;
@@ -409,6 +419,21 @@ impl State {
         .await?;
         counts.iter().map(|counts| Ok(from_json::<RunCounts>(counts)?.rows)).collect()
     }
+
+    /// How many removals the runs of the sync that ended after `since` have sent, those in doubt included.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn removals_since(&self, sync: &str, since: Timestamp) -> Result<u64, StateError> {
+        let sum: Option<i64> = sqlx::query_scalar(
+            "select sum(json_extract(counts, '$.removals_sent')) from runs where sync = ?1 and finished > ?2",
+        )
+        .bind(sync)
+        .bind(since.as_microsecond())
+        .fetch_one(&self.pool)
+        .await?;
+        count(sum.unwrap_or(0))
+    }
 }
 
 fn run_id(now: Timestamp) -> Result<String, StateError> {
@@ -453,6 +478,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StateError> {
         error,
         held_reasons: from_json(&row.try_get::<String, _>("held_reasons")?)?,
         warnings: from_json(&row.try_get::<String, _>("warnings")?)?,
+        canary: row.try_get("goes_first")?,
         calls: count(row.try_get("calls")?)?,
         exit_code: row
             .try_get::<Option<i64>, _>("exit_code")?

@@ -15,6 +15,7 @@ use super::{BUSY, FILE, Sealer, StateError};
 /// Every step of the schema, oldest first. A step that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
+    (2, "guards", include_str!("migrations/0002_guards.sql")),
     (3, "warnings", include_str!("migrations/0003_warnings.sql")),
 ];
 

@@ -110,6 +110,7 @@ pub(super) async fn demo(screen: &Screen, args: DemoArgs) -> Result<(), DemoErro
     demo.change(&mut warehouse).await?;
     demo.refused(&mut warehouse).await?;
     demo.killed(&mut warehouse).await?;
+    demo.emptied(&mut warehouse).await?;
     demo.say(&format!("Done in {:.0} s. Now yours:", started.elapsed().as_secs_f64()))?;
     if folder.keep {
         demo.say(&format!("  the demo's project stays in {}; its stand-in, empty again:", folder.path.display()))?;
@@ -276,6 +277,24 @@ impl Demo<'_> {
         Ok(())
     }
 
+    async fn emptied(&self, warehouse: &mut Warehouse) -> Result<(), DemoError> {
+        warehouse.change("create table customers_kept as select * from customers").await?;
+        let emptied = warehouse.change("delete from customers").await?;
+        let ran = self.run().await?;
+        let removals = ran.count("removed");
+        expect(ran.status == "held" && ran.calls == 0 && removals == emptied, "an empty model was not held")?;
+        let end = format!("HELD: {} removals, nothing sent", number(removals));
+        self.step(6, "the model comes back empty", &ran.calls_text(), &end)?;
+        warehouse.change("insert into customers select * from customers_kept").await?;
+        warehouse.change("drop table customers_kept").await?;
+        let held = ran.record["id"].as_str().unwrap_or_default().to_owned();
+        let again = self.ran(&["replan", &held]).await?;
+        let compared = again.count("rows");
+        expect(again.status == "succeeded" && compared == emptied, "the repaired model was not compared")?;
+        self.step(0, "you repair it: backhaul replan", &again.calls_text(), "✓ nothing to send")?;
+        Ok(())
+    }
+
     /// How many customers differ between the warehouse and the stand-in's own records.
     async fn differences(&self, warehouse: &mut Warehouse) -> Result<usize, DemoError> {
         let records = self.sandbox.records();
@@ -294,8 +313,13 @@ impl Demo<'_> {
     }
 
     async fn run(&self) -> Result<Ran, DemoError> {
+        self.ran(&["run", SYNC]).await
+    }
+
+    /// What a command that runs the sync came to.
+    async fn ran(&self, command: &[&str]) -> Result<Ran, DemoError> {
         let before = self.sandbox.calls();
-        let output = self.json(&["run", SYNC]).await?;
+        let output = self.json(command).await?;
         // A run that was interrupted is finished first; what counts is the sum.
         let runs = output["runs"].as_array().cloned().unwrap_or_default();
         let sum = |name: &str| runs.iter().filter_map(|r| r["counts"][name].as_u64()).sum();

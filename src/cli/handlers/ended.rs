@@ -33,9 +33,10 @@ pub(super) fn text(screen: &Screen, run: &RunView) -> String {
         fates(run),
         plural(run.calls, "call"),
     )];
-    if run.status == RunStatus::Held {
+    if run.status == RunStatus::Held || run.counts.held_back > 0 {
         lines.extend(run.held_reasons.iter().map(|reason| format!("  {reason}")));
-        lines.push(format!("  → look: backhaul runs show {}", run.id));
+    }
+    if run.status == RunStatus::Held {
         lines.push(held_steps(run));
     }
     lines.extend(warnings(run).map(|warning| format!("  {warning}")));
@@ -57,12 +58,13 @@ fn fates(run: &RunView) -> String {
         (counts.rejected, "rejected"),
         (counts.deferred, "deferred"),
         (counts.in_doubt, "in doubt"),
+        (counts.held_back, "held back"),
         (counts.withheld, "withheld"),
     ];
     let told: Vec<String> =
         fates.into_iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{} {fate}", number(n))).collect();
     match run.status {
-        RunStatus::Held => String::from("nothing sent"),
+        RunStatus::Held if counts.accepted + counts.rejected == 0 => String::from("nothing sent"),
         _ if !told.is_empty() => told.join(", "),
         RunStatus::Succeeded => String::from("nothing to send"),
         status if !status.terminal() => String::from("not finished"),

@@ -17,8 +17,8 @@ use backhaul_kit::config::{Problem, Secrets};
 
 use super::demo::{self, DemoArgs};
 use super::{
-    ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, RunArgs, SchemaFile, Screen, StateAction,
-    StateArgs,
+    ApproveArgs, Check, DiscardArgs, Engine, Exit, Failure, PlanArgs, ReplanArgs, RunArgs, SchemaFile, Screen,
+    ShowPlanArgs, StateAction, StateArgs,
 };
 use crate::config::{self, Project, SyncDef};
 use crate::run::{RunError, Runs, state_key};
@@ -95,6 +95,16 @@ impl Engine for Work {
     async fn discard(&self, screen: &Screen, project: Project, args: DiscardArgs) -> Result<Exit, Failure> {
         let runs = self.open(project).await?;
         approve::discard(self, screen, &runs, &args).await
+    }
+
+    async fn show_plan(&self, screen: &Screen, project: Project, args: ShowPlanArgs) -> Result<Exit, Failure> {
+        let runs = self.open(project).await?;
+        plan::show(self, screen, &runs, &args).await
+    }
+
+    async fn replan(&self, screen: &Screen, project: Project, args: ReplanArgs) -> Result<Exit, Failure> {
+        let runs = self.open(project).await?;
+        approve::replan(self, screen, &runs, &args).await
     }
 
     async fn state(&self, screen: &Screen, project: Project, args: StateArgs) -> Result<Exit, Failure> {

@@ -26,6 +26,8 @@ pub(super) async fn run(
         only: args.only.iter().cloned().collect(),
         max_rows: args.max_rows,
         yes: args.yes,
+        anew: false,
+        canary: args.canary,
         full: args.full,
         wait: !args.no_wait,
         trigger: Trigger::Manual,

@@ -64,6 +64,8 @@ pub(super) struct State {
 pub(super) struct Defaults {
     /// Who answers for the syncs.
     owner: Option<String>,
+    /// What happens to rows that were sent and whose fate nobody knows.
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan; taken over key by key.
     guards: Option<Guards>,
 }
@@ -153,6 +155,9 @@ pub(super) struct SyncToml {
     /// Fields of the destination and where their values come from.
     #[schemars(default)]
     fields: BTreeMap<String, FieldRule>,
+    /// What happens to rows that were sent and whose fate nobody knows; default "resend" where a call may be made
+    /// again, else "read_back" where the destination can be asked, else "hold".
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan.
     guards: Option<Guards>,
     /// What the model's data must be like; on top of the model's own checks.
@@ -160,6 +165,11 @@ pub(super) struct SyncToml {
     /// What a row does that the mapping refuses or that fails a check by itself. Where it is not said, what the
     /// mapping refuses is skipped, and what fails a check holds the plan.
     on_bad_row: Option<OnBadRow>,
+    /// What a plan does that a guard of removals stops; default "all": it is held. "removals": its removals wait, all
+    /// else goes out.
+    on_hold: Option<OnHold>,
+    /// How long a held or interrupted plan may wait; default four intervals, from 1 h to 24 h.
+    plan_max_age: Option<Duration>,
 }
 
 /// What a bad row does: it is kept among the rejects while the others are sent, or it holds the plan.
@@ -168,6 +178,14 @@ pub(super) struct SyncToml {
 enum OnBadRow {
     Skip,
     Hold,
+}
+
+/// What is held.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnHold {
+    All,
+    Removals,
 }
 
 /// Where rows are compared.
@@ -322,10 +340,72 @@ pub(super) struct Guards {
     max_changed: Option<Threshold>,
     /// Most rows a plan may remove; default "20%" beyond 100.
     max_removed: Option<Threshold>,
+    /// Most rows that the plans of 24 hours may remove; default as `max_removed`.
+    max_removed_per_day: Option<Threshold>,
+    /// Most rows that may be refused before a delivery stops; default "50%" beyond 100.
+    max_rejected: Option<Threshold>,
     /// Most rows of a first run to a live account; default 10,000.
     first_run_max: Option<u64>,
     /// What a changed mapping does; default "hold".
     on_remap: Option<OnRemap>,
+    /// What a plan does in which most keys are new and most old ones are gone; default "hold", with mode "append"
+    /// "send".
+    key_shift: Option<OnKeyShift>,
+    /// Additions and changes that go first: a percentage or a number of rows; default none.
+    canary: Option<Canary>,
+    /// Of the rows of the canary, how many may come to nothing; default "1%".
+    canary_max_rejects: Option<Percent>,
+    /// What the values of single fields may be.
+    #[schemars(default)]
+    fields: BTreeMap<String, FieldGuard>,
+}
+
+/// What the values of a field may be.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct FieldGuard {
+    /// The least value.
+    floor: Option<f64>,
+    /// The greatest value.
+    ceiling: Option<f64>,
+    /// How far one plan may take it from the value that was last accepted.
+    max_step: Option<Step>,
+    /// How far the plans of a window may take it from its value at the window's start.
+    max_step_per: Option<StepPer>,
+}
+
+/// How far the plans of a window may take a value.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StepPer {
+    /// How far.
+    step: Step,
+    /// The window.
+    window: Duration,
+}
+
+/// A percentage of the old value, or a number.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Step {
+    Share(Percent),
+    By(f64),
+}
+
+/// What a shift of keys does.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnKeyShift {
+    Hold,
+    Send,
+}
+
+/// A percentage or a number of rows.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Canary {
+    Share(Percent),
+    Rows(u64),
 }
 
 /// What a changed mapping does.
@@ -334,6 +414,18 @@ pub(super) struct Guards {
 enum OnRemap {
     Hold,
     Full,
+}
+
+/// What happens to rows in doubt.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there.
+    ReadBack,
+    /// They wait for `rejects resolve`.
+    Hold,
 }
 
 /// A percentage, a number of rows, or `{ percent, beyond }`.

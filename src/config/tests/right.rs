@@ -6,7 +6,10 @@ use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
-use crate::config::{DiffPlace, FieldSource, OnRemap, Project, Schedule, Threshold, digest, render};
+use crate::config::{
+    Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
+    digest, render,
+};
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);
@@ -26,6 +29,8 @@ model = "customers"
 where = "plan = 'pro'"
 destination = "crm"
 diff = "warehouse"
+on_hold = "removals"
+plan_max_age = "2h"
 schedule = { cron = "0 6 * * 1-5", timezone = "Europe/Berlin" }
 
 [into]
@@ -46,7 +51,18 @@ min_rows = 10
 max_added = "5%"
 max_changed = 500
 max_removed = { percent = "2%", beyond = 50 }
+max_removed_per_day = 80
+max_rejected = "10%"
 on_remap = "full"
+key_shift = "send"
+canary = "1%"
+canary_max_rejects = "2%"
+
+[guards.fields.source]
+floor = 0
+ceiling = 9.5
+max_step = 3
+max_step_per = { step = "20%", window = "24h" }
 "#;
 
 #[test]
@@ -74,6 +90,19 @@ fn a_sync_is_read_with_everything_it_says() {
     assert_eq!(sync.guards.max_changed, Some(Threshold::Count(500)));
     assert_eq!(sync.guards.max_removed, Threshold::Percent { fraction: 0.02, beyond: 50 });
     assert_eq!((sync.guards.first_run_max, sync.guards.on_remap), (10_000, OnRemap::Full));
+    assert_eq!(sync.guards.max_removed_per_day, Some(Threshold::Count(80)));
+    assert_eq!(sync.guards.max_rejected, Threshold::Percent { fraction: 0.1, beyond: 20 });
+    assert_eq!((sync.guards.canary, sync.guards.canary_max_rejects), (Some(Canary::Share(0.01)), 0.02));
+    assert_eq!((sync.guards.key_shift, sync.on_hold), (OnKeyShift::Send, OnHold::Removals));
+    assert_eq!(sync.plan_max_age, Some(Duration::from_secs(7200)));
+    let guard = FieldGuard {
+        field: "source".into(),
+        floor: Some(0.0),
+        ceiling: Some(9.5),
+        max_step: Some(Step::By(3.0)),
+        max_step_per: Some((Step::Share(0.2), Duration::from_secs(86_400))),
+    };
+    assert_eq!(sync.guards.fields, [guard]);
 }
 
 #[test]
@@ -86,6 +115,9 @@ fn defaults_are_those_of_the_language() {
     assert_eq!((sync.fields[0].null, sync.fields[0].write), (NullPolicy::Send, WritePolicy::Always));
     assert_eq!(sync.guards.max_removed, Threshold::Percent { fraction: 0.2, beyond: 100 });
     assert_eq!(sync.guards.on_remap, OnRemap::Hold);
+    assert_eq!(sync.guards.max_rejected, Threshold::Percent { fraction: 0.5, beyond: 100 });
+    assert_eq!((sync.guards.max_removed_per_day, sync.guards.canary, sync.plan_max_age), (None, None, None));
+    assert_eq!((sync.guards.key_shift, sync.on_hold), (OnKeyShift::Send, OnHold::All), "events have other keys");
     assert_eq!(sync.model.idle_timeout, Duration::from_secs(60));
     assert!(project.state.dir.ends_with(".backhaul/state"));
     assert_eq!((project.state.min_free, project.state.memory), (1 << 30, 64 << 20));

@@ -5,29 +5,34 @@ use backhaul_kit::{
 };
 
 use super::{facts, op, phase};
+use crate::config::Threshold;
 use crate::deliver::reader::Reader;
-use crate::deliver::{Effect, Event, Machine, PhaseFacts, Policy};
+use crate::deliver::{CanaryGate, Chunk, Effect, Event, Halt, Machine, Phase, PhaseFacts, Policy};
 use crate::snapshot::log::{Entry, Fate};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A machine whose reads and syncs are answered at once.
-struct Table {
-    machine: Machine,
+pub(super) struct Table {
+    pub(super) machine: Machine,
     reader: Reader,
-    sent: Vec<Batch>,
+    pub(super) sent: Vec<Batch>,
     log: Vec<Entry>,
     rejected: Vec<u64>,
-    done: bool,
-    now: Duration,
+    pub(super) done: bool,
+    pub(super) now: Duration,
 }
 
 impl Table {
-    fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
-        let phases = vec![PhaseFacts { operation, facts: facts.clone() }];
+    pub(super) fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
+        Self::of(vec![phase(operation, facts, ops)], Policy::default())
+    }
+
+    fn of(phases: Vec<Phase>, policy: Policy) -> Self {
+        let facts = |phase: &Phase| PhaseFacts { operation: phase.operation, facts: phase.facts.clone() };
         let mut table = Self {
-            machine: Machine::new(phases, Policy::default(), false),
-            reader: Reader::new(vec![phase(operation, facts, ops)], None),
+            machine: Machine::new(phases.iter().map(facts).collect(), policy, None),
+            reader: Reader::new(phases, None),
             sent: Vec::new(),
             log: Vec::new(),
             rejected: Vec::new(),
@@ -38,14 +43,14 @@ impl Table {
         table
     }
 
-    fn hear(&mut self, event: Event) {
+    pub(super) fn hear(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for effect in self.machine.step(event, self.now) {
                 match effect {
                     Effect::Read { phase, rows } => {
                         let chunk = self.reader.read(phase, rows).expect("a sound plan");
-                        events.push(Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end });
+                        events.push(Event::Read(chunk));
                     }
                     Effect::Log(entries) => self.log.extend(entries),
                     Effect::Reject(rows) => self.rejected.extend(rows.iter().map(|row| row.op)),
@@ -53,7 +58,7 @@ impl Table {
                     Effect::Send(batch) => self.sent.push(batch),
                     Effect::Begin => events.push(Event::Began(Ok(true))),
                     Effect::Finish => events.push(Event::Finished(Ok(Delivery::Committed))),
-                    Effect::Poll { .. } => panic!("no job was created"),
+                    Effect::Ask(_) | Effect::Poll { .. } => panic!("no job, and nothing to read back"),
                     Effect::Done => self.done = true,
                 }
             }
@@ -61,25 +66,25 @@ impl Table {
     }
 
     /// The oldest batch that was sent and not answered.
-    fn next_sent(&mut self) -> Batch {
+    pub(super) fn next_sent(&mut self) -> Batch {
         self.sent.remove(0)
     }
 
-    fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
+    pub(super) fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
         self.hear(Event::Answered { batch, answer, saved: false });
     }
 
-    fn settle(&mut self, batch: Batch, verdict: &Verdict) {
+    pub(super) fn settle(&mut self, batch: Batch, verdict: &Verdict) {
         let outcomes = Outcomes::all(&batch, verdict);
         self.answer(batch, Ok(Delivery::Settled(outcomes)));
     }
 
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         self.now = self.machine.wake_at().expect("something to wait for");
         self.hear(Event::Tick);
     }
 
-    fn fates(&self) -> Vec<(u64, Fate)> {
+    pub(super) fn fates(&self) -> Vec<(u64, Fate)> {
         let acks = self.log.iter().flat_map(|entry| match entry {
             Entry::Ack { op, fate, .. } => vec![(*op, *fate)],
             Entry::Acks { first, last, fate } => (*first..=*last).map(|op| (op, *fate)).collect(),
@@ -96,11 +101,11 @@ fn ops_of(batch: &Batch) -> Vec<u64> {
 #[test]
 fn a_mark_is_durable_before_any_row_it_covers_is_sent() {
     let phases = vec![PhaseFacts { operation: Operation::Upsert, facts: facts() }];
-    let mut machine = Machine::new(phases, Policy::default(), false);
+    let mut machine = Machine::new(phases, Policy::default(), None);
     let mut reader = Reader::new(vec![phase(Operation::Upsert, &facts(), (0..5).map(op))], None);
     machine.step(Event::Start, Duration::ZERO);
     let chunk = reader.read(0, 10).expect("a sound plan");
-    let effects = machine.step(Event::Read { rows: chunk.rows, doubtful: Vec::new(), end: true }, Duration::ZERO);
+    let effects = machine.step(Event::Read(Chunk { end: true, ..chunk }), Duration::ZERO);
     assert!(
         matches!(&effects[..], [Effect::Log(log), Effect::Sync(1)] if log[..] == [Entry::Dispatched { first: 0, last: 9999 }]),
         "{effects:?}"
@@ -275,4 +280,72 @@ fn rows_that_wait_to_be_sent_again_hold_back_new_ones() {
     }
     // Two batches may be in hand: with half of every batch waiting, four or five were sent.
     assert!((40..=50).contains(&sent), "{sent} rows sent");
+}
+
+/// A table whose first phase, of so many rows, is a canary; the second has as many again.
+fn with_canary(rows: u64, gate: CanaryGate) -> Table {
+    let ops = |range: std::ops::Range<u64>| phase(Operation::Upsert, &facts(), range.map(op));
+    Table::of(vec![ops(0..rows), ops(rows..2 * rows)], Policy { canary: Some(gate), ..Policy::default() })
+}
+
+const NOTHING_YET: CanaryGate = CanaryGate { most: 0.1, answered: 0, failed: 0 };
+
+/// Answers a batch: the first `refused` rows are refused, the others taken.
+fn refuse(table: &mut Table, batch: Batch, refused: usize) {
+    let mut outcomes = Outcomes::of(&batch);
+    for (place, row) in batch.rows.iter().enumerate() {
+        let reason = || Reason::new("NO", "no");
+        let verdict = if place < refused { Verdict::Rejected(reason()) } else { Verdict::Unchanged };
+        outcomes.set(row.op, verdict).expect("a row of the batch");
+    }
+    table.answer(batch, Ok(Delivery::Settled(outcomes)));
+}
+
+#[test]
+fn nothing_follows_a_canary_before_its_last_verdict() {
+    let mut table = with_canary(20, NOTHING_YET);
+    assert_eq!(table.sent.iter().map(|batch| batch.rows.len()).sum::<usize>(), 20);
+    let (first, second) = (table.next_sent(), table.next_sent());
+    table.settle(first, &Verdict::Unchanged);
+    assert!(table.sent.is_empty() && !table.done, "ten rows of the canary have no verdict");
+    table.settle(second, &Verdict::Unchanged);
+    assert_eq!(ops_of(&table.next_sent()), (20..30).collect::<Vec<_>>());
+    assert_eq!(table.machine.halted(), None);
+}
+
+#[test]
+fn a_canary_that_fails_ends_the_delivery_with_its_log_open() {
+    let mut table = with_canary(20, NOTHING_YET);
+    let (first, second) = (table.next_sent(), table.next_sent());
+    table.settle(first, &Verdict::Unchanged);
+    refuse(&mut table, second, 3);
+    assert!(table.sent.is_empty() && table.done);
+    assert_eq!((table.machine.halted(), table.machine.interrupted()), (Some(Halt::Canary), true));
+    assert_eq!(table.fates().len(), 20, "rows that were not sent have no verdict");
+}
+
+#[test]
+fn what_a_canary_showed_before_a_restart_counts() {
+    let mut table = with_canary(10, CanaryGate { most: 0.1, answered: 10, failed: 3 });
+    let batch = table.next_sent();
+    table.settle(batch, &Verdict::Unchanged);
+    assert_eq!(table.machine.halted(), Some(Halt::Canary), "three of twenty");
+}
+
+#[test]
+fn too_many_refused_rows_end_a_delivery() {
+    let run = |refused_of_ten: usize| {
+        let max_rejected = Some(Threshold::Percent { fraction: 0.5, beyond: 20 });
+        let one_at_a_time = Facts { concurrency: 1, ..facts() };
+        let rows = phase(Operation::Upsert, &one_at_a_time, (0..100).map(op));
+        let mut table = Table::of(vec![rows], Policy { max_rejected, ..Policy::default() });
+        while !table.sent.is_empty() {
+            let batch = table.next_sent();
+            refuse(&mut table, batch, refused_of_ten);
+        }
+        assert!(table.done);
+        (table.machine.counts().rejected, table.machine.halted())
+    };
+    assert_eq!(run(5), (50, None), "half of the rows");
+    assert_eq!(run(6), (24, Some(Halt::Rejected)), "more than half, and more than twenty");
 }

@@ -27,6 +27,7 @@ async fn a_run_comes_back_as_it_was_written() {
     run.identity = Some("hubspot:1".into());
     run.error = Some(RunError { class: "auth".into(), message: "no".into(), remedy: Some("do".into()) });
     run.held_reasons = vec!["too many".into()];
+    run.canary = Some("1%".into());
     run.calls = 7;
     run.exit_code = Some(4);
     let end = at("2026-11-20T12:40:00Z");
@@ -69,8 +70,8 @@ fn statuses_change_only_along_the_life_of_a_run() {
     insta::assert_snapshot!(table, @r"
     queued -> planning failed cancelled
     planning -> held delivering settling failed cancelled
-    held -> delivering failed discarded cancelled
-    delivering -> settling failed cancelled
+    held -> delivering settling failed discarded cancelled
+    delivering -> held settling failed cancelled
     settling -> succeeded partial failed cancelled
     succeeded -> 
     partial -> 
@@ -108,4 +109,27 @@ async fn a_success_is_a_run_that_ended_well() {
     bad.status = RunStatus::Failed;
     state.update_run(&mut bad, at("2026-11-20T13:00:00Z")).await.expect("written");
     assert_eq!(state.last_success("vip").await.expect("read"), Some(now));
+}
+
+#[tokio::test]
+async fn removals_of_the_runs_that_ended_lately_add_up() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let state = open(dir.path()).await;
+    for (sync, end, removals_sent) in [
+        ("vip", "2026-11-20T10:00:00Z", 100),
+        ("vip", "2026-11-20T11:00:00Z", 20),
+        ("vip", "2026-11-20T12:00:00Z", 3),
+        ("other", "2026-11-20T12:00:00Z", 4000),
+    ] {
+        let mut run = state.create_run(&new(sync), at("2026-11-20T09:00:00Z")).await.expect("made");
+        run.status = RunStatus::Failed;
+        run.counts.removals_sent = removals_sent;
+        state.update_run(&mut run, at(end)).await.expect("ended");
+    }
+    // One that is not over is not counted.
+    state.create_run(&new("vip"), at("2026-11-20T12:00:00Z")).await.expect("made");
+    let since = |time| state.removals_since("vip", at(time));
+    assert_eq!(since("2026-11-20T10:00:00Z").await.expect("read"), 23);
+    assert_eq!(since("2026-11-20T09:59:59Z").await.expect("read"), 123);
+    assert_eq!(since("2026-11-20T12:00:00Z").await.expect("read"), 0);
 }

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::failure;
 use super::run::cancel_on_signals;
 use super::watch::Bars;
-use crate::cli::{Engine, Exit, Failure, Format, PlanArgs, Screen};
+use crate::cli::runs::RunView;
+use crate::cli::{Engine, Exit, Failure, Format, PlanArgs, Screen, ShowPlanArgs};
 use crate::config::SyncDef;
 use crate::run::{Cancel, Preview, RunOptions, Runs};
 use view::PlanView;
@@ -59,4 +60,18 @@ async fn preview(
 ) -> Result<Preview, Failure> {
     let watch = Bars::new(screen, &sync.name);
     runs.plan(sync, &RunOptions::default(), &watch, cancel).await.map_err(|e| failure(engine, &e))
+}
+
+/// `plan show`: the stored plan of a run.
+pub(super) async fn show(
+    engine: &dyn Engine,
+    screen: &Screen,
+    runs: &Runs,
+    args: &ShowPlanArgs,
+) -> Result<Exit, Failure> {
+    let stored = runs.stored_plan(&args.run).await.map_err(|e| failure(engine, &e))?;
+    let run = RunView::of(&stored.record);
+    let view = PlanView::of_run(&stored, &run, args.sample).map_err(|e| failure(engine, &e.into()))?;
+    screen.show(&json!({ "plan": view, "run": run }), |format| view.text(format))?;
+    Ok(Exit::Ok)
 }

@@ -4,10 +4,13 @@ use serde::Serialize;
 
 use super::sample::{Sample, samples};
 use crate::cli::Format;
+use crate::cli::runs::{RunView, decision_steps};
 use crate::cli::screen::{block, number, plural};
-use crate::diff::{OpKind, PlanCounts, PlanError};
+use crate::config::SyncDef;
+use crate::diff::{OpKind, PlanCounts, PlanError, PlanReader};
 use crate::guard::Hold;
-use crate::run::Preview;
+use crate::run::{Preview, StoredPlan};
+use crate::state::RunStatus;
 
 /// Fields of a row that are shown to a person.
 const FIELDS: usize = 4;
@@ -29,23 +32,55 @@ pub(super) struct PlanView {
     /// What a run would say although nothing is held.
     warnings: Vec<String>,
     samples: Vec<Sample>,
+    /// What people are told besides.
+    #[serde(skip)]
+    notes: Vec<String>,
+    /// What they can do.
+    #[serde(skip)]
+    steps: Option<String>,
 }
 
 impl PlanView {
     /// With up to `most` rows of each kind.
     pub(super) fn of(preview: &Preview, most: usize) -> Result<Self, PlanError> {
-        let (sync, summary) = (&preview.sync, preview.plan.summary());
+        let view = Self::new(&preview.sync, &preview.plan, preview.calls, most)?;
+        let view = Self { warnings: preview.warnings.clone(), ..view };
+        Ok(view.with_holds(preview.holds.clone()))
+    }
+
+    /// What a run would come to.
+    fn with_holds(mut self, holds: Vec<Hold>) -> Self {
+        self.notes = holds.iter().map(|hold| format!("would be held: {}", hold.text)).collect();
+        let then = if holds.is_empty() { "send it" } else { "have it held, to approve or discard it" };
+        self.steps = (self.send > 0).then(|| format!("  → {then}: backhaul run {}", self.sync));
+        self.holds = holds;
+        self
+    }
+
+    /// The stored plan of a run.
+    pub(super) fn of_run(stored: &StoredPlan, run: &RunView, most: usize) -> Result<Self, PlanError> {
+        let mut view = Self::new(&stored.sync, &stored.plan, stored.calls, most)?;
+        view.notes = vec![format!("plan of run {}, which is {}", run.id, run.status)];
+        view.notes.extend(run.held_reasons.iter().map(|reason| format!("held: {reason}")));
+        view.steps = (run.status == RunStatus::Held).then(|| decision_steps(run));
+        Ok(view)
+    }
+
+    fn new(sync: &SyncDef, plan: &PlanReader, calls: u64, most: usize) -> Result<Self, PlanError> {
+        let summary = plan.summary();
         Ok(Self {
             sync: sync.name.clone(),
             destination: sync.destination.clone(),
             object: sync.prepared.object(),
             counts: summary.counts,
             send: summary.counts.sent(),
-            calls: preview.calls,
+            calls,
             plan_hash: summary.hash.clone(),
-            holds: preview.holds.clone(),
-            warnings: preview.warnings.clone(),
-            samples: samples(sync, &preview.plan, most)?,
+            holds: Vec::new(),
+            warnings: Vec::new(),
+            samples: samples(sync, plan, most)?,
+            notes: Vec::new(),
+            steps: None,
         })
     }
 
@@ -57,7 +92,7 @@ impl PlanView {
             0 => String::from("nothing to send"),
             _ => format!("{} to send", plural(self.calls, "call")),
         });
-        facts.extend(self.holds.iter().map(|hold| format!("would be held: {}", hold.text)));
+        facts.extend(self.notes.iter().cloned());
         facts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         let rows: Vec<String> = self.samples.iter().map(row).collect();
         if format == Format::Markdown {
@@ -69,10 +104,7 @@ impl PlanView {
         }
         let mut lines = vec![head];
         lines.extend(facts.into_iter().chain(rows).map(|line| format!("  {line}")));
-        if self.send > 0 {
-            let then = if self.holds.is_empty() { "send it" } else { "have it held, to approve or discard it" };
-            lines.push(format!("  → {then}: backhaul run {}", self.sync));
-        }
+        lines.extend(self.steps.clone());
         lines.join("\n")
     }
 }
@@ -154,6 +186,8 @@ mod tests {
             plan_hash: "9f2c4a".into(),
             holds: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
+            steps: None,
             samples: vec![
                 sample(OpKind::Change, &["plan"]),
                 sample(OpKind::Add, &["city", "plan", "email", "firstname", "lastname", "phone"]),
@@ -174,8 +208,9 @@ mod tests {
         };
         let hold = Hold { code: "max_removed".into(), text: "12 removals of 40, above max_removed = 20%".into() };
         let warnings = vec!["check not_null: `email` is NULL in 3 of 40 rows, as 1••••".into()];
-        let held = PlanView { holds: vec![hold], warnings, samples: Vec::new(), ..view() };
-        insta::assert_snapshot!([view(), nothing, held].map(|view| view.text(Format::Human)).join("\n\n"));
+        let held = PlanView { warnings, samples: Vec::new(), ..view() }.with_holds(vec![hold]);
+        let views = [view().with_holds(Vec::new()), nothing.with_holds(Vec::new()), held];
+        insta::assert_snapshot!(views.map(|view| view.text(Format::Human)).join("\n\n"));
     }
 
     #[test]

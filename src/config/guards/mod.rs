@@ -1,15 +1,25 @@
 //! `[guards]`: what may stop a plan.
 
-use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
+mod fields;
+mod types;
+
+use backhaul_kit::Mode;
+use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span};
+
+#[cfg(test)]
+pub(super) use fields::read_field;
+pub use types::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 
 use super::later;
-use super::project::{Guards, OnRemap, Threshold};
+use types::BARE_PERCENT_BEYOND;
 
-/// A bare percentage applies above so many rows.
-const BARE_PERCENT_BEYOND: u64 = 20;
 const DEFAULT_MAX_REMOVED: Threshold = Threshold::Percent { fraction: 0.2, beyond: 100 };
+const DEFAULT_MAX_REJECTED: Threshold = Threshold::Percent { fraction: 0.5, beyond: 100 };
 const DEFAULT_FIRST_RUN_MAX: u64 = 10_000;
+const DEFAULT_CANARY_MAX_REJECTS: f64 = 0.01;
 pub(super) const ON_REMAP: &[(&str, OnRemap)] = &[("hold", OnRemap::Hold), ("full", OnRemap::Full)];
+pub(super) const KEY_SHIFT: &[(&str, OnKeyShift)] = &[("hold", OnKeyShift::Hold), ("send", OnKeyShift::Send)];
+pub(super) const ON_HOLD: &[(&str, OnHold)] = &[("all", OnHold::All), ("removals", OnHold::Removals)];
 
 /// `[guards]` as written: a sync's over `[defaults.guards]` over the built-in defaults, key by key.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +29,16 @@ pub(super) struct Written {
     max_added: Option<Threshold>,
     max_changed: Option<Threshold>,
     max_removed: Option<Threshold>,
+    max_removed_per_day: Option<Threshold>,
+    max_rejected: Option<Threshold>,
     first_run_max: Option<u64>,
     on_remap: Option<OnRemap>,
+    key_shift: Option<OnKeyShift>,
+    canary: Option<Canary>,
+    canary_max_rejects: Option<f64>,
+    fields: Vec<(FieldGuard, Span)>,
+    /// Where the table stands.
+    pub(super) span: Option<Span>,
 }
 
 /// Reads `[guards]` of `outer`, where there is one.
@@ -40,8 +58,15 @@ pub(super) fn read(table: &mut ConfigTable) -> Written {
         max_added: threshold(table, "max_added"),
         max_changed: threshold(table, "max_changed"),
         max_removed: threshold(table, "max_removed"),
+        max_removed_per_day: threshold(table, "max_removed_per_day"),
+        max_rejected: threshold(table, "max_rejected"),
         first_run_max: table.number("first_run_max", 0),
         on_remap: table.choice("on_remap", ON_REMAP),
+        key_shift: table.choice("key_shift", KEY_SHIFT),
+        canary: canary(table),
+        canary_max_rejects: table.percent("canary_max_rejects"),
+        fields: fields::read(table),
+        span: Some(table.span().clone()),
     };
     if let (Some(min), Some(max)) = (written.min_rows, written.max_rows)
         && min > max
@@ -53,17 +78,50 @@ pub(super) fn read(table: &mut ConfigTable) -> Written {
 }
 
 impl Written {
-    /// What holds, where `self` does not say.
-    pub(super) fn over(self, defaults: &Self) -> Guards {
+    /// What holds for a sync of this mode, where `self` does not say. Guards of fields go one by one.
+    pub(super) fn over(self, defaults: &Self, mode: Mode) -> Guards {
+        // Events have other keys every day.
+        let key_shift = if mode == Mode::Append { OnKeyShift::Send } else { OnKeyShift::Hold };
+        let inherited = defaults.fields.iter().filter(|(guard, _)| !self.guards_field(&guard.field));
+        let fields = inherited.chain(&self.fields).map(|(guard, _)| guard.clone()).collect();
         Guards {
             min_rows: self.min_rows.or(defaults.min_rows),
             max_rows: self.max_rows.or(defaults.max_rows),
             max_added: self.max_added.or(defaults.max_added),
             max_changed: self.max_changed.or(defaults.max_changed),
             max_removed: self.max_removed.or(defaults.max_removed).unwrap_or(DEFAULT_MAX_REMOVED),
+            max_removed_per_day: self.max_removed_per_day.or(defaults.max_removed_per_day),
+            max_rejected: self.max_rejected.or(defaults.max_rejected).unwrap_or(DEFAULT_MAX_REJECTED),
             first_run_max: self.first_run_max.or(defaults.first_run_max).unwrap_or(DEFAULT_FIRST_RUN_MAX),
             on_remap: self.on_remap.or(defaults.on_remap).unwrap_or(OnRemap::Hold),
+            key_shift: self.key_shift.or(defaults.key_shift).unwrap_or(key_shift),
+            canary: self.canary.or(defaults.canary),
+            canary_max_rejects: (self.canary_max_rejects.or(defaults.canary_max_rejects))
+                .unwrap_or(DEFAULT_CANARY_MAX_REJECTS),
+            fields,
         }
+    }
+
+    fn guards_field(&self, field: &str) -> bool {
+        self.fields.iter().any(|(guard, _)| guard.field == field)
+    }
+
+    /// Whether the table itself, and not the defaults, asks for a canary.
+    pub(super) fn asks_for_canary(&self) -> bool {
+        self.canary.is_some()
+    }
+
+    /// The fields that it guards, each with its place.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Span)> {
+        self.fields.iter().map(|(guard, span)| (guard.field.as_str(), span))
+    }
+}
+
+/// A percentage or a number of rows.
+fn canary(table: &mut ConfigTable) -> Option<Canary> {
+    match table.peek("canary")? {
+        ItemKind::Integer(_) => table.number("canary", 1).map(Canary::Rows),
+        _ => table.percent("canary").map(Canary::Share),
     }
 }
 
