@@ -9,6 +9,7 @@
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `siblings` | other syncs that write to the same object |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
@@ -37,6 +38,7 @@ mod preview;
 mod rebuild;
 mod recover;
 mod scan;
+mod siblings;
 mod site;
 mod stage;
 mod table;
@@ -252,6 +254,9 @@ impl Runs {
         let binding = site.binding.clone();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, *watch, cancel).await?;
         note_plan(advance.record, &planned, &files);
+        if planned.summary.counts.removed > 0 {
+            self.check_siblings_at_rest(sync)?;
+        }
         let canary = options.canary.or(sync.guards.canary);
         advance.record.canary = canary.map(|canary| canary.to_string());
         let plan = PlanReader::open(&files.plan(), &self.key)?;
@@ -295,6 +300,7 @@ impl Runs {
             binding,
             options,
             withheld: withheld(&self.state, &sync.name).await?,
+            siblings: self.siblings(sync)?,
             doubts: self.doubts(sync).await?,
             past: scan::past(&self.state, sync).await?,
         };

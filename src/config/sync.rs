@@ -38,6 +38,8 @@ pub(super) struct Read {
     pub(super) after: Vec<(String, Span)>,
     /// Names in `previously`.
     pub(super) previously: Vec<(String, Span)>,
+    /// `[into] group`.
+    pub(super) group: Option<(String, Span)>,
     /// The `[model]` table's model and place.
     pub(super) inline_model: Option<(Arc<ModelDef>, Span)>,
 }
@@ -87,6 +89,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
+    let group = target.as_ref().and_then(|target| target.group.clone());
     let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
 
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
@@ -109,6 +112,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 prepared: target.prepared,
                 shape: target.shape,
                 fields: target.fields,
+                group: target.group.map(|(name, _)| name),
                 schedule: schedule.schedule,
                 on_unknown,
                 guards,
@@ -119,7 +123,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         }
         _ => None,
     };
-    Read { sync, after, previously, inline_model }
+    Read { sync, after, previously, group, inline_model }
 }
 
 /// How long a held or interrupted plan may wait.

@@ -39,6 +39,14 @@ pub enum DiffError {
         /// Rows that the source counts.
         said: u64,
     },
+    /// Another sync of the group does not know what finds its records, so that they could be removed by mistake.
+    #[error("{records} records of sync `{sync}`, of the same group, are remembered without what finds them")]
+    UnknownAddresses {
+        /// The other sync.
+        sync: String,
+        /// How many.
+        records: u64,
+    },
     /// A page could not be read.
     #[error(transparent)]
     Source(#[from] Fault),
@@ -57,6 +65,9 @@ impl DiffError {
             Self::NullKeys { .. } => "leave such rows out of the model, or choose a key that is never NULL",
             Self::DuplicateKeys { .. } => "make the model return one row a key, or add columns to the key",
             Self::DuplicateMatchValues { .. } => "match by a field whose values are unique in the model",
+            Self::UnknownAddresses { .. } => {
+                "send all of that sync's rows once more (`backhaul run SYNC --full`): what finds them is remembered then"
+            }
             Self::Incomplete { .. } => "run again: nothing was sent and nothing was removed",
             Self::Source(fault) => fault.remedy_text(),
             Self::Snapshot(error) => error.remedy(),

@@ -132,6 +132,9 @@ impl Runs {
         if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
             return Err(stale(run, "the mapping has changed since its plan was made"));
         }
+        if self.siblings_changed(sync, &plan)? {
+            return Err(stale(run, "another sync of its group has delivered since its plan was made"));
+        }
         // A plan that cannot be sent to its end is found before its first row goes out.
         plan.verify()?;
         let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(plan) };

@@ -5,17 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
-use backhaul_kit::{Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key};
+use backhaul_kit::{
+    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key,
+};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
+use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -35,6 +38,8 @@ pub(super) struct ScanRequest<'a> {
     pub(super) binding: Binding,
     pub(super) options: &'a RunOptions,
     pub(super) withheld: HashMap<KeyHash, u64>,
+    /// What the other syncs of its group hold.
+    pub(super) siblings: Vec<Sibling>,
     pub(super) doubts: Doubts,
     /// What the checks compare the model with.
     pub(super) past: Past,
@@ -78,7 +83,9 @@ pub(super) async fn scan(
         removals: operations.removal.is_some(),
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
-        keep_address: operations.removal.is_some() || operations.moves.is_some(),
+        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
+        siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
         remap,
         full: options.full,
@@ -96,7 +103,7 @@ pub(super) async fn scan(
     let judged = match snapshot.table() {
         None => {
             let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
-            compare_here(work, snapshot, watch, cancel).await?
+            compare_here(work, snapshot, request.siblings, watch, cancel).await?
         }
         Some(place) => {
             check_place(sync, &place.warehouse)?;
@@ -154,11 +161,18 @@ pub(super) struct Work {
 pub(super) type Judged = Result<(PlanSummary, Checker), DiffError>;
 
 /// Has every row come and compares it on a thread of its own.
-async fn compare_here(work: Work, snapshot: Snapshot, watch: &dyn Watch, cancel: &Cancel) -> Result<Judged, RunError> {
+async fn compare_here(
+    work: Work,
+    snapshot: Snapshot,
+    siblings: Vec<Sibling>,
+    watch: &dyn Watch,
+    cancel: &Cancel,
+) -> Result<Judged, RunError> {
     let Work { scan, projection, request, mapper, writer, checker, matches } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
-        compare(&snapshot, request, mapper.as_ref(), writer, (checker, matches), compared)
+        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?.beside(&siblings);
+        compare(differ, checker, matches, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
     let judged = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
@@ -244,14 +258,11 @@ async fn forward(
 }
 
 fn compare(
-    snapshot: &Snapshot,
-    request: PlanRequest,
-    mapper: &dyn RowMapper,
-    writer: PlanWriter,
-    (mut checker, mut matches): (Checker, Option<MatchValues>),
+    mut differ: Differ<'_>,
+    mut checker: Checker,
+    mut matches: Option<MatchValues>,
     mut pages: mpsc::Receiver<Page>,
 ) -> Judged {
-    let mut differ = Differ::new(snapshot, request, mapper, writer)?;
     while let Some(page) = pages.blocking_recv() {
         match page {
             Ok(page) => {
