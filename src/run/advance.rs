@@ -15,7 +15,7 @@ use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage, unless_cancelled};
+use super::{Event, Ground, RunError, Runs, Stage, note_summary, unless_cancelled};
 use crate::config::percent;
 use crate::deliver::{CanaryGate, Counts, Halt, Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{Op, OpKind, PlanError, PlanReader};
@@ -218,6 +218,8 @@ impl Advance<'_> {
         let delivered = deliver(job).await?;
         self.record.calls += delivered.counts.calls;
         if let (Some(Halt::Canary), Some(gate)) = (delivered.halted, gate) {
+            // A run that the state did not know has only its plan to tell.
+            note_summary(self.record, plan.summary());
             self.note_canary(gate, &delivered.counts);
             return Ok(Outcome::Held);
         }
