@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use backhaul::diff::{Differ, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use backhaul::diff::{Differ, Doubts, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use backhaul::snapshot::{Binding, FileError, Settle, SettleInfo, Settlement, StateKey, Store, settle};
 use backhaul_kit::{Fault, FieldValue, KeyHash, Proof, Reason, RowDecoder, RowDigest, RowPage, Value, key};
 use rustix::time::{ClockId, clock_gettime};
@@ -230,6 +230,7 @@ impl Bench {
             remap: false,
             full: false,
             withheld: HashMap::new(),
+            doubts: Doubts::default(),
             only: None,
             max_rows: None,
             min_free: 0,

@@ -16,6 +16,7 @@
 //! | [`mask`] | people's data in output |
 //! | [`diff`] | pages against a snapshot → a plan file; pure and synchronous |
 //! | [`snapshot`] | what each destination has accepted, on disk: base, overlay, log, settling |
+//! | [`check`] | is the model's data what it must be, over the pages of a scan |
 //! | [`guard`] | what may stop a plan before its first request |
 //! | [`deliver`] | a plan → verdicts: a pure state machine and its thin driver |
 //! | [`state`] | runs, rejects and leases in SQLite |
@@ -25,6 +26,7 @@
 //!
 //! Warehouses and destinations live in the package `backhaul-connectors`, on `backhaul-kit`.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -18,6 +18,7 @@
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
+//! | `doubt` | rows of which nobody knows what became |
 //! | `cancel`, `error` | why a run stopped |
 
 mod advance;
@@ -25,6 +26,7 @@ mod approve;
 mod canary;
 mod cancel;
 mod connect;
+mod doubt;
 mod error;
 mod fates;
 mod holds;
@@ -48,6 +50,7 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::{Kit, Session};
 use jiff::Timestamp;
 
+use crate::check;
 use crate::config::{Canary, Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
@@ -255,8 +258,9 @@ impl Runs {
         if options.only.is_empty() && planned.summary.counts.postponed == 0 {
             leftovers::forget_rejects(&self.state, advance.record, &plan).await?;
         }
-        let judged = Judged { plan: &plan, accepted, yes: options.yes, raised: None };
+        let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
+        advance.record.warnings = check::warnings(&planned.findings);
         let held_back = holds::held_back(sync, &plan, &holds, Operations::of(sync).write.1.whole_set);
         advance.record.counts.held_back = held_back;
         let is_held = !holds.is_empty() && held_back == 0;
@@ -291,6 +295,8 @@ impl Runs {
             binding,
             options,
             withheld: withheld(&self.state, &sync.name).await?,
+            doubts: self.doubts(sync).await?,
+            past: scan::past(&self.state, sync).await?,
         };
         let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {

@@ -1,5 +1,10 @@
 //! `kill -9` in mid-delivery: the journal of the sink and the model agree after the next run.
 
+mod failpoints;
+mod kind;
+mod matrix;
+mod world;
+
 use std::time::Duration;
 
 use crate::support::customers::Customers;

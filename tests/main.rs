@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod checks;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
@@ -15,6 +19,8 @@ mod damage;
 mod delivery;
 #[cfg(test)]
 mod differences;
+#[cfg(test)]
+mod doubt;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
@@ -31,6 +37,8 @@ mod in_warehouse;
 mod lake;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod output;
 #[cfg(test)]

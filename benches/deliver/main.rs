@@ -137,6 +137,7 @@ async fn send(folder: &Path, path: &Path, key: &Arc<StateKey>) -> Result<(), Fai
         phases: vec![Phase { operation: Operation::Upsert, facts, ops: Box::new(ops) }],
         log: LogWriter::create(&folder.join("log"), "bench")?,
         already: None,
+        sends: true,
         rejects: Arc::new(Nobody),
         progress: Arc::new(Nobody),
         cancel,

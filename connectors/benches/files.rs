@@ -98,8 +98,8 @@ async fn scan(source: &dyn Source, mut take: impl FnMut(Box<dyn RowPage>)) {
         idle_timeout: Duration::from_secs(60),
     };
     let mut scan = source.open(&model).await.unwrap();
-    let columns = scan.columns().await.unwrap().names().map(str::to_owned).collect();
-    let mut pages = scan.pages(Projection { columns, key: vec![0], seed: 42 });
+    let columns: Vec<String> = scan.columns().await.unwrap().names().map(str::to_owned).collect();
+    let mut pages = scan.pages(Projection { fingerprinted: columns.len(), columns, key: vec![0], seed: 42 });
     let mut ended = false;
     while let Some(scanned) = pages.next().await {
         match scanned.unwrap() {

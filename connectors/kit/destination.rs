@@ -278,6 +278,9 @@ pub struct Facts {
     pub evidence: Evidence,
     /// Whether a call whose answer was lost may be made again without harm.
     pub resend_safe: bool,
+    /// Whether the destination can be asked whether rows whose answer was lost are there
+    /// ([`Destination::find_written`]).
+    pub read_back: bool,
     /// What finds the record.
     pub address: AddressKind,
     /// Order between kinds.
@@ -303,6 +306,7 @@ impl Default for Facts {
             max_bytes: None,
             evidence: Evidence::Row,
             resend_safe: false,
+            read_back: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::None,
@@ -397,6 +401,20 @@ pub struct Found {
     pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Whether a row whose answer was lost is at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there.
+    There {
+        /// The record's id, where the answer gives it.
+        remote_id: Option<String>,
+    },
+    /// It is not.
+    Absent,
+    /// It cannot be told.
+    Unknown,
+}
+
 /// A request as it would be sent, without secrets, for `plan --request`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RequestPreview {
@@ -430,6 +448,28 @@ pub trait Destination: Send + Sync {
     async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
         let _ = rows;
         Ok(None)
+    }
+
+    /// Which rows of a batch whose answer was lost are there, in the batch's order. Asked no sooner than
+    /// [`Facts::settle_after`] after the call, where [`Facts::read_back`] says that it can be. By default by their
+    /// addresses.
+    ///
+    /// # Errors
+    /// A fault says nothing of any row.
+    async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
+        let _ = run;
+        let addresses: Vec<Address> = batch.rows.iter().map(|row| row.address.clone()).collect();
+        let Some(found) = self.read_back(&addresses).await? else {
+            return Ok(vec![Presence::Unknown; batch.rows.len()]);
+        };
+        let absent = |address: &Address| if address.is_empty() { Presence::Unknown } else { Presence::Absent };
+        let mut there: Vec<Presence> = addresses.iter().map(absent).collect();
+        for Found { address, remote_id, .. } in found {
+            if let Some(presence) = there.get_mut(address) {
+                *presence = Presence::There { remote_id };
+            }
+        }
+        Ok(there)
     }
 
     /// Starts a session, where the facts say that there is one.

@@ -36,8 +36,8 @@ pub use batch::{
 pub use context::Kit;
 pub use destination::{
     About, Account, AccountReport, AddressKind, Destination, DestinationKind, Evidence, Facts, FieldShape, Found,
-    KindSchema, Lookup, Match, Mode, NullPolicy, ObjectField, ObjectSchema, Order, Prepared, Removed, RequestPreview,
-    Run, Sandbox, SandboxKind, Session, SyncShape, WritePolicy,
+    KindSchema, Lookup, Match, Mode, NullPolicy, ObjectField, ObjectSchema, Order, Prepared, Presence, Removed,
+    RequestPreview, Run, Sandbox, SandboxKind, Session, SyncShape, WritePolicy,
 };
 pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};

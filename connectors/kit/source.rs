@@ -219,6 +219,8 @@ impl Schema {
 pub struct Projection {
     /// Names of the columns to fetch, each once; records have their values in this order.
     pub columns: Vec<String>,
+    /// How many of the columns, from the first, make the fingerprint; the others are only looked at.
+    pub fingerprinted: usize,
     /// Places in `columns` of the key's parts, in the key's order.
     pub key: Vec<usize>,
     /// The snapshot's secret hash seed.
@@ -302,7 +304,8 @@ pub struct Proof(pub &'static str);
 pub struct RowDigest {
     /// Hash of the canonical key bytes; [`KeyHash::NULL`] where a key part is NULL.
     pub key: KeyHash,
-    /// Hash of the row in the source's own encoding (xxh3-64 under the seed).
+    /// Hash of the row's fingerprinted columns in the source's own encoding (xxh3-64 under the seed): what else is
+    /// projected changes nothing.
     pub fingerprint: u64,
 }
 
@@ -335,6 +338,15 @@ pub trait RowPage: Send {
     /// # Errors
     /// Bytes that are not the source's encoding.
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault>;
+
+    /// One value of a row, by its place in the projection; no other need be decoded. The default decodes all.
+    ///
+    /// # Errors
+    /// Bytes that are not the source's encoding; no such column.
+    fn value(&self, row: usize, column: usize) -> Result<Value, Fault> {
+        let value = self.record(row)?.into_iter().nth(column);
+        value.ok_or_else(|| Fault::bug(format!("column {column} was asked of a row that does not have it")))
+    }
 
     /// Appends a row whole, as [`RowPage::decoder`] reads it again: rows that must wait for the end of the scan
     /// are put aside without being decoded. The default is the compact encoding of the row's values.

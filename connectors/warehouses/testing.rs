@@ -76,8 +76,8 @@ pub(super) struct Whole {
 
 /// The pages of some columns, the first `key` of which are the key.
 pub(super) fn pages(scan: Box<dyn Scan>, columns: &[&str], key: usize) -> BoxStream<'static, Result<Scanned, Fault>> {
-    let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-    scan.pages(Projection { columns, key: (0..key).collect(), seed: SEED })
+    let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
+    scan.pages(Projection { fingerprinted: columns.len(), columns, key: (0..key).collect(), seed: SEED })
 }
 
 /// Reads a scan to its end, which must be proved.

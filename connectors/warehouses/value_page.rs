@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Fault, KeyError, KeyHash, RowDigest, RowPage, Value, key};
+use backhaul_kit::{Fault, KeyError, KeyHash, Projection, RowDigest, RowPage, Value, key};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A page is handed over when it has so many rows …
@@ -15,10 +15,20 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(super) struct Layout {
     /// The columns' names.
     pub(super) columns: Vec<String>,
+    /// How many of them, from the first, make the fingerprint.
+    fingerprinted: usize,
     /// Places of the key's parts.
-    pub(super) key: Vec<usize>,
+    key: Vec<usize>,
     /// The snapshot's hash seed.
-    pub(super) seed: u64,
+    seed: u64,
+}
+
+impl Layout {
+    /// The layout of rows with these columns.
+    pub(super) fn of(projection: Projection) -> Self {
+        let Projection { columns, fingerprinted, key, seed } = projection;
+        Self { columns, fingerprinted, key, seed }
+    }
 }
 
 /// Some rows of a scan.
@@ -26,6 +36,8 @@ pub(super) struct ValuePage {
     layout: Arc<Layout>,
     rows: Vec<u8>,
     row_ends: Vec<usize>,
+    /// Where the part of each row ends that makes the fingerprint.
+    fingerprint_ends: Vec<usize>,
     /// Canonical keys; an empty one has a NULL part.
     keys: Vec<u8>,
     key_ends: Vec<usize>,
@@ -34,7 +46,14 @@ pub(super) struct ValuePage {
 impl ValuePage {
     /// A page without rows.
     pub(super) fn new(layout: Arc<Layout>) -> Self {
-        Self { layout, rows: Vec::new(), row_ends: Vec::new(), keys: Vec::new(), key_ends: Vec::new() }
+        Self {
+            layout,
+            rows: Vec::new(),
+            row_ends: Vec::new(),
+            fingerprint_ends: Vec::new(),
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -42,10 +61,13 @@ impl ValuePage {
     /// # Errors
     /// `Config` where a part of the key has no canonical form.
     pub(super) fn push(&mut self, values: &[Value]) -> Result<(), Fault> {
-        for value in values {
-            value.encode(&mut self.rows);
+        let (fingerprinted, beside) = values.split_at(self.layout.fingerprinted.min(values.len()));
+        for (part, ends) in [(fingerprinted, &mut self.fingerprint_ends), (beside, &mut self.row_ends)] {
+            for value in part {
+                value.encode(&mut self.rows);
+            }
+            ends.push(self.rows.len());
         }
-        self.row_ends.push(self.rows.len());
         let parts: Vec<&Value> = self.layout.key.iter().filter_map(|place| values.get(*place)).collect();
         match key::encode(&parts) {
             Ok(key) => self.keys.extend_from_slice(&key),
@@ -67,6 +89,16 @@ impl ValuePage {
     }
 }
 
+impl ValuePage {
+    /// The values of a row, decoded one after the other.
+    fn values(&self, row: usize) -> Result<impl Iterator<Item = Result<Value, Fault>>, Fault> {
+        let mut bytes = slice(&self.rows, &self.row_ends, row)?;
+        let value =
+            move |_| Value::decode(&mut bytes).ok_or_else(|| Fault::bug(format!("row {row} cannot be decoded")));
+        Ok((0..self.layout.columns.len()).map(value))
+    }
+}
+
 /// The bytes of item `at` of those that end at `ends`.
 fn slice<'b>(bytes: &'b [u8], ends: &[usize], at: usize) -> Result<&'b [u8], Fault> {
     let start = at.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied());
@@ -84,7 +116,9 @@ impl RowPage for ValuePage {
         for row in 0..self.rows() {
             let key = slice(&self.keys, &self.key_ends, row)?;
             let key = if key.is_empty() { KeyHash::NULL } else { KeyHash::of(key, seed) };
-            let fingerprint = xxh3_64_with_seed(slice(&self.rows, &self.row_ends, row)?, seed);
+            let bytes = slice(&self.rows, &self.row_ends, row)?;
+            let beside = self.row_ends[row] - self.fingerprint_ends[row];
+            let fingerprint = xxh3_64_with_seed(&bytes[..bytes.len() - beside], seed);
             out.push(RowDigest { key, fingerprint });
         }
         Ok(())
@@ -101,9 +135,12 @@ impl RowPage for ValuePage {
     }
 
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
-        let mut bytes = slice(&self.rows, &self.row_ends, row)?;
-        let value = |_| Value::decode(&mut bytes).ok_or_else(|| Fault::bug(format!("row {row} cannot be decoded")));
-        (0..self.layout.columns.len()).map(value).collect()
+        self.values(row)?.collect()
+    }
+
+    fn value(&self, row: usize, column: usize) -> Result<Value, Fault> {
+        let value = self.values(row)?.nth(column);
+        value.unwrap_or_else(|| Err(Fault::bug(format!("column {column} was asked of a row that does not have it"))))
     }
 
     fn raw(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -118,7 +155,8 @@ mod tests {
 
     fn page(key: &[usize], rows: &[Vec<Value>]) -> Result<ValuePage, Fault> {
         let columns = vec!["a".to_owned(), "b".to_owned()];
-        let mut page = ValuePage::new(Arc::new(Layout { columns, key: key.to_vec(), seed: 3 }));
+        let layout = Layout { columns, fingerprinted: 2, key: key.to_vec(), seed: 3 };
+        let mut page = ValuePage::new(Arc::new(layout));
         for row in rows {
             page.push(row)?;
         }
@@ -149,6 +187,27 @@ mod tests {
             assert_eq!(&page.decoder().record(&raw).expect("a record"), row);
         }
         assert!(page.record(3).is_err());
+    }
+
+    #[test]
+    fn columns_that_are_only_looked_at_change_no_digest() {
+        let digest = |columns: usize, values: &[Value]| {
+            let columns = (0..columns).map(|n| n.to_string()).collect();
+            let layout = Layout { columns, fingerprinted: 2, key: vec![0], seed: 3 };
+            let mut page = ValuePage::new(Arc::new(layout));
+            page.push(values).expect("a row");
+            page.push(values).expect("a row");
+            assert_eq!(page.value(1, values.len() - 1).expect("a value"), values[values.len() - 1]);
+            assert!(page.value(1, values.len()).is_err());
+            let mut out = Vec::new();
+            page.digest(&mut out).expect("digests");
+            assert_eq!(out[0], out[1]);
+            out[0]
+        };
+        let text = |text: &str| Value::Text(text.into());
+        let plain = digest(2, &[Value::Int(1), text("x")]);
+        assert_eq!(digest(3, &[Value::Int(1), text("x"), text("y")]), plain);
+        assert_ne!(digest(3, &[Value::Int(1), text("z"), text("y")]), plain);
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) struct RunView {
     pub(super) plan_hash: Option<String>,
     pub(super) account: Option<String>,
     pub(super) held_reasons: Vec<String>,
+    pub(super) warnings: Vec<String>,
     pub(super) error: Option<RunError>,
     pub(super) exit: Option<u8>,
 }
@@ -81,6 +82,7 @@ impl RunView {
             plan_hash: run.plan_hash.clone(),
             account: run.identity.clone(),
             held_reasons: run.held_reasons.clone(),
+            warnings: run.warnings.clone(),
             error: run.error.clone(),
             exit: run.exit_code,
         }
@@ -105,6 +107,11 @@ pub(super) fn decision_steps(run: &RunView) -> String {
         "  → send it: backhaul approve {id} --plan-hash {hash}\n  \
          → give it up: backhaul discard {id}\n  → scan and judge anew: backhaul replan {id}"
     )
+}
+
+/// What its owner should know although nothing was held.
+pub(super) fn warnings(run: &RunView) -> impl Iterator<Item = String> {
+    run.warnings.iter().map(|warning| format!("warning: {warning}"))
 }
 
 /// What to do about refused rows.
@@ -236,6 +243,7 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
     for reason in &run.held_reasons {
         lines.push(format!("held: {reason}"));
     }
+    lines.extend(warnings(run));
     if let Some(error) = &run.error {
         lines.push(format!("error ({}): {}", error.class, error.message));
         lines.extend(error.remedy.iter().map(|remedy| format!("  → {remedy}")));
@@ -299,6 +307,10 @@ pub(super) mod tests {
             account: Some("hubspot:12345".into()),
             held_reasons: match status {
                 RunStatus::Held => vec!["12 removals of 40 accepted rows (30%): max_removed is 20%".into()],
+                _ => Vec::new(),
+            },
+            warnings: match status {
+                RunStatus::Partial => vec!["check not_null: `email` is NULL in 3 of 20018 rows, as 1••••".into()],
                 _ => Vec::new(),
             },
             error: (status == RunStatus::Failed).then(|| RunError {

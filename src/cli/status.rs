@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::runs::{RunView, held_steps, rejects_step};
+use super::runs::{RunView, held_steps, rejects_step, warnings};
 use super::screen::{Align, Format, Table, block, json, moment, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, ls, project, select};
 use crate::config::{Project, Schedule, SyncDef};
@@ -143,8 +143,9 @@ fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
     }
     let mut text = table.render(format);
     for standing in &overview.syncs {
-        let hints = hint(standing).into_iter().chain(standing.raised.iter().map(|raised| raised.text(&standing.sync)));
-        for hint in hints {
+        let warned = standing.last_run.iter().flat_map(warnings).map(|text| format!("{}: {text}", standing.sync));
+        let raised = standing.raised.iter().map(|raised| raised.text(&standing.sync));
+        for hint in hint(standing).into_iter().chain(warned).chain(raised) {
             text.push_str("\n\n");
             text.push_str(&block(&hint, format));
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
-use backhaul_kit::{AddressKind, FieldShape, Mode, Prepared, Removed, SyncShape};
+use backhaul_kit::{AddressKind, Facts, FieldShape, Mode, Prepared, Removed, SyncShape};
 
 use super::project::{Field, ModelDef};
 use super::root::Root;
@@ -25,6 +25,13 @@ pub(super) struct Target {
     pub(super) prepared: Arc<dyn Prepared>,
     pub(super) shape: SyncShape,
     pub(super) fields: Vec<Field>,
+}
+
+impl Target {
+    /// What is true of writing a row.
+    pub(super) fn write_facts(&self) -> Facts {
+        self.prepared.facts(self.shape.mode.0.write_operation())
+    }
 }
 
 /// Reads the common keys.

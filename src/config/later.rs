@@ -6,8 +6,6 @@ use backhaul_kit::config::{ConfigTable, Problem};
 /// A key, and what it is about.
 pub(super) type Later = (&'static str, &'static str);
 
-const ON_UNKNOWN: Later = ("on_unknown", "another policy for rows in doubt than to send them again");
-
 /// In `backhaul.toml`.
 pub(super) const ROOT: &[Later] = &[
     ("env", "environments"),
@@ -25,19 +23,13 @@ pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("i
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
-    ("checks", "checks of the model's data"),
     ("suppress", "suppression lists"),
     ("holdout", "holdouts"),
     ("consent", "consent"),
-    ("on_bad_row", "another policy for refused rows than to keep them for the next run"),
-    ON_UNKNOWN,
     ("on_ineligible", "eligibility"),
     ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
-
-/// In `[defaults]`.
-pub(super) const DEFAULTS: &[Later] = &[ON_UNKNOWN];
 
 /// In `[guards]`.
 pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];

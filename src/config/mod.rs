@@ -5,7 +5,7 @@
 //! | [`load`](load()) | the whole project: files, both phases of each table, checks between files |
 //! | `files` | reading files: regular, small, UTF-8 |
 //! | `root` | `backhaul.toml` |
-//! | `model`, `sync`, `into`, `fields`, `schedule`, `guards` | one table each |
+//! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
 //! | `later` | keys of the language that this version refuses |
 //! | `across` | what no file can know alone: `after` cycles, two syncs on one object |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
@@ -13,6 +13,7 @@
 //! | [`schema`] | JSON Schema of the three files |
 
 mod across;
+mod checks;
 mod digest;
 mod fields;
 mod files;
@@ -35,6 +36,7 @@ pub use digest::digest;
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use load::{Registry, load, load_with};
 pub use project::{
-    Destination, DiffPlace, Field, FieldSource, ModelDef, Project, Schedule, StateSettings, SyncDef, Warehouse,
+    Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
+    Project, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

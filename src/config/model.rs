@@ -10,7 +10,7 @@ use backhaul_kit::config::{ConfigTable, Problem, SourceFile, Span};
 
 use super::project::ModelDef;
 use super::root::Root;
-use super::{files, later, names};
+use super::{checks, files, later, names};
 
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Kinds of personal data.
@@ -56,6 +56,7 @@ pub(super) fn read(
     let person = table.text_at("person");
     let mut mentioned: Vec<(String, Span)> = person.iter().cloned().collect();
     let personal = personal(table, &mut mentioned);
+    let checks = checks::read_table(table);
     let parallel = table.bool("parallel").unwrap_or(false);
     let timeout = table.duration("timeout");
     let idle_timeout = table.duration("idle_timeout").unwrap_or(DEFAULT_IDLE_TIMEOUT);
@@ -72,6 +73,7 @@ pub(super) fn read(
         person: person.map(|(column, _)| column),
         personal,
         mentioned,
+        checks,
         parallel,
         timeout,
         idle_timeout,

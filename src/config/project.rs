@@ -1,6 +1,6 @@
 //! A checked project: everything the operator wrote, resolved and typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy};
+use regex::Regex;
 
 use super::guards::{Guards, OnHold};
 
@@ -85,6 +86,8 @@ pub struct ModelDef {
     pub personal: BTreeMap<String, String>,
     /// The columns that `person` and `[columns]` name, each with its place.
     pub mentioned: Vec<(String, Span)>,
+    /// `[checks]`.
+    pub checks: Vec<Check>,
     /// `parallel = true`.
     pub parallel: bool,
     /// Longest scan.
@@ -150,6 +153,125 @@ pub enum Schedule {
     After(Vec<String>),
 }
 
+/// `on_unknown`: what happens to rows that were sent and whose fate nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there; where it cannot say, they wait for a person.
+    ReadBack,
+    /// They wait for a person.
+    Hold,
+}
+
+/// One entry of `[checks]`.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What is asked.
+    pub kind: CheckKind,
+    /// What a failure does.
+    pub severity: CheckSeverity,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a check asks of the data. NULL passes all but `not_null`.
+#[derive(Clone, Debug)]
+pub enum CheckKind {
+    /// The column has a value in every row.
+    NotNull(String),
+    /// No two rows have the same value in the column.
+    Unique(String),
+    /// The column has one of these values, compared as text.
+    AcceptedValues {
+        /// The column.
+        column: String,
+        /// The values.
+        values: BTreeSet<String>,
+    },
+    /// The column's text has a match of the pattern.
+    Regex {
+        /// The column.
+        column: String,
+        /// The pattern.
+        pattern: Regex,
+    },
+    /// The column's number lies within these bounds, themselves included.
+    Range {
+        /// The column.
+        column: String,
+        /// The least.
+        min: Option<f64>,
+        /// The greatest.
+        max: Option<f64>,
+    },
+    /// The newest value of the column is no older.
+    Freshness {
+        /// The column.
+        column: String,
+        /// The greatest age.
+        within: Duration,
+    },
+    /// The number of rows is near the median of the last runs'.
+    RowCount {
+        /// How near, as a fraction of the median.
+        within: f64,
+        /// How many runs.
+        runs: u64,
+    },
+}
+
+impl CheckKind {
+    /// Its name in `[checks]`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotNull(_) => "not_null",
+            Self::Unique(_) => "unique",
+            Self::AcceptedValues { .. } => "accepted_values",
+            Self::Regex { .. } => "regex",
+            Self::Range { .. } => "range",
+            Self::Freshness { .. } => "freshness",
+            Self::RowCount { .. } => "row_count",
+        }
+    }
+
+    /// The column that it looks at.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::NotNull(column)
+            | Self::Unique(column)
+            | Self::AcceptedValues { column, .. }
+            | Self::Regex { column, .. }
+            | Self::Range { column, .. }
+            | Self::Freshness { column, .. } => Some(column),
+            Self::RowCount { .. } => None,
+        }
+    }
+
+    /// Whether single rows can fail it: by themselves, or beside others.
+    pub fn looks_at_rows(&self) -> bool {
+        !matches!(self, Self::Freshness { .. } | Self::RowCount { .. })
+    }
+}
+
+/// What a failed check does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckSeverity {
+    /// It is shown with the run.
+    Warn,
+    /// The plan is held.
+    Hold,
+}
+
+/// `on_bad_row`: what a row does that the mapping refuses or that fails a check by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBadRow {
+    /// It is kept among the rejects, and the others are sent.
+    Skip,
+    /// The plan is held.
+    Hold,
+}
+
 /// `diff`: where rows are compared with the snapshot, and so where the snapshot is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiffPlace {
@@ -176,6 +298,10 @@ pub struct SyncDef {
     pub model: Arc<ModelDef>,
     /// `where`.
     pub filter: Option<String>,
+    /// `[checks]`: the model's, and the sync's on top.
+    pub checks: Vec<Check>,
+    /// `on_bad_row`; where it is not said, what the mapping refuses is kept, and what fails a check holds the plan.
+    pub on_bad_row: Option<OnBadRow>,
     /// `diff`.
     pub diff: DiffPlace,
     /// The destination's name.
@@ -188,6 +314,8 @@ pub struct SyncDef {
     pub fields: Vec<Field>,
     /// When it runs.
     pub schedule: Schedule,
+    /// What happens to rows in doubt.
+    pub on_unknown: OnUnknown,
     /// What may stop it.
     pub guards: Guards,
     /// What a plan does that a guard of removals stops.

@@ -7,7 +7,8 @@ use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span, nearest};
 use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::load::Registry;
-use super::project::{Destination, StateSettings, Warehouse};
+use super::project::{Destination, OnUnknown, StateSettings, Warehouse};
+use super::sync::ON_UNKNOWN;
 use super::{fields, guards, later, names};
 
 /// The one version of the language.
@@ -35,6 +36,7 @@ pub(super) struct Root {
 #[derive(Default)]
 pub(super) struct Defaults {
     pub(super) owner: Option<String>,
+    pub(super) on_unknown: Option<OnUnknown>,
     pub(super) guards: guards::Written,
 }
 
@@ -189,6 +191,9 @@ fn mappings(table: &mut ConfigTable, project: &mut Root) {
 }
 
 pub(super) fn read_defaults(table: &mut ConfigTable) -> Defaults {
-    later::refuse(table, later::DEFAULTS);
-    Defaults { owner: table.text("owner"), guards: guards::read_table(table) }
+    Defaults {
+        owner: table.text("owner"),
+        on_unknown: table.choice("on_unknown", ON_UNKNOWN),
+        guards: guards::read_table(table),
+    }
 }

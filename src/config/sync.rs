@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
-use backhaul_kit::{ModelQuery, Session};
+use backhaul_kit::{Facts, ModelQuery, Session};
 
 use super::guards::Guards;
-use super::project::{DiffPlace, Field, ModelDef, SyncDef};
+use super::project::{DiffPlace, Field, ModelDef, OnUnknown, SyncDef};
 use super::root::Root;
-use super::{fields, guards, into, later, model, names, schedule};
+use super::{checks, fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// The values of `on_unknown`.
+pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
+    &[("resend", OnUnknown::Resend), ("read_back", OnUnknown::ReadBack), ("hold", OnUnknown::Hold)];
 
 /// A shorter age leaves nobody the time to look.
 const LEAST_PLAN_AGE: Duration = Duration::from_secs(60);
@@ -66,6 +70,9 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
+    let checks = checks::on_top(model.as_ref().map_or(&[], |model| &model.checks), checks::read_table(table));
+    checks::check_place(table, &checks, diff);
+    let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
     if !table.has("into") {
@@ -80,6 +87,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
+    let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
+
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
     let sync = match (target, model, destination, schedule) {
@@ -93,12 +102,15 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 tags,
                 model,
                 filter: filter.map(|(text, _)| text),
+                checks,
+                on_bad_row,
                 diff,
                 destination,
                 prepared: target.prepared,
                 shape: target.shape,
                 fields: target.fields,
                 schedule: schedule.schedule,
+                on_unknown,
                 guards,
                 on_hold,
                 plan_max_age,
@@ -204,6 +216,32 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
         );
     }
     diff
+}
+
+/// `on_unknown`, or what the destination allows.
+fn on_unknown(table: &mut ConfigTable, facts: Option<Facts>, root: &Root) -> OnUnknown {
+    let own = table.choice_at("on_unknown", ON_UNKNOWN);
+    // What was staged in a session that was not committed counts for nothing: the next session has it again.
+    let careful = facts.as_ref().is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
+    let reads_back = facts.as_ref().is_some_and(|facts| facts.read_back);
+    match own {
+        Some((OnUnknown::ReadBack, span)) if facts.is_some() && !reads_back => {
+            table.problems().push(
+                Problem::error("no-read-back", "this destination cannot be asked whether a row is there")
+                    .at(&span)
+                    .remedy("use on_unknown = \"hold\" (a person decides) or \"resend\" (rows may be written twice)"),
+            );
+            OnUnknown::Hold
+        }
+        Some((own, _)) => own,
+        None => match root.defaults.on_unknown {
+            Some(OnUnknown::ReadBack) if !reads_back => OnUnknown::Hold,
+            Some(default) => default,
+            None if !careful => OnUnknown::Resend,
+            None if reads_back => OnUnknown::ReadBack,
+            None => OnUnknown::Hold,
+        },
+    }
 }
 
 /// The name of a destination that is there, perhaps with problems of its own.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use backhaul_kit::http::retry::Retry;
 use backhaul_kit::{Fault, FaultClass};
 
+/// Failed rounds in a row for which what the destination asks for is all that is waited.
+const OBEDIENT: u32 = 5;
+
 /// Counts failed calls in a row. After a failure the whole destination is left alone for a while, then tried
 /// with one call; each success doubles what may be in flight.
 ///
@@ -62,7 +65,12 @@ impl Breaker {
             *count += 1;
         }
         self.allowed = 1;
-        let wait = self.retry.next((self.failed + self.throttled).max(1), 0, fault.retry_after);
+        let rounds = (self.failed + self.throttled).max(1);
+        let mut wait = self.retry.next(rounds, 0, fault.retry_after);
+        if rounds > OBEDIENT {
+            // It asks for a little patience again and again: each probe is one more call that it refuses.
+            wait = wait.max(self.retry.next(rounds - OBEDIENT, 0, None));
+        }
         self.closed_until = self.closed_until.max(now + wait);
         self.failed >= self.failures || self.throttled >= self.throttles || !Retry::is_patient(fault.retry_after)
     }

@@ -28,7 +28,8 @@ use crate::snapshot::log::{Entry, Sealed};
 pub async fn deliver(job: Job) -> Result<Delivered, DeliverError> {
     let facts =
         job.phases.iter().map(|phase| PhaseFacts { operation: phase.operation, facts: phase.facts.clone() }).collect();
-    let machine = Machine::new(facts, job.policy, job.already.is_some());
+    let machine = Machine::new(facts, job.policy, job.already.as_deref());
+    let machine = if job.sends { machine } else { machine.only_jobs() };
     let (journal, journal_task, durable) = Journal::start(job.log, job.rejects);
     let driver = Driver {
         machine,
@@ -134,7 +135,7 @@ impl Driver {
         drop(self.journal);
         let log = journal_task.await.map_err(|e| DeliverError::Log(io::Error::other(e)))??;
         let interrupted = self.machine.interrupted();
-        let sealed = if interrupted {
+        let sealed = if interrupted || self.machine.parked() {
             None
         } else {
             fail::fail_point!("deliver::before_seal", |_| std::process::abort());
@@ -159,7 +160,7 @@ impl Driver {
                     Outcome::Read(reader, chunk) => {
                         self.reader = Some(reader);
                         self.step(match chunk {
-                            Ok(Chunk { rows, doubtful, end }) => Event::Read { rows, doubtful, end },
+                            Ok(chunk) => Event::Read(chunk),
                             Err(fault) => Event::ReadFailed(fault),
                         });
                     }
@@ -220,6 +221,14 @@ impl Driver {
                 self.duties.insert(task.id(), Duty::Begin);
             }
             Effect::Send(batch) => self.send(batch),
+            Effect::Ask(batch) => {
+                let (destination, run, seq) = (self.destination.clone(), self.run.clone(), batch.seq);
+                let task = self.tasks.spawn(async move {
+                    let answer = destination.find_written(&run, &batch).await;
+                    Outcome::Event(Event::Asked { batch, answer })
+                });
+                self.duties.insert(task.id(), Duty::Batch(seq));
+            }
             Effect::Poll { id, ticket, batch } => {
                 let (destination, run) = (self.destination.clone(), self.run.clone());
                 let task = self.tasks.spawn(async move {
@@ -235,6 +244,7 @@ impl Driver {
                         Some(session) => destination.finish(&run, session).await,
                         None => Err(Fault::bug("finish without a session")),
                     };
+                    fail::fail_point!("deliver::after_finish", |_| std::process::abort());
                     Outcome::Event(Event::Finished(answer))
                 });
                 self.duties.insert(task.id(), Duty::Finish);

@@ -1,7 +1,8 @@
 //! What the machine hears and what it says.
 
-use backhaul_kit::{Batch, Delivery, Fault, Progress, Reason, Row, Ticket};
+use backhaul_kit::{Batch, Delivery, Fault, Presence, Progress, Reason, Row, Ticket};
 
+use super::reader::Chunk;
 use crate::snapshot::log::Entry;
 
 /// What a row occupies while it is on its way: hashes of its key and addresses; 0 is none. Two that are equal by
@@ -23,6 +24,8 @@ pub struct Meta {
     pub(crate) throttles: u32,
     /// An earlier call may have been applied: from then on "not applied" can no longer be said.
     pub(crate) doubt: bool,
+    /// The destination is asked whether the row is there before anything else happens to it.
+    pub(crate) ask: bool,
 }
 
 /// A row and what is remembered of it.
@@ -55,14 +58,7 @@ pub enum Event {
     /// The first event.
     Start,
     /// Rows were read, in answer to [`Effect::Read`].
-    Read {
-        /// The rows, in op order.
-        rows: Vec<Work>,
-        /// Ops that an earlier process sent, whose fate is unknown and which must not be sent again.
-        doubtful: Vec<u64>,
-        /// The phase has no more.
-        end: bool,
-    },
+    Read(Chunk),
     /// The plan cannot be read any further.
     ReadFailed(Fault),
     /// Everything logged before [`Effect::Sync`] of this number is on disk.
@@ -77,6 +73,13 @@ pub enum Event {
         answer: Result<Delivery, Fault>,
         /// Whether the connector saved a ticket on the way.
         saved: bool,
+    },
+    /// `find_written` answered.
+    Asked {
+        /// The batch, back.
+        batch: Batch,
+        /// The answer.
+        answer: Result<Vec<Presence>, Fault>,
     },
     /// The task that wrote the batch of this number broke down.
     Broken(u64),
@@ -118,6 +121,8 @@ pub enum Effect {
     Sync(u64),
     /// Call `write`.
     Send(Batch),
+    /// Call `find_written`.
+    Ask(Batch),
     /// Call `poll`.
     Poll {
         /// The job.

@@ -35,6 +35,8 @@ pub struct Job {
     pub log: LogWriter,
     /// What the log said when it was resumed: ops with a verdict are left out.
     pub already: Option<Arc<Replay>>,
+    /// Whether rows are sent; if not, jobs that the log left open are asked after and nothing else happens.
+    pub sends: bool,
     /// Who is told of refused rows.
     pub rejects: Arc<dyn RejectSink>,
     /// Who is told how far it is.
@@ -87,8 +89,8 @@ pub struct Delivered {
     pub stopped_by: Option<Fault>,
     /// Which limit ended it early: likewise.
     pub halted: Option<Halt>,
-    /// Length and digest of the log. `None` after an interruption: the log is durable but open, so that the
-    /// run can go on with [`LogWriter::resume`] (or be settled as far as it came).
+    /// Length and digest of the log. `None` after an interruption, and where jobs are still open at the
+    /// destination: the log is durable but open, so that the run can go on with [`LogWriter::resume`] (or be settled as far as it came).
     pub sealed: Option<Sealed>,
 }
 

@@ -4,25 +4,27 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session, Ticket};
+use backhaul_kit::{Batch, Facts, Fault, FaultClass, Operation, Row, Session};
 
 use super::breaker::Breaker;
-use super::event::{Effect, Event, Meta, Work};
+use super::event::{Effect, Event, Meta};
 use super::job::Counts;
+use super::jobs::Jobs;
 use super::limits::{CanaryGate, Halt};
 use super::marks::Marks;
+use super::pressure::{Budget, Concurrency};
 use super::queue::Queue;
-use super::reader::ROWS_AHEAD;
+use super::reader::{Chunk, ROWS_AHEAD};
 use super::verdict::Acks;
 use crate::config::Threshold;
-use crate::snapshot::log::{Entry, Fate};
+use crate::snapshot::log::{Entry, Fate, Replay};
 
 /// Attempts, waits and limits of a delivery.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Calls a row gets before it is deferred or in doubt; default 5.
     pub attempts: u32,
-    /// Throttled calls a row gets before it is deferred; default 20.
+    /// Throttled calls a row gets before it is deferred; default 30.
     pub throttles: u32,
     /// Failed calls in a row after which the destination counts as down; default 10.
     pub failures: u32,
@@ -34,6 +36,9 @@ pub struct Policy {
     pub ack_delay: Duration,
     /// Ops that one dispatch mark covers; default 10,000.
     pub mark_ops: u64,
+    /// Full batches that may be sent again before any row is done with; default 20. Later half as many rows as
+    /// are done with.
+    pub retry_batches: usize,
     /// Most refused rows, of those with a verdict; default none.
     pub max_rejected: Option<Threshold>,
     /// What the rows of phase 0 have to show before any others go out; default nothing.
@@ -46,12 +51,13 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attempts: 5,
-            throttles: 20,
+            throttles: 30,
             failures: 10,
             throttled: 30,
             ack_rows: 10_000,
             ack_delay: Duration::from_millis(200),
             mark_ops: 10_000,
+            retry_batches: 20,
             max_rejected: None,
             canary: None,
             retry: Retry::default(),
@@ -76,18 +82,8 @@ pub(super) struct Flight {
     batch: Option<Batch>,
     needs: u64,
     pub(super) sent: Duration,
-}
-
-/// A batch that became an asynchronous job.
-#[derive(Debug)]
-pub(super) struct Async {
-    pub(super) metas: Vec<Meta>,
-    pub(super) ticket: Ticket,
-    /// The batch, unless a poll has it.
-    pub(super) batch: Option<Batch>,
-    needs: u64,
-    pub(super) due: Duration,
-    pub(super) failures: u32,
+    /// The batch is not sent: the destination is asked whether its rows are there.
+    ask: bool,
 }
 
 /// Where the session stands.
@@ -112,8 +108,10 @@ pub struct Machine {
     pub(super) phases: Vec<PhaseFacts>,
     pub(super) queue: Queue,
     pub(super) flights: BTreeMap<u64, Flight>,
-    pub(super) jobs: BTreeMap<u64, Async>,
+    pub(super) jobs: Jobs,
     pub(super) breaker: Breaker,
+    concurrency: Concurrency,
+    pub(super) retries: Budget,
     pub(super) counts: Counts,
     pub(super) fault: Option<Fault>,
     pub(super) halted: Option<Halt>,
@@ -123,6 +121,8 @@ pub struct Machine {
     pub(super) staged: Vec<(u64, u64)>,
     ordered: bool,
     resumed: bool,
+    /// New calls are made; if not, only jobs that are open are asked after.
+    sends: bool,
     pub(super) interrupted: bool,
     /// The phase that is being read; past the last one everything is read.
     reading: usize,
@@ -130,7 +130,7 @@ pub struct Machine {
     next_seq: u64,
     marks: Marks,
     asked: u64,
-    durable: u64,
+    pub(super) durable: u64,
     pub(super) now: Duration,
     /// Verdicts logged since the last sync was asked for, and since when.
     unsynced: usize,
@@ -142,18 +142,21 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A delivery of these phases. `resumed` when an earlier process wrote into the log.
-    pub fn new(phases: Vec<PhaseFacts>, policy: Policy, resumed: bool) -> Self {
+    /// A delivery of these phases; `already` is what an earlier process wrote into the log.
+    pub fn new(phases: Vec<PhaseFacts>, policy: Policy, already: Option<&Replay>) -> Self {
         let session = |kind: Session| phases.iter().any(|phase| phase.facts.session == kind);
         let ordered = session(Session::Ordered);
         let stage = if ordered || session(Session::AnyOrder) { Stage::Before } else { Stage::None };
+        let batch = phases.iter().map(|phase| phase.facts.max_rows.min(ROWS_AHEAD)).max().unwrap_or(1);
         Self {
+            concurrency: Concurrency::default(),
+            retries: Budget::new(policy.retry_batches.saturating_mul(batch).max(100)),
             breaker: Breaker::new(policy.retry.clone(), policy.failures, policy.throttled),
             policy,
             phases,
             queue: Queue::default(),
             flights: BTreeMap::new(),
-            jobs: BTreeMap::new(),
+            jobs: already.map(Jobs::left_by).unwrap_or_default(),
             counts: Counts::default(),
             fault: None,
             halted: None,
@@ -161,11 +164,12 @@ impl Machine {
             has_session: false,
             staged: Vec::new(),
             ordered,
-            resumed,
+            resumed: already.is_some(),
+            sends: true,
             interrupted: false,
             reading: 0,
             read_asked: false,
-            next_seq: 0,
+            next_seq: already.map_or(0, Jobs::next_id),
             marks: Marks::default(),
             asked: 0,
             durable: 0,
@@ -178,9 +182,21 @@ impl Machine {
         }
     }
 
+    /// Sends no row: jobs of the earlier process are asked after until they end, the rest stays as it is.
+    #[must_use]
+    pub fn only_jobs(mut self) -> Self {
+        self.sends = false;
+        self
+    }
+
     /// What became of rows so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Jobs are still open at the destination, and the log says so: the run can go on by asking after them.
+    pub fn parked(&self) -> bool {
+        self.jobs.parked()
     }
 
     /// Whether the operator ended it.
@@ -201,10 +217,10 @@ impl Machine {
     /// When the next [`Event::Tick`] is wanted, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Duration> {
         let acks = self.unsynced_since.map(|since| since + self.policy.ack_delay);
-        let jobs = self.jobs.values().filter(|job| job.batch.is_some()).map(|job| job.due);
         let breaker = Some(self.breaker.closed_until());
         let queue = [self.queue.next_due(), self.queue.next_release()];
-        queue.into_iter().chain([acks, breaker]).flatten().chain(jobs).filter(|at| *at > self.now).min()
+        let all = queue.into_iter().chain([acks, breaker, self.jobs.next_due()]);
+        all.flatten().filter(|at| *at > self.now).min()
     }
 
     /// Takes in what happened and says what to do. `now` is the time since some fixed moment and never goes back.
@@ -216,7 +232,7 @@ impl Machine {
         match event {
             Event::Start | Event::Tick => {}
             Event::Cancel => self.interrupted = true,
-            Event::Read { rows, doubtful, end } => self.on_read(rows, doubtful, end, &mut out),
+            Event::Read(chunk) => self.on_read(chunk, &mut out),
             Event::ReadFailed(fault) => {
                 self.read_asked = false;
                 self.stop(fault);
@@ -229,6 +245,7 @@ impl Machine {
             }
             Event::Began(answer) => self.on_began(answer),
             Event::Answered { batch, answer, saved } => self.on_answer(batch, answer, saved, &mut out),
+            Event::Asked { batch, answer } => self.on_asked(batch, answer, &mut out),
             Event::Broken(seq) => self.on_broken(seq, &mut out),
             Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),
             Event::Finished(answer) => self.on_finished(answer, &mut out),
@@ -263,15 +280,19 @@ impl Machine {
         &self.phases[phase].facts
     }
 
-    fn on_read(&mut self, rows: Vec<Work>, doubtful: Vec<u64>, end: bool, out: &mut Vec<Effect>) {
+    fn on_read(&mut self, chunk: Chunk, out: &mut Vec<Effect>) {
+        let Chunk { rows, doubtful, in_jobs, end } = chunk;
         self.read_asked = false;
         self.reading += usize::from(end);
+        self.take_up(in_jobs, out);
         self.counts.unknown += doubtful.len() as u64;
         let mut acks = Acks::default();
         doubtful.into_iter().for_each(|op| acks.push(op, Fate::Unknown, None));
         self.log_acks(acks, out);
-        if !self.stopping() {
+        if self.sends && !self.stopping() {
+            let (asks, rows) = rows.into_iter().partition(|work| work.meta.ask);
             self.queue.add(rows);
+            self.ask_about(asks);
         }
     }
 
@@ -287,8 +308,16 @@ impl Machine {
         }
     }
 
+    /// A call that was sent at `sent` has an answer, good or bad.
+    pub(super) fn note_latency(&mut self, phase: Option<usize>, sent: Duration) {
+        let most = phase.map_or(1, |phase| self.facts(phase).concurrency);
+        self.concurrency.answered(self.now.saturating_sub(sent), self.flights.len() + 1, most, self.now);
+    }
+
     /// A call came to nothing: the destination is left alone for a while, or given up.
     pub(super) fn call_failed(&mut self, fault: Fault, sent: Duration) {
+        let most = self.phases.iter().map(|phase| phase.facts.concurrency).max().unwrap_or(1);
+        self.concurrency.pushed_back(most);
         let waits = matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
         if !waits || self.breaker.failed(&fault, sent, self.now) {
             self.stop(fault);
@@ -303,7 +332,7 @@ impl Machine {
                 return;
             }
             let most = if self.ordered { 1 } else { self.facts(phase).concurrency };
-            if self.flights.len() + self.jobs.len() >= self.breaker.allowed(most) {
+            if self.flights.len() + self.jobs.len() >= self.breaker.allowed(self.concurrency.allowed(most)) {
                 return;
             }
             match self.stage {
@@ -327,14 +356,19 @@ impl Machine {
             if rows.is_empty() {
                 return;
             }
-            self.send(phase, rows, metas, out);
+            if metas.iter().any(|meta: &Meta| meta.ask) {
+                self.fly(phase, rows, metas, 0, true);
+            } else {
+                let needs = self.record_dispatch(phase, &metas, out);
+                self.fly(phase, rows, metas, needs, false);
+            }
         }
     }
 
     /// The phase whose rows may go out: the next one begins when the one before it is done with.
     fn active_phase(&self) -> Option<usize> {
-        let flying = self.flights.values().map(|flight| &flight.metas);
-        let in_hand = flying.chain(self.jobs.values().map(|job| &job.metas)).flatten().next().map(|meta| meta.phase);
+        let flying = self.flights.values().flat_map(|flight| &flight.metas).next().map(|meta| meta.phase);
+        let in_hand = flying.or_else(|| self.jobs.phase());
         in_hand.or_else(|| self.queue.waiting_phase()).or_else(|| self.queue.fresh_phase())
     }
 
@@ -349,21 +383,20 @@ impl Machine {
     }
 
     fn rows_in_hand(&self) -> usize {
-        self.flights.values().map(|flight| flight.metas.len()).sum::<usize>()
-            + self.jobs.values().map(|job| job.metas.len()).sum::<usize>()
+        self.flights.values().map(|flight| flight.metas.len()).sum::<usize>() + self.jobs.rows()
     }
 
     fn all_read(&self) -> bool {
         self.reading >= self.phases.len()
     }
 
-    fn send(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, out: &mut Vec<Effect>) {
-        let needs = self.record_dispatch(phase, &metas, out);
+    /// Takes a batch in hand. It leaves once sync number `needs` is durable.
+    fn fly(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, needs: u64, ask: bool) {
         let last = self.ordered && self.all_read() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
         let seq = self.next_seq;
         self.next_seq += 1;
         let batch = Batch { operation: self.phases[phase].operation, seq, last, rows };
-        self.flights.insert(seq, Flight { metas, batch: Some(batch), needs, sent: Duration::ZERO });
+        self.flights.insert(seq, Flight { metas, batch: Some(batch), needs, sent: Duration::ZERO, ask });
     }
 
     /// Logs that the rows may be sent, and says which sync must be durable before they are.
@@ -389,7 +422,7 @@ impl Machine {
         for flight in self.flights.values_mut().filter(|flight| flight.needs <= durable) {
             if let Some(batch) = flight.batch.take() {
                 flight.sent = now;
-                out.push(Effect::Send(batch));
+                out.push(if flight.ask { Effect::Ask(batch) } else { Effect::Send(batch) });
             }
         }
     }
@@ -419,25 +452,6 @@ impl Machine {
         }
     }
 
-    /// Adds a job to be polled once its ticket is durable.
-    pub(super) fn follow(&mut self, id: u64, metas: Vec<Meta>, ticket: Ticket, batch: Batch, out: &mut Vec<Effect>) {
-        let ops = metas.iter().map(|meta| meta.op).collect();
-        // A ticket is plain data: writing it as JSON cannot fail.
-        let body = serde_json::to_string(&ticket).unwrap_or_default();
-        out.push(Effect::Log(vec![Entry::Ticket { id, ops, body }]));
-        let needs = self.sync(out);
-        self.jobs.insert(id, Async { metas, ticket, batch: Some(batch), needs, due: self.now, failures: 0 });
-    }
-
-    fn poll_jobs(&mut self, out: &mut Vec<Effect>) {
-        let (durable, now) = (self.durable, self.now);
-        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.needs <= durable && job.due <= now) {
-            if let Some(batch) = job.batch.take() {
-                out.push(Effect::Poll { id: *id, ticket: job.ticket.clone(), batch });
-            }
-        }
-    }
-
     /// Logs verdicts; they are synced a little later, many at once.
     pub(super) fn log_acks(&mut self, acks: Acks, out: &mut Vec<Effect>) {
         if acks.rows == 0 {
@@ -455,7 +469,7 @@ impl Machine {
         }
     }
 
-    fn sync(&mut self, out: &mut Vec<Effect>) -> u64 {
+    pub(super) fn sync(&mut self, out: &mut Vec<Effect>) -> u64 {
         self.asked += 1;
         self.syncing.push_back((self.asked, std::mem::take(&mut self.unsynced)));
         self.unsynced_since = None;
@@ -481,11 +495,7 @@ impl Machine {
             self.flights.iter().filter(|(_, flight)| flight.batch.is_some()).map(|(seq, _)| *seq).collect();
         left.extend(unsent.into_iter().filter_map(|seq| self.flights.remove(&seq)).flat_map(|flight| flight.metas));
         self.resolve_unsent(&left, self.interrupted, out);
-        // A job that nobody is asking after stays open in the log; its rows are in doubt until it closes.
-        let idle: Vec<u64> = self.jobs.iter().filter(|(_, job)| job.batch.is_some()).map(|(id, _)| *id).collect();
-        for id in idle {
-            self.abandon(id);
-        }
+        self.park_jobs();
     }
 
     fn close(&mut self, out: &mut Vec<Effect>) {
@@ -512,7 +522,7 @@ impl Machine {
         let staged = std::mem::take(&mut self.staged);
         self.counts.unknown += staged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
         // Ops that an earlier process sent and that were not read again must stay in doubt.
-        if self.asked == 0 || (self.resumed && self.stopping()) {
+        if self.asked == 0 || (self.resumed && (self.stopping() || !self.sends)) {
             return;
         }
         let staged = staged.into_iter().map(|(first, last)| Entry::Dispatched { first, last });

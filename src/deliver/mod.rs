@@ -8,8 +8,10 @@
 //! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
+//! | `jobs` | batches that became asynchronous jobs, over restarts too |
 //! | `limits` | when too many rows come to nothing |
 //! | `breaker` | when a destination counts as down |
+//! | `pressure` | how many calls may be in flight, how much may be sent again |
 //! | `journal` | verdicts onto the disk, many workers a sync |
 //! | `driver` | tasks and timers: does what the machine says |
 //!
@@ -19,10 +21,12 @@ mod breaker;
 mod driver;
 mod event;
 mod job;
+mod jobs;
 mod journal;
 mod limits;
 mod machine;
 mod marks;
+mod pressure;
 mod queue;
 mod reader;
 #[cfg(test)]
@@ -34,4 +38,4 @@ pub use event::{Effect, Event, Meta, RejectedRow, Work};
 pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
 pub use limits::{CanaryGate, Halt};
 pub use machine::{Machine, PhaseFacts, Policy};
-pub use reader::row;
+pub use reader::{Chunk, row};

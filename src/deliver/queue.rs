@@ -103,6 +103,11 @@ impl Queue {
         (rows, metas)
     }
 
+    /// The row is with the destination already.
+    pub(super) fn occupy(&mut self, claims: &Claims) {
+        self.busy.extend(parts(claims));
+    }
+
     /// The row has its final verdict: others may have its key and addresses.
     pub(super) fn release(&mut self, claims: &Claims) {
         for claim in parts(claims) {

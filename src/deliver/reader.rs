@@ -1,5 +1,6 @@
 //! Ops of a plan → rows, lazily.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldRef, Row, Session, ValueRef};
@@ -14,6 +15,8 @@ use crate::snapshot::log::{Fate, Replay};
 pub(super) struct Reader {
     phases: Vec<Phase>,
     already: Option<Arc<Replay>>,
+    /// The jobs that ops are in.
+    jobs: HashMap<u64, u64>,
 }
 
 /// Rows that are read at once, unless a batch has more.
@@ -21,12 +24,17 @@ pub(super) const ROWS_AHEAD: usize = 2048;
 /// Values that are read at once: wide rows must not fill the memory.
 const READ_BYTES: usize = 512 << 10;
 
-/// What was read.
+/// What was read of a phase.
 #[derive(Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) rows: Vec<Work>,
-    pub(super) doubtful: Vec<u64>,
-    pub(super) end: bool,
+pub struct Chunk {
+    /// Rows to send, in op order.
+    pub rows: Vec<Work>,
+    /// Ops that an earlier process sent, whose fate is unknown and which must not be sent again.
+    pub doubtful: Vec<u64>,
+    /// Rows in jobs that an earlier process left open, each with its job.
+    pub in_jobs: Vec<(u64, Work)>,
+    /// The phase has no more.
+    pub end: bool,
 }
 
 /// What is to be done with an op that an earlier process may have had in hand.
@@ -36,11 +44,15 @@ enum Earlier {
     /// It was sent: it may go again, but it can no longer be said that it was not applied.
     SendAgain,
     Doubtful,
+    /// It is in a job that has not ended.
+    InJob(u64),
 }
 
 impl Reader {
     pub(super) fn new(phases: Vec<Phase>, already: Option<Arc<Replay>>) -> Self {
-        Self { phases, already }
+        let tickets = already.iter().flat_map(|replay| replay.open_tickets());
+        let jobs = tickets.flat_map(|ticket| ticket.ops.iter().map(|op| (*op, ticket.id))).collect();
+        Self { phases, already, jobs }
     }
 
     /// The next rows of a phase: at most `most`, and no more once they have [`READ_BYTES`].
@@ -50,15 +62,20 @@ impl Reader {
         let Some(source) = self.phases.get_mut(phase) else {
             return Err(Fault::bug(format!("phase {phase} is not in the plan")));
         };
-        while chunk.rows.len() + chunk.doubtful.len() < most && bytes < READ_BYTES {
+        while chunk.rows.len() + chunk.doubtful.len() + chunk.in_jobs.len() < most && bytes < READ_BYTES {
             let Some(op) = source.ops.next().transpose()? else {
                 chunk.end = true;
                 break;
             };
             let Some(change) = change(op.kind) else { continue };
-            let doubt = match earlier(self.already.as_deref(), op.number, &source.facts) {
-                Earlier::Nothing => false,
-                Earlier::SendAgain => true,
+            let (doubt, ask) = match earlier(self.already.as_deref(), &self.jobs, op.number, &source.facts) {
+                Earlier::Nothing => (false, false),
+                Earlier::SendAgain => (true, false),
+                Earlier::Doubtful if source.facts.read_back => (true, true),
+                Earlier::InJob(id) => {
+                    chunk.in_jobs.push((id, work(op, change, phase)));
+                    continue;
+                }
                 Earlier::Settled => continue,
                 Earlier::Doubtful => {
                     chunk.doubtful.push(op.number);
@@ -67,7 +84,7 @@ impl Reader {
             };
             let mut work = work(op, change, phase);
             bytes += work.row.key.len() + work.row.fields.encoded().len();
-            work.meta.doubt = doubt;
+            (work.meta.doubt, work.meta.ask) = (doubt, ask);
             if source.facts.max_bytes.is_some() {
                 work.meta.bytes = row_bytes(&work.row);
             }
@@ -79,11 +96,13 @@ impl Reader {
 
 /// What is to be done with an op by the log. What was staged in a session that was not committed counts for
 /// nothing: it goes into the new session.
-fn earlier(already: Option<&Replay>, op: u64, facts: &Facts) -> Earlier {
+fn earlier(already: Option<&Replay>, jobs: &HashMap<u64, u64>, op: u64, facts: &Facts) -> Earlier {
     let Some(replay) = already else { return Earlier::Nothing };
+    if let Some(id) = jobs.get(&op) {
+        return Earlier::InJob(*id);
+    }
     match replay.fate(op) {
         Some(Fate::Accepted | Fate::Rejected | Fate::Deferred | Fate::Unknown) => Earlier::Settled,
-        None if replay.ticketed(op) => Earlier::Doubtful,
         None if !replay.dispatched(op) => Earlier::Nothing,
         None if facts.resend_safe || facts.session != Session::None => Earlier::SendAgain,
         None => Earlier::Doubtful,
@@ -118,7 +137,7 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
 
 fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
     let claims = claims(&op);
-    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false };
+    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false, ask: false };
     Work { row: row_of(change, op), meta }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Progress, Reason, Row, Verdict};
+use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
@@ -11,8 +11,6 @@ use crate::snapshot::log::{Entry, Fate};
 
 /// The code of a row that the destination refuses even alone, where it gives no reason of its own.
 const REFUSED_ALONE: &str = "refused_alone";
-/// How soon a job is asked after again at the earliest.
-const POLL_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// What is said of the rows of one answer, collected so that it is logged together.
 #[derive(Default)]
@@ -24,6 +22,8 @@ struct Said {
     retry_after: Option<Duration>,
     /// Nobody knows; safe to send again.
     resend: Vec<Work>,
+    /// Nobody knows; the destination can be asked.
+    ask: Vec<Work>,
 }
 
 /// Verdicts for the log; neighbours that share theirs are one entry.
@@ -60,6 +60,7 @@ impl Machine {
         };
         self.counts.calls += 1;
         let sent = flight.sent;
+        self.note_latency(flight.metas.first().map(|meta| meta.phase), sent);
         match answer {
             Ok(Delivery::Pending(ticket)) => {
                 self.breaker.succeeded();
@@ -137,7 +138,14 @@ impl Machine {
     }
 
     /// Verdicts row by row.
-    fn settle(&mut self, rows: Vec<Row>, metas: Vec<Meta>, outcomes: Outcomes, sent: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn settle(
+        &mut self,
+        rows: Vec<Row>,
+        metas: Vec<Meta>,
+        outcomes: Outcomes,
+        sent: Duration,
+        out: &mut Vec<Effect>,
+    ) {
         let verdicts = outcomes.into_vec();
         let lengths = [rows.len(), metas.len()];
         if lengths != [verdicts.len(); 2] || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
@@ -208,12 +216,17 @@ impl Machine {
             let due = self.now + wait(&said.resend, said.retry_after, &self.policy.retry).max(quiet);
             self.queue.again(said.resend, due);
         }
+        if let Some(first) = said.ask.first() {
+            let quiet = self.facts(first.meta.phase).settle_after;
+            let due = self.now + wait(&said.ask, said.retry_after, &self.policy.retry).max(quiet);
+            self.queue.again(said.ask, due);
+        }
     }
 
     /// Known not to be applied: once more, within the row's attempts.
     fn try_again(&mut self, mut work: Work, said: &mut Said) {
         work.meta.attempts += 1;
-        if work.meta.attempts >= self.policy.attempts {
+        if work.meta.attempts >= self.policy.attempts || !self.retries.take() {
             self.not_applied(&work.meta, said);
         } else {
             said.retry.push(work);
@@ -224,11 +237,70 @@ impl Machine {
     fn unknown(&mut self, mut work: Work, said: &mut Said) {
         work.meta.attempts += 1;
         work.meta.doubt = true;
-        if self.facts(work.meta.phase).resend_safe && work.meta.attempts < self.policy.attempts {
-            said.resend.push(work);
+        let facts = self.facts(work.meta.phase);
+        if work.meta.attempts >= self.policy.attempts {
+            self.doubt(&work.meta, said);
+        } else if facts.resend_safe {
+            if self.retries.take() {
+                said.resend.push(work);
+            } else {
+                self.doubt(&work.meta, said);
+            }
+        } else if facts.read_back {
+            work.meta.ask = true;
+            said.ask.push(work);
         } else {
             self.doubt(&work.meta, said);
         }
+    }
+
+    /// Has the destination asked about rows that an earlier process sent, once a late call is over.
+    pub(super) fn ask_about(&mut self, mut works: Vec<Work>) {
+        while let Some(first) = works.first() {
+            let facts = self.facts(first.meta.phase);
+            let (most, due) = (facts.max_rows.max(1), self.now + facts.settle_after);
+            let rest = works.split_off(most.min(works.len()));
+            works.iter().for_each(|work| self.queue.occupy(&work.meta.claims));
+            self.queue.again(std::mem::replace(&mut works, rest), due);
+        }
+    }
+
+    /// The destination said which rows of a batch in doubt are there.
+    pub(super) fn on_asked(&mut self, batch: Batch, answer: Result<Vec<Presence>, Fault>, out: &mut Vec<Effect>) {
+        let Some(flight) = self.flights.remove(&batch.seq) else {
+            return self.stop(Fault::bug(format!("an answer to batch {}, which is not in flight", batch.seq)));
+        };
+        self.counts.calls += 1;
+        let sent = flight.sent;
+        let works = join(batch.rows, flight.metas);
+        let mut said = Said::default();
+        match answer {
+            Ok(there) if there.len() == works.len() => {
+                self.breaker.succeeded();
+                for (mut work, presence) in works.into_iter().zip(there) {
+                    match presence {
+                        Presence::There { remote_id } => {
+                            self.last_word(&work.meta, Fate::Accepted, remote_id, &mut said);
+                        }
+                        Presence::Absent => {
+                            (work.meta.doubt, work.meta.ask) = (false, false);
+                            self.try_again(work, &mut said);
+                        }
+                        Presence::Unknown => self.doubt(&work.meta, &mut said),
+                    }
+                }
+            }
+            Ok(_) => {
+                works.iter().for_each(|work| self.doubt(&work.meta, &mut said));
+                self.stop(Fault::bug("the destination told of another number of rows than it was asked about"));
+            }
+            Err(fault) => {
+                said.retry_after = fault.retry_after;
+                works.into_iter().for_each(|work| self.unknown(work, &mut said));
+                self.call_failed(fault, sent);
+            }
+        }
+        self.say(said, out);
     }
 
     fn reject(&mut self, work: Work, reason: Reason, said: &mut Said) {
@@ -263,6 +335,7 @@ impl Machine {
             Fate::Unknown => &mut self.counts.unknown,
         };
         *count += 1;
+        self.retries.earn();
         match fate {
             // A late application must not meet a new write to the same address.
             Fate::Unknown => {
@@ -274,7 +347,7 @@ impl Machine {
         said.acks.push(meta.op, fate, remote_id);
     }
 
-    fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
+    pub(super) fn all_unknown(&mut self, metas: &[Meta], out: &mut Vec<Effect>) {
         let mut said = Said::default();
         metas.iter().for_each(|meta| self.doubt(meta, &mut said));
         self.say(said, out);
@@ -301,48 +374,9 @@ impl Machine {
             self.counts.calls += 1;
             self.all_unknown(&flight.metas, out);
         } else {
-            self.abandon(seq);
+            self.park(seq);
         }
         self.stop(Fault::bug("the connector broke down during a call"));
-    }
-
-    pub(super) fn on_poll(&mut self, id: u64, batch: Batch, progress: Result<Progress, Fault>, out: &mut Vec<Effect>) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        match progress {
-            Ok(Progress::Running { after }) => {
-                job.failures = 0;
-                job.due = self.now + after.max(POLL_AT_LEAST);
-                job.batch = Some(batch);
-            }
-            Ok(Progress::Done(outcomes)) => {
-                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.settle(batch.rows, metas, outcomes, self.now, out);
-                out.push(Effect::Log(vec![Entry::Closed { id }]));
-            }
-            Ok(Progress::Lost) => {
-                let metas = self.jobs.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.all_unknown(&metas, out);
-                out.push(Effect::Log(vec![Entry::Closed { id }]));
-            }
-            Err(fault) => {
-                job.failures += 1;
-                job.batch = Some(batch);
-                job.due = self.now + self.policy.retry.next(job.failures, id, fault.retry_after);
-                let waits =
-                    matches!(fault.class, FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous);
-                if !waits || job.failures >= self.policy.failures {
-                    self.abandon(id);
-                    self.stop(fault);
-                }
-            }
-        }
-    }
-
-    /// Stops asking after a job. Its ticket stays open in the log, which keeps its rows in doubt.
-    pub(super) fn abandon(&mut self, id: u64) {
-        let Some(job) = self.jobs.remove(&id) else { return };
-        self.counts.unknown += job.metas.len() as u64;
-        job.metas.iter().for_each(|meta| self.queue.release(&meta.claims));
     }
 
     fn stage_rows(&mut self, metas: &[Meta]) {

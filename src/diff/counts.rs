@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
-/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `postponed` and `left_alone`.
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `in_doubt`, `postponed` and `left_alone`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlanCounts {
@@ -29,6 +29,8 @@ pub struct PlanCounts {
     pub rejected: u64,
     /// Rows and removals that were rejected as they are now, and are not due to be tried again.
     pub withheld: u64,
+    /// Rows and removals in doubt that wait for a decision.
+    pub in_doubt: u64,
     /// Of the changes: records that were in doubt before.
     pub repeats: u64,
     /// Rows and removals left for the next run by `max_rows`.

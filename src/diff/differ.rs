@@ -11,17 +11,20 @@ mod lane;
 use backhaul_kit::{Fault, KeyHash, Proof, RowDigest, RowPage};
 
 use self::lane::Lane;
-use super::first_load::FirstLoad;
 use super::judge::{Candidate, Judge};
 use super::plan::PlanHeader;
+use super::repeats::Repeats;
 use super::seen::Seen;
 use super::spill::Budget;
 use super::standing::Standing;
 use super::waiting::Waiting;
 use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::order::OrderWriter;
+use crate::snapshot::sealed::SealedKind;
 use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
 
+/// Added to the plan's name: the keys of a first load.
+const KEYS: &str = ".keys";
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
 /// So many of the keys that left the model are looked at at a time.
@@ -36,7 +39,7 @@ pub struct Differ<'a> {
     seen: Seen,
     waiting: Waiting,
     /// The keys, where the snapshot is empty and every row is new.
-    first_load: Option<FirstLoad>,
+    first_load: Option<Repeats>,
     /// Where rows stand, if the base is to be written in their order.
     order: Option<OrderWriter>,
     null_keys: u64,
@@ -71,7 +74,7 @@ impl<'a> Differ<'a> {
             lanes: Vec::new(),
             seen: Seen::new(snapshot.ordinals()),
             waiting: Waiting::new(budget),
-            first_load: snapshot.is_empty().then(|| FirstLoad::new(budget)),
+            first_load: snapshot.is_empty().then(|| Repeats::new(budget)),
             order,
             null_keys: 0,
             repeated_keys: 0,
@@ -121,7 +124,7 @@ impl<'a> Differ<'a> {
             return Ok(());
         }
         if let Some(keys) = &mut self.first_load {
-            keys.push(digest.key, &self.judge.plan)?;
+            keys.push(digest.key, || self.judge.plan.scratch(KEYS, SealedKind::Spill))?;
             return self.found(page, row, digest, None);
         }
         if self.snapshot.by_hash() {
@@ -214,7 +217,7 @@ impl<'a> Differ<'a> {
     }
 
     /// Looks for repeated keys where no record could tell.
-    fn check_first_load(&mut self, keys: FirstLoad) -> Result<(), DiffError> {
+    fn check_first_load(&mut self, keys: Repeats) -> Result<(), DiffError> {
         let (count, some) = keys.repeated(EXAMPLES)?;
         self.repeated_keys = count;
         if count > 0 {

@@ -4,6 +4,7 @@ use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
 use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
 use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
@@ -81,7 +82,7 @@ impl Judge<'_> {
             for claim in claims.into_iter().flatten() {
                 let (word, bit) = bit(claim, filter.len());
                 if filter[word] & bit != 0 && is_live(ordinal) && leaving.binary_search(&claim).is_ok() {
-                    claimed.push(claim);
+                    claimed.push((claim, REMOVAL));
                 }
             }
         })?;
@@ -135,6 +136,10 @@ impl<'a, R: Recall> Judge<'a, R> {
             self.counts.unchanged += u64::from(!sends_all);
             return sends_all;
         }
+        if standing == Some(Standing::InDoubt) && self.request.doubts.of_row(digest.key) == Doubt::Waits {
+            self.counts.in_doubt += 1;
+            return false;
+        }
         let withheld = self.is_withheld(digest);
         self.counts.withheld += u64::from(withheld);
         !withheld
@@ -172,7 +177,11 @@ impl<'a, R: Recall> Judge<'a, R> {
             Some(ordinal) => self.details.address(ordinal)?,
             None => Address::default(),
         };
-        let was_in_doubt = matches!(row.found, Some((_, Standing::InDoubt)));
+        let doubt = match row.found {
+            Some((_, Standing::InDoubt)) => Some(self.request.doubts.of_row(row.digest.key)),
+            _ => None,
+        };
+        let was_in_doubt = matches!(doubt, Some(Doubt::Is(Decision::Resend)));
         let mut op = Op {
             number: 0,
             kind: OpKind::Reject,
@@ -188,6 +197,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             fields: Fields::default(),
             reason: None,
         };
+        if matches!(doubt, Some(Doubt::Waits | Doubt::Unlisted)) {
+            return self.list(op).map(|()| None);
+        }
         match self.mapper.map(row.record) {
             Err(reason) => op.reason = Some(Box::new(reason)),
             Ok(fields) if fields.len() != self.columns.len() => {
@@ -197,7 +209,16 @@ impl<'a, R: Recall> Judge<'a, R> {
                 op.match_value = self.match_value(&fields);
                 op.kind = match row.found {
                     None | Some((_, Standing::Never)) => OpKind::Add,
-                    Some((_, Standing::InDoubt)) => OpKind::Change,
+                    Some((_, Standing::InDoubt)) => match doubt {
+                        Some(Doubt::Is(Decision::Absent)) => OpKind::Add,
+                        Some(Doubt::Is(Decision::Written(as_sent)))
+                            if crate::snapshot::storable(as_sent) == op.fingerprint =>
+                        {
+                            OpKind::Touch
+                        }
+                        // Where a lost call never arrived, the record still stands at its old address.
+                        _ => self.moved_or_changed(&op),
+                    },
                     Some((ordinal, Standing::Same | Standing::Other)) => {
                         self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
                     }
@@ -238,11 +259,14 @@ impl<'a, R: Recall> Judge<'a, R> {
         if !any_known {
             op.changed.clear();
         }
-        let moved = match (&op.old_address.match_value, &op.match_value) {
-            (Some(old), Some(new)) => self.request.moves && old != new,
-            _ => false,
-        };
-        Ok(if moved { OpKind::Move } else { OpKind::Change })
+        Ok(self.moved_or_changed(op))
+    }
+
+    fn moved_or_changed(&self, op: &Op) -> OpKind {
+        match (&op.old_address.match_value, &op.match_value) {
+            (Some(old), Some(new)) if self.request.moves && old != new => OpKind::Move,
+            _ => OpKind::Change,
+        }
     }
 
     /// Writes and counts an op; gives its number.
@@ -265,6 +289,13 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(self.plan.push(op)?)
     }
 
+    /// Puts a row in doubt on the list of those that wait for a decision.
+    fn list(&mut self, op: Op) -> Result<(), DiffError> {
+        self.counts.in_doubt += 1;
+        self.plan.push(&Op { kind: OpKind::Reject, reason: Some(Box::new(in_doubt())), ..op })?;
+        Ok(())
+    }
+
     /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
     pub(super) fn removal(&mut self, ordinal: u64, was_in_doubt: bool, live: &Claims) -> Result<(), DiffError> {
         let key = self.details.key(ordinal)?;
@@ -272,8 +303,21 @@ impl<'a, R: Recall> Judge<'a, R> {
             return Ok(());
         }
         let old_address = self.details.address(ordinal)?;
-        let claimed = self.claims_of(&old_address).iter().flatten().any(|claim| live.0.binary_search(claim).is_ok());
+        let claimant =
+            self.claims_of(&old_address).into_iter().flatten().filter_map(|claim| live.claimant(claim)).min();
+        let claimed = claimant.is_some();
         let key_hash = KeyHash::of(&key, self.seed);
+        let doubt = match was_in_doubt {
+            true => self.request.doubts.of_removal(key_hash),
+            false => Doubt::Is(Decision::Resend),
+        };
+        if !claimed && doubt == Doubt::Waits {
+            self.counts.in_doubt += 1;
+            return Ok(());
+        }
+        // A removal that was made, and a record that was never written: there is nothing to remove.
+        let gone = matches!(doubt, Doubt::Is(Decision::Absent | Decision::Written(REMOVAL)));
+        let claimed = claimed || gone;
         if !claimed && self.request.withheld.get(&key_hash) == Some(&REMOVAL) {
             self.counts.withheld += 1;
             return Ok(());
@@ -288,7 +332,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             ordinal: Some(ordinal),
             key_hash,
             key: key.into(),
-            fingerprint: REMOVAL,
+            fingerprint: claimant.unwrap_or(REMOVAL),
             table_fingerprint: None,
             old_address,
             match_value: None,
@@ -297,6 +341,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             fields: Fields::default(),
             reason: None,
         };
+        if !claimed && doubt == Doubt::Unlisted {
+            return self.list(op);
+        }
         self.write(&op)?;
         Ok(())
     }
@@ -304,18 +351,19 @@ impl<'a, R: Recall> Judge<'a, R> {
     /// The claims of live rows among those of records in `gone`, where the warehouse has looked through its own
     /// records: `claimed` are the addresses that others of them hold.
     pub(super) fn claims_told(&mut self, leaving: &[u64], claimed: Vec<u64>) -> Result<Claims, DiffError> {
-        let mut all = claimed;
+        let mut all: Vec<(u64, u64)> = claimed.into_iter().map(|claim| (claim, REMOVAL)).collect();
         self.claimed_by_plan(leaving, &mut all)?;
         all.sort_unstable();
         Ok(Claims(all))
     }
 
     /// Adds the claims of the plan's own rows among those that leave.
-    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<u64>) -> Result<(), DiffError> {
+    fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<(u64, u64)>) -> Result<(), DiffError> {
         let seed = self.seed;
         self.plan.read_back(|op| {
             let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed));
-            claimed.extend(claim.filter(|claim| leaving.binary_search(claim).is_ok()));
+            let claim = claim.filter(|claim| leaving.binary_search(claim).is_ok());
+            claimed.extend(claim.map(|claim| (claim, op.claimant())));
             true
         })?;
         Ok(())
@@ -350,5 +398,14 @@ const REMOVAL: u64 = 0;
 const MATCH_VALUE: u64 = 1;
 const REMOTE_ID: u64 = 2;
 
-/// Hashes of the addresses that live rows claim among those of records that leave, sorted.
-pub(super) struct Claims(Vec<u64>);
+/// Hashes of the addresses that live rows claim among those of records that leave, sorted, each with the
+/// [`claimant`](Op::claimant).
+pub(super) struct Claims(Vec<(u64, u64)>);
+
+impl Claims {
+    /// Who claims the address; the one that has it already, if one has.
+    fn claimant(&self, claim: u64) -> Option<u64> {
+        let at = self.0.partition_point(|(known, _)| *known < claim);
+        self.0.get(at).filter(|(known, _)| *known == claim).map(|(_, claimant)| *claimant)
+    }
+}

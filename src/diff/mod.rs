@@ -2,13 +2,14 @@
 
 mod counts;
 mod differ;
+mod doubt;
 mod error;
-mod first_load;
 mod judge;
 mod op;
 mod places;
 mod plan;
 mod recall;
+mod repeats;
 mod request;
 mod seen;
 mod spill;
@@ -20,13 +21,16 @@ mod waiting;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
+pub use doubt::{Decision, Doubts, IN_DOUBT_CODE, in_doubt};
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
+pub(crate) use repeats::Repeats;
 pub use request::PlanRequest;
+pub(crate) use spill::Budget;
 pub use table::{TableDiffer, TableSnapshot};
 
 use backhaul_kit::{FieldValue, Reason, Value};

@@ -10,7 +10,8 @@ pub enum OpKind {
     Add,
     /// The key was accepted with another fingerprint, or is in doubt.
     Change,
-    /// Like `Change`, and the address at the destination changes too.
+    /// Like `Change`, and the address at the destination changes too, or may have changed in a call whose fate is
+    /// open.
     Move,
     /// The key left the model.
     Remove,
@@ -45,7 +46,7 @@ pub struct Op {
     pub key: Key,
     /// Hash of the key under the snapshot's seed.
     pub key_hash: KeyHash,
-    /// Fingerprint of the source row; 0 for `Remove` and `Forget`.
+    /// Fingerprint of the source row; 0 for `Remove`; for `Forget` the [`claimant`](Self::claimant).
     pub fingerprint: u64,
     /// The row's fingerprint as its warehouse computes it, where the snapshot is a table there.
     pub table_fingerprint: Option<u64>,
@@ -62,4 +63,15 @@ pub struct Op {
     pub fields: Fields,
     /// Why the mapper refused it (`Reject` only).
     pub reason: Option<Box<Reason>>,
+}
+
+impl Op {
+    /// What a `Forget` remembers of the op that claims its address: its number + 1, or 0 where the claim does not
+    /// hang on what becomes of the op.
+    pub(crate) fn claimant(&self) -> u64 {
+        match self.kind {
+            OpKind::Add | OpKind::Change | OpKind::Move => self.number + 1,
+            OpKind::Remove | OpKind::Touch | OpKind::Refresh | OpKind::Forget | OpKind::Reject => 0,
+        }
+    }
 }

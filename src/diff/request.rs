@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use backhaul_kit::KeyHash;
 
+use super::Doubts;
 use crate::snapshot::Binding;
 
 /// What a plan is asked to be.
@@ -31,6 +32,8 @@ pub struct PlanRequest {
     pub full: bool,
     /// Rejected rows that are not due: a row with this fingerprint is passed over, with 0 the removal of the key.
     pub withheld: HashMap<KeyHash, u64>,
+    /// What happens to rows in doubt.
+    pub doubts: Doubts,
     /// If set, only these keys (as [`backhaul_kit::key::display`] shows them) are looked at.
     pub only: Option<HashSet<String>>,
     /// At most so many ops are sent; the rest stays for the next run.

@@ -8,7 +8,7 @@ use crate::snapshot::sealed::{SealedReader, SealedWriter};
 
 /// How much memory comparing may take, and how it is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// Bytes of rows that wait in memory before they are spilled.
     pub(super) rows: usize,
     /// Bytes of the hashes of such rows.
@@ -35,7 +35,7 @@ impl Budget {
     /// Shares `memory` bytes out for a snapshot with so many records: an eighth for rows, an eighth for buffers, a
     /// quarter for what is joined (hashes of all rows, or a partition of rows and records). The rest is for what
     /// the allocator does not give back at once, and for a batch of the rows that are judged.
-    pub(super) fn new(memory: u64, records: u64) -> Self {
+    pub(crate) fn new(memory: u64, records: u64) -> Self {
         let (eighth, quarter) = ((memory / 8) as usize, memory / 4);
         let bytes = records.saturating_mul(PARTITION_ENTRY);
         let cached = (bytes / CACHED).clamp(FEWEST_PARTITIONS, MANY_PARTITIONS);

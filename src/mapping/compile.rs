@@ -6,7 +6,7 @@ use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
 use super::template::Template;
 use super::{Mapper, Source, Step, settle};
-use crate::config::{Field, FieldSource, ModelDef, SyncDef};
+use crate::config::{Check, CheckKind, Field, FieldSource, ModelDef, SyncDef};
 
 /// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
 /// the fields' order.
@@ -41,6 +41,9 @@ impl Mapper {
         }
         for (column, span) in &sync.model.mentioned {
             problems.extend(checker.column(column, span).err());
+        }
+        for check in &sync.checks {
+            problems.extend(checker.check(check));
         }
         let columns = columns(sync);
         let mut steps = Vec::with_capacity(sync.fields.len());
@@ -137,6 +140,32 @@ impl<'a> Checker<'a> {
             Problem::error("bad-key-type", message)
                 .at(span)
                 .remedy("a key has one exact form: whole numbers, decimals, text, dates, timestamps, uuids; cast it in the model")
+        })
+    }
+
+    fn check(&self, check: &Check) -> Option<Problem> {
+        use TypeClass as T;
+        let column = match self.column(check.kind.column()?, &check.span) {
+            Ok(column) => column,
+            Err(problem) => return Some(problem),
+        };
+        let (fits, wanted) = match &check.kind {
+            CheckKind::Range { .. } => {
+                (matches!(column.class, T::Integer | T::Decimal | T::Float | T::Text | T::Any), "numbers")
+            }
+            CheckKind::Freshness { .. } => {
+                (matches!(column.class, T::Timestamp | T::LocalTimestamp | T::Date | T::Text | T::Any), "times")
+            }
+            CheckKind::AcceptedValues { .. } | CheckKind::Regex { .. } => {
+                (!matches!(column.class, T::Bytes | T::Json | T::Array(_)), "values with one text")
+            }
+            CheckKind::NotNull(_) | CheckKind::Unique(_) | CheckKind::RowCount { .. } => (true, ""),
+        };
+        (!fits).then(|| {
+            let (name, check_name) = (&column.name, check.kind.name());
+            let message =
+                format!("`{check_name}` needs {wanted}, and column `{name}` is {} ({})", column.class, column.native);
+            Problem::error("wrong-column-type", message).at(&check.span).remedy("cast the column in the model")
         })
     }
 

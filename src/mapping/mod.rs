@@ -57,7 +57,8 @@ impl Mapper {
 
     /// What to ask a scan for.
     pub fn projection(&self, seed: u64) -> Projection {
-        Projection { columns: self.columns.clone(), key: self.key.clone(), seed }
+        let columns = self.columns.clone();
+        Projection { fingerprinted: columns.len(), columns, key: self.key.clone(), seed }
     }
 
     fn field(&self, step: &Step, record: &[Value]) -> Result<FieldValue, Reason> {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Reason, Run};
+use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
 use jiff::Timestamp;
 
 use super::canary::CanaryRows;
@@ -15,8 +15,8 @@ use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage, note_summary, unless_cancelled};
-use crate::config::percent;
+use super::{Event, Ground, RunError, Runs, Stage, doubt, note_summary, unless_cancelled};
+use crate::config::{OnUnknown, SyncDef, percent};
 use crate::deliver::{CanaryGate, Counts, Halt, Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{Op, OpKind, PlanError, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay};
@@ -93,8 +93,8 @@ impl Advance<'_> {
         loop {
             let stage: Stage = self.record.stage.parse().map_err(Fault::bug)?;
             let next = match stage {
-                Stage::Deliver => match self.deliver(&files, &plan, connected.take()).await? {
-                    Outcome::Interrupted => return Ok(()),
+                Stage::Deliver => match self.deliver(&files, &plan, connected.take(), true).await? {
+                    Outcome::Interrupted | Outcome::Parked => return Ok(()),
                     Outcome::Held => Stage::Held,
                     Outcome::Complete => Stage::Record,
                 },
@@ -161,11 +161,24 @@ impl Advance<'_> {
         self.record.finished = Some(Timestamp::now());
     }
 
+    /// Asks after the jobs that the run left open at the destination, and sends nothing. What they cannot say now
+    /// stays in doubt.
+    pub(super) async fn ask_after_jobs(&mut self, files: &RunFiles) -> Result<Outcome, RunError> {
+        let opened = PlanReader::open(&files.plan(), &self.runs.key);
+        let plan = opened.map_err(|e| lost(&self.record.id, &self.ground.sync.name, &e))?;
+        let replay = Replay::read(&files.log(), &self.record.id)?;
+        if replay.sealed().is_some() || replay.open_tickets().next().is_none() {
+            return Ok(Outcome::Complete);
+        }
+        self.deliver(files, &plan, None, false).await
+    }
+
     async fn deliver(
         &mut self,
         files: &RunFiles,
         plan: &PlanReader,
         connected: Option<Connected>,
+        sends_rows: bool,
     ) -> Result<Outcome, RunError> {
         let connected = match connected {
             Some(connected) => connected,
@@ -187,7 +200,7 @@ impl Advance<'_> {
             (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
         };
         let sends = plan.summary().counts.sent() - self.record.counts.held_back;
-        let canary = self.canary(plan).await?;
+        let canary = if sends_rows { self.canary(plan).await? } else { None };
         let mut policy = Policy { max_rejected: Some(self.ground.sync.guards.max_rejected), ..Policy::default() };
         if let Some(rows) = &canary {
             policy.canary = Some(rows.gate(plan, already.as_ref(), self.ground.sync.guards.canary_max_rejects)?);
@@ -202,9 +215,17 @@ impl Advance<'_> {
                 rows: sends,
                 started: self.record.started,
             },
-            phases: phases(plan, first, &connected, canary.map(Arc::new), self.record.counts.held_back > 0),
+            phases: phases(
+                plan,
+                first,
+                &connected,
+                self.ground.sync,
+                canary.map(Arc::new),
+                self.record.counts.held_back > 0,
+            ),
             log,
             already: already.map(Arc::new),
+            sends: sends_rows,
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
                 sync: self.ground.sync.name.clone(),
@@ -229,8 +250,14 @@ impl Advance<'_> {
         }
         self.record.error = match delivered.halted {
             Some(_) => Some(self.too_many_rejected(&delivered.counts)),
-            None => delivered.stopped_by.map(|fault| failure(&fault)),
+            None => delivered.stopped_by.as_ref().map(failure),
         };
+        if delivered.sealed.is_none() {
+            self.record.status = RunStatus::Settling;
+            self.record.exit_code = Some(delivered.stopped_by.map_or(75, |fault| fault.class.exit_code()));
+            self.runs.state.update_run(self.record, Timestamp::now()).await?;
+            return Ok(Outcome::Parked);
+        }
         Ok(Outcome::Complete)
     }
 
@@ -285,17 +312,21 @@ impl Advance<'_> {
         for op in plan.ops(Some(&[OpKind::Remove])) {
             counts.removals_sent += u64::from(fates.fate(op?.number) != Settle::Kept);
         }
+        let any_in_doubt = counts.in_doubt > 0;
+        let doubts = self.runs.doubts(self.ground.sync).await?;
+        counts.in_doubt += planned.in_doubt;
+        let rejects = [OpKind::Reject];
         let mut group = Vec::new();
-        for op in plan.ops(Some(&[OpKind::Reject])) {
+        for op in plan.ops(if any_in_doubt { None } else { Some(&rejects) }) {
             let op = op?;
             if let Some(reason) = &op.reason {
-                group.push(NewReject {
-                    key_hash: op.key_hash,
-                    key: op.key.to_vec(),
-                    fingerprint: op.fingerprint,
-                    class: RejectClass::Mapping,
-                    reason: Reason::clone(reason),
-                });
+                group.push(doubt::listed(&op, reason));
+            } else if any_in_doubt
+                && op.kind.is_sent()
+                && fates.fate(op.number) == Settle::InDoubt
+                && doubt::must_be_decided(&doubts, &op)
+            {
+                group.push(doubt::doubtful(&op));
             }
             if group.len() == REJECTS_AT_ONCE {
                 self.keep(&std::mem::take(&mut group)).await?;
@@ -350,7 +381,11 @@ impl Advance<'_> {
             let mut accepted = Vec::new();
             for op in plan.ops(None) {
                 let op = op?;
-                if op.kind.is_sent() && waiting.contains(&op.key_hash) && fates.fate(op.number) == Settle::Accepted {
+                let settled = match op.kind {
+                    OpKind::Touch | OpKind::Forget => true,
+                    kind => kind.is_sent() && fates.fate(op.number) == Settle::Accepted,
+                };
+                if settled && waiting.contains(&op.key_hash) {
                     accepted.push(op.key_hash);
                 }
             }
@@ -362,9 +397,14 @@ impl Advance<'_> {
 }
 
 /// How far a delivery came.
-enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every row has what the run can give it.
     Complete,
+    /// The operator ended it.
     Interrupted,
+    /// Jobs are open at the destination, which does not answer: the next run asks after them first.
+    Parked,
     /// Its canary failed.
     Held,
 }
@@ -374,13 +414,16 @@ fn phases(
     plan: &PlanReader,
     first: u64,
     connected: &Connected,
+    sync: &SyncDef,
     canary: Option<Arc<CanaryRows>>,
     no_removals: bool,
 ) -> Vec<Phase> {
     let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts), only: Option<(Arc<CanaryRows>, bool)>| {
         let is_wanted = move |op: &Op| only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it);
         let ops = plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted));
-        Phase { operation: *operation, facts: facts.clone(), ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
+        let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
+        let facts = Facts { read_back, ..facts.clone() };
+        Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
     };
     let operations = &connected.operations;
     let first = canary.clone().map(|rows| phase(&[OpKind::Add, OpKind::Change], &operations.write, Some((rows, true))));

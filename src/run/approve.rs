@@ -135,7 +135,8 @@ impl Runs {
         // A plan that cannot be sent to its end is found before its first row goes out.
         plan.verify()?;
         let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(plan) };
-        let judged = Judged { plan: &plan, accepted: snapshot.accepted(), yes: true, raised: Some(raised) };
+        let judged =
+            Judged { plan: &plan, accepted: snapshot.accepted(), findings: &[], yes: true, raised: Some(raised) };
         let holds = self.holds(sync, &judged).await?;
         match holds.into_iter().find(|hold| raised.governs(&hold.code, &sync.guards)) {
             None => Ok(plan),

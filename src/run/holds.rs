@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{RunError, Runs};
+use crate::check::{self, Finding};
 use crate::config::{OnHold, SyncDef, Threshold};
 use crate::diff::PlanReader;
 use crate::guard::{self, Case, Hold, Raised};
@@ -15,6 +16,8 @@ pub(super) struct Judged<'a> {
     pub(super) plan: &'a PlanReader,
     /// Keys accepted before it.
     pub(super) accepted: u64,
+    /// The checks that failed.
+    pub(super) findings: &'a [Finding],
     /// Yes to a large first run.
     pub(super) yes: bool,
     /// A limit that is raised for this plan alone.
@@ -45,6 +48,8 @@ impl Runs {
             holds.extend(guard::judge_values(&sync.guards.fields, &targets, judged.plan.ops(None))?);
             holds.extend(self.step_holds(sync, judged.plan)?);
         }
+        holds.extend(check::bad_rows(&judged.plan.summary().counts, sync.on_bad_row));
+        holds.extend(check::holds(judged.findings));
         Ok(holds)
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, ObjectSchema, Progress,
-    RequestPreview, Run, SaveTicket, Ticket,
+    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, ObjectSchema, Presence,
+    Progress, RequestPreview, Run, SaveTicket, Ticket,
 };
 
 use crate::state::LeaseWatch;
@@ -47,6 +47,10 @@ impl Destination for Leased {
 
     async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
         self.inner.read_back(rows).await
+    }
+
+    async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
+        self.inner.find_written(run, batch).await
     }
 
     async fn begin(&self, run: &Run) -> Result<Option<Ticket>, Fault> {

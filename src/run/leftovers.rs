@@ -13,7 +13,7 @@ use super::RunError;
 use super::advance::RunFiles;
 use super::error::io_error;
 use super::site::make_private;
-use crate::diff::{OpKind, PlanReader};
+use crate::diff::PlanReader;
 use crate::state::{RunRecord, State, StateError};
 
 /// How the names of previews begin; runs are named by their ids, which begin with a year.
@@ -96,8 +96,7 @@ pub(super) async fn forget_rejects(state: &State, run: &RunRecord, plan: &PlanRe
     let withheld: HashSet<KeyHash> =
         state.withheld(&run.sync, run.started).await?.into_iter().map(|withheld| withheld.key_hash).collect();
     settled.retain(|key| !withheld.contains(key));
-    let pending = [OpKind::Add, OpKind::Change, OpKind::Move, OpKind::Remove, OpKind::Refresh, OpKind::Reject];
-    for op in plan.ops(Some(&pending)) {
+    for op in plan.ops(None) {
         settled.remove(&op?.key_hash);
     }
     let settled: Vec<KeyHash> = settled.into_iter().collect();

@@ -8,6 +8,7 @@ use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
 use super::holds::Judged;
 use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled};
+use crate::check;
 use crate::config::{DiffPlace, Project, SyncDef};
 use crate::diff::{OpKind, PlanReader};
 use crate::guard::Hold;
@@ -19,6 +20,8 @@ pub struct Preview {
     pub plan: PlanReader,
     /// Why a run of it would be held.
     pub holds: Vec<Hold>,
+    /// What else a run of it would say.
+    pub warnings: Vec<String>,
     /// About how many calls it takes: full batches of every kind.
     pub calls: u64,
     /// The sync.
@@ -71,10 +74,11 @@ impl Runs {
         let accepted = snapshot.accepted();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, watch, cancel).await?;
         let plan = PlanReader::open(&files.plan(), &self.key)?;
-        let judged = Judged { plan: &plan, accepted, yes: options.yes, raised: None };
+        let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
         let calls = Operations::of(sync).calls(&planned.summary.counts);
-        Ok(Preview { plan, holds, calls, sync: sync.clone(), files, _claim: claim })
+        let warnings = check::warnings(&planned.findings);
+        Ok(Preview { plan, holds, warnings, calls, sync: sync.clone(), files, _claim: claim })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backhaul_kit::Fault;
 use jiff::Timestamp;
 
-use super::advance::{Advance, RunFiles};
+use super::advance::{Advance, Outcome, RunFiles};
 use super::error::lost;
 use super::site::Site;
 use super::stage::Stage;
@@ -116,6 +116,9 @@ impl Runs {
         }
         let mut advance = Advance { runs: self, ground, record: &mut record };
         if settles {
+            if advance.ask_after_jobs(&files).await? == Outcome::Interrupted {
+                return Ok(Some(record));
+            }
             // Sealed first: what is recorded and settled is a log that is known to be whole.
             advance.seal(&files)?;
             advance.begin(Stage::Record).await?;

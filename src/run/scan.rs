@@ -7,16 +7,21 @@ use std::sync::Arc;
 use backhaul_kit::config::Problem;
 use backhaul_kit::{Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key};
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
-use crate::config::{self, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, PlanRequest, PlanSummary, PlanWriter};
+use crate::check::{Checker, Finding, Past, Screened};
+use crate::config::{self, CheckKind, ModelDef, Project, SyncDef};
+use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::mapping::Mapper;
 use crate::mask::mask;
+use crate::snapshot::file::{FreeSpace, NewFile};
+use crate::snapshot::sealed::{SealedKind, SealedWriter};
 use crate::snapshot::{Binding, Snapshot, StateKey};
+use crate::state::State;
 
 /// Pages between the warehouse's task and the comparing thread: enough to hide either's hiccups.
 pub(super) const PAGES_AHEAD: usize = 4;
@@ -30,12 +35,17 @@ pub(super) struct ScanRequest<'a> {
     pub(super) binding: Binding,
     pub(super) options: &'a RunOptions,
     pub(super) withheld: HashMap<KeyHash, u64>,
+    pub(super) doubts: Doubts,
+    /// What the checks compare the model with.
+    pub(super) past: Past,
 }
 
 /// A finished plan.
 pub(super) struct Planned {
     pub(super) summary: PlanSummary,
     pub(super) digest: [u8; 32],
+    /// The checks that failed.
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
@@ -52,7 +62,9 @@ pub(super) async fn scan(
     let sync = request.sync;
     let Opened { scan, mapper, digest } = unless_cancelled(cancel, open(project, sync, kit)).await?;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
-    let projection = mapper.projection(snapshot.seed());
+    let mut projection = mapper.projection(snapshot.seed());
+    let fields = projection.clone();
+    let checker = checker(&request, project, key, &mut projection);
     let operations = &request.operations;
     let options = request.options;
     let plan_request = PlanRequest {
@@ -68,27 +80,54 @@ pub(super) async fn scan(
         full: options.full,
         // With another mapping the same row may no longer be refused.
         withheld: if remap { HashMap::new() } else { request.withheld },
+        doubts: request.doubts,
         only: (!options.only.is_empty()).then(|| options.only.clone()),
         max_rows: options.max_rows,
         min_free: project.state.min_free,
         memory: project.state.memory,
     };
     let writer = PlanWriter::new(request.plan, key.clone());
-    let summary = match snapshot.table() {
+    let mapper = Screened::new(mapper, &sync.checks, sync.on_bad_row, &projection.columns);
+    let mapper: Box<dyn RowMapper> = Box::new(mapper);
+    let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer };
+            let work = Work { scan, projection, request: plan_request, mapper, writer, checker };
             compare_here(work, snapshot, watch, cancel).await?
         }
         Some(place) => {
             check_place(sync, &place.warehouse)?;
-            let work = Work { scan, projection, request: plan_request, mapper, writer };
+            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
-    match summary {
-        Ok(summary) => Ok(Planned { summary, digest }),
-        Err(e) => Err(explain(e, &sync.model)),
-    }
+    let findings = judged.and_then(|(summary, checker)| {
+        let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
+        let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
+        Ok(Planned { summary, digest, findings })
+    });
+    findings.map_err(|e| explain(e, &sync.model))
+}
+
+/// What the sync's checks compare a scan of now with.
+pub(super) async fn past(state: &State, sync: &SyncDef) -> Result<Past, RunError> {
+    let runs = sync.checks.iter().filter_map(|check| match check.kind {
+        CheckKind::RowCount { runs, .. } => Some(runs),
+        _ => None,
+    });
+    let rows = match runs.max() {
+        Some(runs) => state.row_counts(&sync.name, runs).await?,
+        None => Vec::new(),
+    };
+    Ok(Past { now: Timestamp::now(), rows })
+}
+
+/// The sync's checks, over a projection that gets the columns they look at.
+fn checker(request: &ScanRequest<'_>, project: &Project, key: &Arc<StateKey>, projection: &mut Projection) -> Checker {
+    let (path, key) = (request.plan.with_extension("values"), key.clone());
+    let space = FreeSpace { keep: project.state.min_free };
+    let scratch = move || SealedWriter::new(NewFile::scratch(&path, space)?, &key, SealedKind::Spill);
+    let sync = request.sync;
+    Checker::new(&sync.checks, sync.on_bad_row, projection, project.state.memory, Box::new(scratch))
 }
 
 /// What a comparison takes.
@@ -96,27 +135,25 @@ pub(super) struct Work {
     pub(super) scan: Box<dyn Scan>,
     pub(super) projection: Projection,
     pub(super) request: PlanRequest,
-    pub(super) mapper: Mapper,
+    pub(super) mapper: Box<dyn RowMapper>,
     pub(super) writer: PlanWriter,
+    pub(super) checker: Checker,
 }
 
-type Compared = Result<PlanSummary, DiffError>;
+/// The plan, and the checks with what they have seen.
+pub(super) type Judged = Result<(PlanSummary, Checker), DiffError>;
 
 /// Has every row come and compares it on a thread of its own.
-async fn compare_here(
-    work: Work,
-    snapshot: Snapshot,
-    watch: &dyn Watch,
-    cancel: &Cancel,
-) -> Result<Compared, RunError> {
-    let Work { scan, projection, request, mapper, writer } = work;
+async fn compare_here(work: Work, snapshot: Snapshot, watch: &dyn Watch, cancel: &Cancel) -> Result<Judged, RunError> {
+    let Work { scan, projection, request, mapper, writer, checker } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
-    let comparing = tokio::task::spawn_blocking(move || compare(&snapshot, request, &mapper, writer, compared));
+    let comparing =
+        tokio::task::spawn_blocking(move || compare(&snapshot, request, mapper.as_ref(), writer, checker, compared));
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
-    let summary = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
+    let judged = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the pages stopped".
     scanned?;
-    Ok(summary)
+    Ok(judged)
 }
 
 /// A model that is open for one scan.
@@ -198,15 +235,19 @@ async fn forward(
 fn compare(
     snapshot: &Snapshot,
     request: PlanRequest,
-    mapper: &Mapper,
+    mapper: &dyn RowMapper,
     writer: PlanWriter,
+    mut checker: Checker,
     mut pages: mpsc::Receiver<Page>,
-) -> Result<PlanSummary, DiffError> {
+) -> Judged {
     let mut differ = Differ::new(snapshot, request, mapper, writer)?;
     while let Some(page) = pages.blocking_recv() {
         match page {
-            Ok(page) => differ.page(page.as_ref())?,
-            Err((rows, proof)) => return differ.finish(rows, &proof),
+            Ok(page) => {
+                checker.page(page.as_ref())?;
+                differ.page(page.as_ref())?;
+            }
+            Err((rows, proof)) => return Ok((differ.finish(rows, &proof)?, checker)),
         }
     }
     Err(DiffError::Source(Fault::transient("the scan stopped before its end")))
@@ -216,13 +257,9 @@ fn compare(
 fn explain(error: DiffError, model: &ModelDef) -> RunError {
     let columns: Vec<String> = model.key.iter().map(|(name, _)| quote(name)).collect();
     let columns = columns.join(", ");
-    let from = match &model.query {
-        ModelQuery::Table(from) | ModelQuery::Files(from) => from.clone(),
-        ModelQuery::Sql(_) => format!("(<model {}>) as m", model.name),
-    };
-    let find = |query: String| match &model.query {
-        ModelQuery::Files(_) => String::from("correct the files, or name in `key` what tells their rows apart"),
-        ModelQuery::Table(_) | ModelQuery::Sql(_) => format!("find them: {query}"),
+    let find = |query: &dyn Fn(&str) -> String| match from(model) {
+        None => String::from("correct the files, or name in `key` what tells their rows apart"),
+        Some(from) => format!("find them: {}", query(&from)),
     };
     let place = model.key.first().map(|(_, span)| span.clone());
     let problem = match error {
@@ -236,12 +273,12 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
                     shown.join(", ")
                 ),
             )
-            .remedy(find(format!("select {columns}, count(*) from {from} group by {columns} having count(*) > 1")))
+            .remedy(find(&|from| repeats_of(&columns, from)))
         }
         DiffError::NullKeys { rows } => {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
             Problem::error("null-keys", format!("model `{}` has {rows} rows whose key is NULL", model.name))
-                .remedy(find(format!("select * from {from} where {}", any.join(" or "))))
+                .remedy(find(&|from| format!("select * from {from} where {}", any.join(" or "))))
         }
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),
@@ -253,6 +290,20 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
     }])
 }
 
-fn quote(name: &str) -> String {
+/// What an operator selects from to see the model's rows; `None` for files.
+fn from(model: &ModelDef) -> Option<String> {
+    match &model.query {
+        ModelQuery::Table(table) => Some(table.clone()),
+        ModelQuery::Sql(_) => Some(format!("(<model {}>) as m", model.name)),
+        ModelQuery::Files(_) => None,
+    }
+}
+
+fn repeats_of(columns: &str, from: &str) -> String {
+    format!("select {columns}, count(*) from {from} group by {columns} having count(*) > 1")
+}
+
+/// A column's name in SQL.
+pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

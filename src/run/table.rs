@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Compared, Fault, Projection, Scan, SnapshotTables, Source, TableScan};
+use backhaul_kit::{Compared, Fault, Projection, Query, Scan, SnapshotTables, Source, TableScan, Value};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::scan::{self, PAGES_AHEAD, Work};
+use super::scan::{self, Judged, PAGES_AHEAD, Work, quote};
 use super::{Cancel, Event, RunError, Runs, Watch, unless_cancelled};
+use crate::check::Checker;
 use crate::config::SyncDef;
-use crate::diff::{DiffError, PlanReader, PlanRequest, PlanSummary, PlanWriter, TableDiffer, TableSnapshot};
-use crate::mapping::Mapper;
+use crate::diff::{DiffError, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper, TableDiffer, TableSnapshot};
 use crate::snapshot::{SettleInfo, Settlement, Snapshot, Store, TableSettle};
 
 /// The snapshot tables of a source that must have them.
@@ -20,15 +20,27 @@ pub(super) fn tables(source: &dyn Source) -> Result<&dyn SnapshotTables, Fault> 
     })
 }
 
-/// Refuses to look at a model of another warehouse than the one with its snapshot.
+/// Refuses to look at a model that cannot be compared where its snapshot still is: one of another warehouse, or one
+/// whose rows are checked.
 pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunError> {
+    let moves = format!("`backhaul run {}` moves the snapshot; a plan can be looked at after that", sync.name);
+    if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
+        return Err(RunError::Refused {
+            message: format!(
+                "the snapshot of sync `{}` is in warehouse `{warehouse}`, where no row is checked",
+                sync.name
+            ),
+            remedy: moves,
+            exit: 78,
+        });
+    }
     if sync.model.warehouse == warehouse {
         return Ok(());
     }
     let (name, model) = (&sync.name, &sync.model.warehouse);
     Err(RunError::Refused {
         message: format!("the snapshot of sync `{name}` is in warehouse `{warehouse}`, its model in `{model}`"),
-        remedy: format!("`backhaul run {name}` moves the snapshot; a plan can be looked at after that"),
+        remedy: moves,
         exit: 78,
     })
 }
@@ -39,8 +51,8 @@ pub(super) async fn compare_there(
     snapshot: &Snapshot,
     watch: &dyn Watch,
     cancel: &Cancel,
-) -> Result<Result<PlanSummary, DiffError>, RunError> {
-    let Work { scan, projection, request, mapper, writer } = work;
+) -> Result<Judged, RunError> {
+    let Work { mut scan, projection, request, mapper, writer, mut checker } = work;
     let state = snapshot.table_state().ok_or_else(|| Fault::bug("a snapshot in files was taken for a table"))?;
     let known = TableSnapshot {
         base_id: snapshot.base_id().to_owned(),
@@ -50,13 +62,26 @@ pub(super) async fn compare_there(
     };
     let table =
         TableScan { state, all: request.full || request.whole_set || request.remap, removals: request.removals };
+    unless_cancelled(cancel, ask_for_newest(scan.as_mut(), &mut checker)).await?;
     let (parts, compared) = mpsc::channel(PAGES_AHEAD);
-    let judging = tokio::task::spawn_blocking(move || judge(&known, request, &mapper, writer, compared));
+    let judging = tokio::task::spawn_blocking(move || judge(&known, request, mapper.as_ref(), writer, compared));
     let scanned = unless_cancelled(cancel, forward(scan, projection, table, parts, watch)).await;
     let summary = judging.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the parts stopped".
     scanned?;
-    Ok(summary)
+    Ok(summary.map(|summary| (summary, checker)))
+}
+
+/// Rows that did not change stay in the warehouse: their newest values are asked for, in the same snapshot.
+async fn ask_for_newest(scan: &mut dyn Scan, checker: &mut Checker) -> Result<(), Fault> {
+    let columns: Vec<String> = checker.dated_columns().map(str::to_owned).collect();
+    for column in columns {
+        let sql = format!("SELECT max({}) AS newest FROM {{model}} AS m", quote(&column));
+        let mut answer = scan.check(&Query { sql, limit: 1 }).await?;
+        let newest = answer.rows.pop().and_then(|mut row| row.pop()).unwrap_or(Value::Null);
+        checker.newest(&column, &newest);
+    }
+    Ok(())
 }
 
 /// Moves what the warehouse hands over to the judging thread. Only an end makes the comparison complete.
@@ -87,7 +112,7 @@ async fn forward(
 fn judge(
     snapshot: &TableSnapshot,
     request: PlanRequest,
-    mapper: &Mapper,
+    mapper: &dyn RowMapper,
     writer: PlanWriter,
     mut parts: mpsc::Receiver<Compared>,
 ) -> Result<PlanSummary, DiffError> {

@@ -25,7 +25,13 @@ impl<'a> Judgement<'a> {
     /// The fate of an op; what no destination hears of settles by itself.
     pub(super) fn fate(&self, op: &Op) -> Settle {
         match op.kind {
-            OpKind::Touch | OpKind::Forget => Settle::Accepted,
+            OpKind::Touch => Settle::Accepted,
+            // The row that takes its address did not get there: the record is still its own. In doubt it may be that
+            // row's by now, and must not be removed.
+            OpKind::Forget => match op.fingerprint.checked_sub(1).map(|claimant| self.replay.fate(claimant)) {
+                Some(Settle::Kept) => Settle::Kept,
+                None | Some(Settle::Accepted | Settle::InDoubt) => Settle::Accepted,
+            },
             OpKind::Reject => Settle::Kept,
             OpKind::Add | OpKind::Change | OpKind::Move | OpKind::Remove | OpKind::Refresh => {
                 self.replay.fate(op.number)

@@ -121,9 +121,14 @@ impl Manifest {
     pub(super) fn empty(key: &StateKey) -> Result<Self, FileError> {
         let mut seed = [0; 8];
         fill_random(&mut seed)?;
+        Self::seeded(key, u64::from_le_bytes(seed))
+    }
+
+    /// The manifest of an empty snapshot with this seed.
+    pub(super) fn seeded(key: &StateKey, seed: u64) -> Result<Self, FileError> {
         Ok(Self {
             id: random_name()?,
-            sealed_seed: STANDARD.encode(key.seal_blob(SEED_CONTEXT, &seed)?),
+            sealed_seed: STANDARD.encode(key.seal_blob(SEED_CONTEXT, &seed.to_le_bytes())?),
             binding: None,
             config_digest: None,
             fields: Vec::new(),

@@ -273,6 +273,13 @@ impl Snapshot {
 
 #[cfg(test)]
 impl Store {
+    /// Makes the folder with an empty snapshot whose hashes have this seed: all that happens to it can be repeated.
+    pub(crate) fn make(folder: &Path, key: Arc<StateKey>, limits: Limits, seed: u64) -> Result<Self, SnapshotError> {
+        create_private_folder(folder)?;
+        Manifest::seeded(&key, seed)?.commit(folder)?;
+        Self::open_with(folder, key, limits)
+    }
+
     /// The first file that is not as it was written.
     pub(crate) fn verify(&self) -> Result<(), FileError> {
         let verified = super::verify::verify(&self.folder, &self.key)?.unwrap_or_default();

@@ -232,16 +232,20 @@ impl State {
             .collect()
     }
 
-    /// What persons said of rows in doubt. The run that acts on it clears the rows ([`State::clear_rejects`]).
+    /// The rows of a sync that are in doubt: key, fingerprint as sent (0 for a removal), and what was decided.
+    /// The run that acts on a decision clears the row ([`State::clear_rejects`]).
     ///
     /// # Errors
     /// As any read.
-    pub async fn resolutions(&self, sync: &str) -> Result<Vec<(KeyHash, Resolution)>, StateError> {
-        let rows = sqlx::query("select key_hash, resolution from rejects where sync = ?1 and resolution is not null")
-            .bind(sync)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(|row| Ok((hash(row)?, resolution(row)?.ok_or_else(unreadable)?))).collect()
+    pub async fn in_doubt(&self, sync: &str) -> Result<Vec<(KeyHash, u64, Option<Resolution>)>, StateError> {
+        let rows =
+            sqlx::query("select key_hash, fingerprint, resolution from rejects where sync = ?1 and class = 'in_doubt'")
+                .bind(sync)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter()
+            .map(|row| Ok((hash(row)?, row.try_get::<i64, _>("fingerprint")?.cast_unsigned(), resolution(row)?)))
+            .collect()
     }
 
     /// The keys that are kept, so that a run with many accepted rows clears only these.

@@ -229,6 +229,8 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// Why it is (or was) held; sentences without row values.
     pub held_reasons: Vec<String>,
+    /// What else its owner should know; sentences without row values.
+    pub warnings: Vec<String>,
     /// How many rows go first, as `[guards] canary` says it: `1%`, `100`.
     pub canary: Option<String>,
     /// Calls made to the destination.
@@ -318,7 +320,8 @@ impl State {
         sqlx::query(
             "update runs set status = ?2, stage = ?3, updated = ?4, finished = ?5, counts = ?6, plan_hash = ?7,
                 plan_path = ?8, config_digest = ?9, identity = ?10, error_class = ?11, error_message = ?12,
-                error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16, goes_first = ?17
+                error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16, goes_first = ?17,
+                warnings = ?18
              where id = ?1",
         )
         .bind(&run.id)
@@ -338,6 +341,7 @@ impl State {
         .bind(i64::try_from(run.calls).unwrap_or(i64::MAX))
         .bind(run.exit_code.map(i64::from))
         .bind(&run.canary)
+        .bind(json(&run.warnings)?)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -399,6 +403,23 @@ impl State {
         micros.map(time).transpose()
     }
 
+    /// How many rows the model had in the sync's last runs that ended with everything or nearly everything sent,
+    /// newest first.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn row_counts(&self, sync: &str, limit: u64) -> Result<Vec<u64>, StateError> {
+        let counts: Vec<String> = sqlx::query_scalar(
+            "select counts from runs where sync = ?1 and status in ('succeeded', 'partial')
+             order by started desc, id desc limit ?2",
+        )
+        .bind(sync)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await?;
+        counts.iter().map(|counts| Ok(from_json::<RunCounts>(counts)?.rows)).collect()
+    }
+
     /// How many removals the runs of the sync that ended after `since` have sent, those in doubt included.
     ///
     /// # Errors
@@ -456,6 +477,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StateError> {
         identity: row.try_get("identity")?,
         error,
         held_reasons: from_json(&row.try_get::<String, _>("held_reasons")?)?,
+        warnings: from_json(&row.try_get::<String, _>("warnings")?)?,
         canary: row.try_get("goes_first")?,
         calls: count(row.try_get("calls")?)?,
         exit_code: row

@@ -21,6 +21,7 @@ pub(crate) struct Customer {
 }
 
 /// The table as the test wants it, and the versions that it has had in the warehouse.
+#[derive(Clone)]
 pub(crate) struct Customers {
     /// The rows by `id`: change them, then [`publish`](Self::publish).
     pub(crate) rows: BTreeMap<i64, Customer>,
@@ -67,16 +68,18 @@ impl Customers {
         for id in self.published.keys().filter(|id| !self.rows.contains_key(id)) {
             writeln!(sql, "delete from customers where id = {id};").expect("text");
         }
+        let mut version = self.history.last().cloned().unwrap_or_default();
+        version.retain(|id, _| id.parse().is_ok_and(|id| self.rows.contains_key(&id)));
         let mut added = Vec::new();
-        for (id, row) in &self.rows {
+        for (id, row) in self.rows.iter().filter(|(id, row)| self.published.get(id) != Some(row)) {
+            version.insert(id.to_string(), record(*id, row));
             match self.published.get(id) {
                 None => added.push(format!("({id}, {})", literals(row))),
-                Some(old) if old != row => {
+                Some(_) => {
                     let values = literals(row);
                     writeln!(sql, "update customers set (email, name, plan) = ({values}) where id = {id};")
                         .expect("text");
                 }
-                Some(_) => {}
             }
         }
         for rows in added.chunks(500) {
@@ -85,7 +88,7 @@ impl Customers {
         sql += "commit;";
         warehouse.execute(&sql);
         self.published.clone_from(&self.rows);
-        self.history.push(self.rows.iter().map(|(id, row)| (id.to_string(), record(*id, row))).collect());
+        self.history.push(version);
         if let Some(sink) = sink {
             sink.version(self.history.len() - 1);
         }
@@ -94,6 +97,11 @@ impl Customers {
     /// What the sink's journal says of the published versions.
     pub(crate) fn judge(&self, sink: &Sink) -> Judgement {
         Judgement::of(sink, &self.history)
+    }
+
+    /// All published versions, in order.
+    pub(crate) fn history(&self) -> &[Version] {
+        &self.history
     }
 
     /// The records of the version in force, by key.

@@ -12,7 +12,7 @@ use super::sink_process::Sink;
 pub(crate) type Version = BTreeMap<String, Value>;
 
 /// What the journal says of a history.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Judgement {
     /// Keys of the last version that the sink does not have.
     pub(crate) lost: BTreeSet<String>,
@@ -32,51 +32,9 @@ impl Judgement {
     /// Compares a journal with the versions that the model had, in order. A version is in force from its mark
     /// in the journal on.
     pub(crate) fn of(sink: &Sink, history: &[Version]) -> Self {
-        Self::of_lines(&read(&sink.journal()), history)
-    }
-
-    fn of_lines(lines: &[Line], history: &[Version]) -> Self {
-        let mut judgement = Self::default();
-        let mut records: HashMap<&str, &Value> = HashMap::new();
-        let mut in_force = 0;
-        for line in lines {
-            let row = match line {
-                Line::Version { version } => {
-                    in_force = *version;
-                    continue;
-                }
-                Line::Applied(row) => row,
-            };
-            match (&row.body, row.change) {
-                (Some(body), Change::Put) => {
-                    if history.iter().take(in_force + 1).all(|version| version.get(&row.key) != Some(body)) {
-                        judgement.invented.insert(row.key.clone());
-                    }
-                    if records.insert(&row.key, body) == Some(body) {
-                        judgement.sent_again += 1;
-                    }
-                }
-                _ => {
-                    records.remove(row.key.as_str());
-                    let recent = history.iter().take(in_force + 1).rev().take(2);
-                    if recent.clone().count() > 0 && recent.clone().all(|version| version.contains_key(&row.key)) {
-                        judgement.false_removals.insert(row.key.clone());
-                    }
-                }
-            }
-        }
-        let empty = Version::new();
-        let last = history.last().unwrap_or(&empty);
-        for (key, body) in last {
-            match records.get(key.as_str()) {
-                None => judgement.lost.insert(key.clone()),
-                Some(record) if *record != body => judgement.stale.insert(key.clone()),
-                Some(_) => false,
-            };
-        }
-        let left_over = records.keys().filter(|key| !last.contains_key(**key));
-        judgement.left_over.extend(left_over.map(|key| (*key).to_owned()));
-        judgement
+        let mut follower = Follower::default();
+        follower.read(&sink.journal(), history);
+        follower.judge(history)
     }
 
     /// The sink has the last version of the model, by legitimate steps; rows may have been sent again.
@@ -104,10 +62,81 @@ impl Judgement {
     }
 }
 
+/// Follows a journal line by line: what the destination has, and what went wrong on the way there.
+#[derive(Debug, Default)]
+pub(crate) struct Follower {
+    records: HashMap<String, Value>,
+    in_force: usize,
+    /// Bytes of the journal that were read.
+    read: usize,
+    /// What no later line can mend: `invented`, `false_removals`, `sent_again`.
+    so_far: Judgement,
+}
+
+impl Follower {
+    /// Takes in what the journal has beyond what was read before. A line that is being written comes with the next.
+    pub(crate) fn read(&mut self, journal: &Path, history: &[Version]) {
+        let text = std::fs::read_to_string(journal).expect("the sink's journal");
+        let new = &text[self.read..];
+        let whole = &new[..new.rfind('\n').map_or(0, |end| end + 1)];
+        self.read += whole.len();
+        whole.lines().for_each(|line| self.take(parse(line), history));
+    }
+
+    /// Takes in one line; `history` has all versions up to the one in force.
+    pub(crate) fn take(&mut self, line: Line, history: &[Version]) {
+        let row = match line {
+            Line::Version { version } => {
+                self.in_force = version;
+                return;
+            }
+            Line::Applied(row) => row,
+        };
+        match (row.body, row.change) {
+            (Some(body), Change::Put) => {
+                if history.iter().take(self.in_force + 1).all(|version| version.get(&row.key) != Some(&body)) {
+                    self.so_far.invented.insert(row.key.clone());
+                }
+                if self.records.get(&row.key) == Some(&body) {
+                    self.so_far.sent_again += 1;
+                }
+                self.records.insert(row.key, body);
+            }
+            _ => {
+                self.records.remove(&row.key);
+                let recent = history.iter().take(self.in_force + 1).rev().take(2);
+                if recent.clone().count() > 0 && recent.clone().all(|version| version.contains_key(&row.key)) {
+                    self.so_far.false_removals.insert(row.key);
+                }
+            }
+        }
+    }
+
+    /// What is to be said if nothing more comes and the last version is in force.
+    pub(crate) fn judge(&self, history: &[Version]) -> Judgement {
+        let mut judgement = self.so_far.clone();
+        let empty = Version::new();
+        let last = history.last().unwrap_or(&empty);
+        for (key, body) in last {
+            match self.records.get(key) {
+                None => judgement.lost.insert(key.clone()),
+                Some(record) if record != body => judgement.stale.insert(key.clone()),
+                Some(_) => false,
+            };
+        }
+        judgement.left_over.extend(self.records.keys().filter(|key| !last.contains_key(*key)).cloned());
+        judgement
+    }
+}
+
+fn parse(line: &str) -> Line {
+    serde_json::from_str(line).expect("a line of the journal")
+}
+
 /// The journal's lines.
 pub(crate) fn read(journal: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(journal).expect("the sink's journal");
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of the journal")).collect()
+    text.lines().map(parse).collect()
 }
 
 /// The rows applied from the `from`-th on, in order.
@@ -152,6 +181,12 @@ mod tests {
         rows.iter().map(|(key, plan)| ((*key).to_owned(), json!({ "id": key, "plan": plan }))).collect()
     }
 
+    fn judge(lines: impl IntoIterator<Item = Line>, history: &[Version]) -> Judgement {
+        let mut follower = Follower::default();
+        lines.into_iter().for_each(|line| follower.take(line, history));
+        follower.judge(history)
+    }
+
     #[test]
     fn a_journal_that_follows_the_history_is_exact() {
         let history = [version(&[("1", "free"), ("2", "free")]), version(&[("1", "pro")])];
@@ -162,7 +197,7 @@ mod tests {
             put(2, "1", "pro"),
             row(3, "2", Change::Delete, None),
         ];
-        Judgement::of_lines(&journal, &history).assert_exact();
+        judge(journal, &history).assert_exact();
     }
 
     #[test]
@@ -177,7 +212,7 @@ mod tests {
             Line::Version { version: 1 },
             row(5, "2", Change::Delete, None),
         ];
-        let judgement = Judgement::of_lines(&journal, &history);
+        let judgement = judge(journal, &history);
         let only = |key: &str| BTreeSet::from([key.to_owned()]);
         assert_eq!(judgement.lost, only("2"));
         assert_eq!(judgement.stale, BTreeSet::from(["1".to_owned(), "3".to_owned()]));
@@ -191,6 +226,6 @@ mod tests {
     fn a_version_that_is_not_yet_in_force_excuses_nothing() {
         let history = [version(&[("1", "a")]), version(&[("1", "b")])];
         let early = [put(0, "1", "b")];
-        assert_eq!(Judgement::of_lines(&early, &history).invented, BTreeSet::from(["1".to_owned()]));
+        assert_eq!(judge(early, &history).invented, BTreeSet::from(["1".to_owned()]));
     }
 }

@@ -9,15 +9,19 @@
 //! | `sink_process` | the sink (`sink.rs`), a process of its own, and its control |
 //! | `journal` | what the sink writes down |
 //! | `judge` | the journal against the history |
+//! | `proxy` | the network in front of a server, which fails as told |
 //! | `schema` | a TOML file against the JSON Schema that it names |
+//! | `dice` | random choices that a seed repeats |
 //! | `footprint` | what a folder took in while something ran |
 
 pub(crate) mod customers;
+pub(crate) mod dice;
 pub(crate) mod footprint;
 pub(crate) mod journal;
 pub(crate) mod judge;
 pub(crate) mod program;
 pub(crate) mod project;
+pub(crate) mod proxy;
 pub(crate) mod schema;
 pub(crate) mod sink_process;
 pub(crate) mod warehouse;

@@ -1,6 +1,7 @@
 //! The program as an operator runs it: arguments in, output, exit code and peak memory out.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sink_process::Sink;
+use super::sink_process::{Sink, Stats};
 
 /// The longest that a test waits for something that must happen. Nothing is timed by it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Finished {
     /// The exit code; none when a signal ended it.
     pub(crate) code: Option<i32>,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
     /// Data.
     pub(crate) stdout: String,
     /// Progress and logs.
@@ -132,6 +135,7 @@ impl Running {
         };
         Finished {
             code: status.code(),
+            signal: status.signal(),
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
             peak_kib: self.peak_kib,
@@ -158,8 +162,19 @@ impl Running {
     /// Waits until the sink has applied so many rows in all.
     #[track_caller]
     pub(crate) fn wait_for_rows(&mut self, sink: &Sink, rows: u64) {
+        self.wait_for(sink, |stats| stats.rows >= rows);
+    }
+
+    /// Waits until so many calls have reached the sink.
+    #[track_caller]
+    pub(crate) fn wait_for_calls(&mut self, sink: &Sink, calls: u64) {
+        self.wait_for(sink, |stats| stats.calls >= calls);
+    }
+
+    #[track_caller]
+    fn wait_for(&mut self, sink: &Sink, is_there: impl Fn(Stats) -> bool) {
         let start = Instant::now();
-        while sink.stats().rows < rows {
+        while !is_there(sink.stats()) {
             assert!(
                 self.poll().is_none(),
                 "it ended and the sink has {:?}:\n{}",

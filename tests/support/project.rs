@@ -139,10 +139,13 @@ pub(crate) fn sync_file() -> String {
     format!("syncs/{SYNC}.toml")
 }
 
-/// A sync of a model with the columns of `customers` to the sink, whose answers name rows.
+/// `success` of the sink, whose answers name rows.
+pub(crate) const SUCCESS: &str = "{ evidence = \"row\", results = \"results\", index = \"index\", \
+                                  ok = { field = \"ok\", value = true }, error = \"error.message\", \
+                                  error_code = \"error.code\" }";
+
+/// A sync of a model with the columns of `customers` to the sink.
 pub(crate) fn sync(model: &str, batch_size: usize) -> String {
-    let success = "{ evidence = \"row\", results = \"results\", index = \"index\", \
-                   ok = { field = \"ok\", value = true }, error = \"error.message\", error_code = \"error.code\" }";
     format!(
         r#"model = "{model}"
 destination = "api"
@@ -156,13 +159,13 @@ same_name = ["id", "email", "name", "plan"]
 url = "/rows"
 batch_size = {batch_size}
 idempotency = {{ header = "Idempotency-Key" }}
-success = {success}
+success = {SUCCESS}
 
 [into.remove]
 url = "/rows"
 batch_size = {batch_size}
 key_field = "id"
-success = {success}
+success = {SUCCESS}
 "#
     )
 }

@@ -6,11 +6,15 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /rows` with an array of objects | writes them; the answer has one result per row |
+//! | `POST /rows`, `PUT /rows` with an array of objects | writes them; the answer has one result per row |
 //! | `DELETE /rows` with an array of ids, or of objects with an `id` | removes them; one result per row |
 //! | `PUT /rows/{id}` with an object, `DELETE /rows/{id}` | one row |
+//! | `GET /rows/{id}` | the record, or 404 |
+//! | `POST /jobs`, `DELETE /jobs` as `/rows` | takes them in and answers 202 with `{"job": id}` |
+//! | `GET /jobs/{id}` | how the job stands; its rows are applied when it is asked the last time |
+//! | the same, with `--address MEMBER` | the row that is found there; from then on it is found under its `MEMBER` |
 //! | `GET /__control/{stats,calls,records}` | what it has seen, every call with its times, the records |
-//! | `POST /__control/{answer,reject,lose,hold,release,version}` | misbehaves as told |
+//! | `POST /__control/{answer,forget,reject,lose,hold,release,version,jobs,dedupe}` | misbehaves as told |
 
 mod journal;
 
@@ -43,8 +47,12 @@ struct Settings {
     token: Option<String>,
     /// Rows are counted and forgotten: for benchmarks.
     count_only: bool,
+    /// How long every call on rows takes, in milliseconds.
+    delay: u64,
     /// The address to listen on; default 127.0.0.1.
     bind: Option<String>,
+    /// The member of a record that is its address, in place of the `id` of its path.
+    address: Option<String>,
 }
 
 fn settings() -> Result<Settings, Failure> {
@@ -56,7 +64,9 @@ fn settings() -> Result<Settings, Failure> {
             "--journal" => settings.journal = Some(value()?),
             "--token" => settings.token = Some(value()?),
             "--bind" => settings.bind = Some(value()?),
+            "--address" => settings.address = Some(value()?),
             "--count-only" => settings.count_only = true,
+            "--delay" => settings.delay = value()?.parse()?,
             _ => return Err(format!("unknown argument {arg}").into()),
         }
     }
@@ -105,6 +115,22 @@ struct Memory {
     lose_after: u64,
     /// Answers wait from the call on that brings the applied rows to this count.
     hold_after: Option<u64>,
+    /// Calls with an idempotency key that was seen are answered as before and not applied again.
+    dedupe: bool,
+    seen: HashMap<String, Vec<Value>>,
+    jobs: Vec<SinkJob>,
+    /// How often a new job says that it is running before it is done.
+    job_polls: u64,
+    /// Jobs are not known when they are asked after.
+    forgets_jobs: bool,
+}
+
+/// Rows that were taken in.
+struct SinkJob {
+    request: (Method, Uri, HeaderMap),
+    rows: Vec<RowChange>,
+    polls: u64,
+    results: Option<Vec<Value>>,
 }
 
 impl Memory {
@@ -160,6 +186,9 @@ impl Sink {
         let (method, uri, headers) = request;
         let idempotency_key = headers.get("idempotency-key").and_then(|h| h.to_str().ok()).map(str::to_owned);
         let mut memory = self.memory();
+        if let Some(known) = idempotency_key.as_ref().filter(|_| memory.dedupe).and_then(|key| memory.seen.get(key)) {
+            return Ok(known.clone());
+        }
         let mut results = Vec::with_capacity(rows.len());
         for (index, RowChange { change, key, body }) in rows.into_iter().enumerate() {
             if let Some(Reject { code, message }) = memory.rejects.get(&key) {
@@ -170,7 +199,11 @@ impl Sink {
             }
             match (change, &body) {
                 (Change::Put, Some(body)) => {
-                    memory.records.insert(key.clone(), body.clone());
+                    let moved = self.settings.address.as_ref().and_then(|member| body[member].as_str());
+                    if moved.is_some() {
+                        memory.records.remove(&key);
+                    }
+                    memory.records.insert(moved.unwrap_or(&key).to_owned(), body.clone());
                     memory.puts += 1;
                 }
                 _ => {
@@ -193,7 +226,20 @@ impl Sink {
             memory.rows_applied += 1;
         }
         memory.flush()?;
+        if let Some(key) = idempotency_key.filter(|_| memory.dedupe) {
+            memory.seen.insert(key, results.clone());
+        }
         Ok(results)
+    }
+
+    /// Takes rows in as a job.
+    fn take_in(&self, request: (&Method, &Uri, &HeaderMap), rows: Vec<RowChange>) -> usize {
+        let (method, uri, headers) = request;
+        let mut memory = self.memory();
+        let polls = memory.job_polls;
+        let request = (method.clone(), uri.clone(), headers.clone());
+        memory.jobs.push(SinkJob { request, rows, polls, results: None });
+        memory.jobs.len() - 1
     }
 
     /// Whether this call's answer is to be lost, and whether it has to wait.
@@ -288,6 +334,9 @@ async fn single(
 }
 
 async fn answer(sink: &Sink, request: (&Method, &Uri, &HeaderMap), id: Option<String>, body: &[u8]) -> Response {
+    if sink.settings.delay > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(sink.settings.delay)).await;
+    }
     if sink.settings.count_only {
         let mut memory = sink.memory();
         memory.calls_counted += 1;
@@ -341,11 +390,29 @@ async fn work(
         Ok(rows) => rows,
         Err(message) => return refusal(StatusCode::BAD_REQUEST, "MALFORMED", &message),
     };
+    if request.1.path() == "/jobs" {
+        let job = sink.take_in(request, rows);
+        let (lost, held) = sink.fate();
+        return after(sink, lost, held, (StatusCode::ACCEPTED, axum::Json(json!({ "job": job }))).into_response())
+            .await;
+    }
     let results = match sink.apply(u64::try_from(call).unwrap_or(u64::MAX), request, rows) {
         Ok(results) => results,
         Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, "JOURNAL", &error.to_string()),
     };
     let (lost, held) = sink.fate();
+    let response = match results.first() {
+        Some(result) if single && result["ok"] == false => {
+            (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(result.clone())).into_response()
+        }
+        Some(result) if single => axum::Json(result.clone()).into_response(),
+        _ => axum::Json(json!({ "results": results })).into_response(),
+    };
+    after(sink, lost, held, response).await
+}
+
+/// The answer, once it may leave, unless it is to be lost.
+async fn after(sink: &Sink, lost: bool, held: bool, response: Response) -> Response {
     if held {
         // Fails only when the sender is gone, and the sink holds it.
         let _ = sink.held.subscribe().wait_for(|held| !held).await;
@@ -354,13 +421,43 @@ async fn work(
         // Unwinding ends the connection's task: the socket closes without a byte of an answer.
         std::panic::resume_unwind(Box::new("answer lost"));
     }
-    match results.first() {
-        Some(result) if single && result["ok"] == false => {
-            (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(result.clone())).into_response()
-        }
-        Some(result) if single => axum::Json(result.clone()).into_response(),
-        _ => axum::Json(json!({ "results": results })).into_response(),
+    response
+}
+
+/// One record.
+async fn record(State(sink): State<Arc<Sink>>, Path(id): Path<String>) -> Response {
+    match sink.memory().records.get(&id) {
+        Some(record) => axum::Json(record.clone()).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such record"),
     }
+}
+
+/// How a job stands. It is applied by the question that it answers with `completed` first.
+async fn job(State(sink): State<Arc<Sink>>, Path(id): Path<usize>) -> Response {
+    let taken = {
+        let mut memory = sink.memory();
+        let forgets = memory.forgets_jobs;
+        let Some(job) = memory.jobs.get_mut(id).filter(|_| !forgets) else {
+            return refusal(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such job");
+        };
+        if job.polls > 0 {
+            job.polls -= 1;
+            return axum::Json(json!({ "status": "running" })).into_response();
+        }
+        if let Some(results) = &job.results {
+            return axum::Json(json!({ "status": "completed", "results": results })).into_response();
+        }
+        (job.request.clone(), std::mem::take(&mut job.rows))
+    };
+    let ((method, uri, headers), rows) = taken;
+    let results = match sink.apply(u64::try_from(id).unwrap_or(u64::MAX), (&method, &uri, &headers), rows) {
+        Ok(results) => results,
+        Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, "JOURNAL", &error.to_string()),
+    };
+    if let Some(job) = sink.memory().jobs.get_mut(id) {
+        job.results = Some(results.clone());
+    }
+    axum::Json(json!({ "status": "completed", "results": results })).into_response()
 }
 
 async fn inspect(State(sink): State<Arc<Sink>>, Path(what): Path<String>) -> Response {
@@ -398,6 +495,7 @@ fn obey(sink: &Sink, what: &str, order: &Value) -> Result<(), Failure> {
                 memory.refusals.push_back(Refusal { status, retry_after: order["retry_after"].as_u64() });
             }
         }
+        "forget" => memory.refusals.clear(),
         "reject" => {
             let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
             let keys = order["keys"].as_array().ok_or("keys: a list is needed")?;
@@ -411,6 +509,14 @@ fn obey(sink: &Sink, what: &str, order: &Value) -> Result<(), Failure> {
             memory.lose = number("times")?;
             memory.lose_after = order["after"].as_u64().unwrap_or(0);
         }
+        "jobs" => {
+            memory.job_polls = number("polls")?;
+            if memory.job_polls == 0 {
+                memory.jobs.iter_mut().for_each(|job| job.polls = 0);
+            }
+            memory.forgets_jobs = order["forget"].as_bool().unwrap_or(false);
+        }
+        "dedupe" => memory.dedupe = true,
         "hold" => {
             memory.hold_after = Some(number("after_rows")?);
             sink.held.send_replace(true);
@@ -448,8 +554,10 @@ async fn main() -> Result<(), Failure> {
         held: watch::Sender::new(false),
     });
     let router = Router::new()
-        .route("/rows", axum::routing::post(batch).delete(batch))
-        .route("/rows/{id}", axum::routing::put(single).delete(single))
+        .route("/rows", axum::routing::post(batch).put(batch).delete(batch))
+        .route("/rows/{id}", axum::routing::put(single).delete(single).get(record))
+        .route("/jobs", axum::routing::post(batch).delete(batch))
+        .route("/jobs/{id}", get(job))
         .route("/__control/{what}", get(inspect).post(control))
         .layer(DefaultBodyLimit::disable())
         .with_state(sink);

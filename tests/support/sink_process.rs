@@ -1,5 +1,6 @@
 //! The sink as a test sees it: a child process with a port, a journal and a control.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ impl Sink {
         Self::with(&[])
     }
 
-    /// A sink with more arguments: `--token`, `--count-only`.
+    /// A sink with more arguments: `--token`, `--count-only`, `--address`.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         Self::spawn("127.0.0.1", arguments)
     }
@@ -98,9 +99,19 @@ impl Sink {
         serde_json::from_value(self.get("calls")).expect("calls")
     }
 
+    /// What it has, by address.
+    pub(crate) fn records(&self) -> BTreeMap<String, Value> {
+        serde_json::from_value(self.get("records")).expect("records")
+    }
+
     /// The next `times` calls are answered with `status` and nothing is applied.
     pub(crate) fn answer(&self, status: u16, times: u64) {
         self.order("answer", &json!({ "status": status, "times": times }));
+    }
+
+    /// Answers that were asked for and not given are not given.
+    pub(crate) fn forget_answers(&self) {
+        self.order("forget", &json!({}));
     }
 
     /// The next call is answered 429 with `Retry-After`.
@@ -127,6 +138,26 @@ impl Sink {
     /// Answers no longer wait.
     pub(crate) fn release(&self) {
         self.order("release", &json!({}));
+    }
+
+    /// New jobs say `polls` times that they are running before they are done.
+    pub(crate) fn job_polls(&self, polls: u64) {
+        self.order("jobs", &json!({ "polls": polls }));
+    }
+
+    /// All jobs are done when they are asked after the next time.
+    pub(crate) fn finish_jobs(&self) {
+        self.job_polls(0);
+    }
+
+    /// Jobs are forgotten.
+    pub(crate) fn forget_jobs(&self) {
+        self.order("jobs", &json!({ "polls": 0, "forget": true }));
+    }
+
+    /// From now on a call whose idempotency key was seen is answered as the first time, and not applied again.
+    pub(crate) fn dedupe(&self) {
+        self.order("dedupe", &json!({}));
     }
 
     /// Notes in the journal that this version of the model is in force.

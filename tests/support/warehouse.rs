@@ -58,6 +58,14 @@ impl Warehouse {
         Self::Sqlite { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
+    /// A file of its own with the same tables.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::sqlite();
+        let (from, to) = (self.file().expect("a file"), copy.file().expect("a file"));
+        std::fs::copy(from, to).expect("copied");
+        copy
+    }
+
     /// An empty database, or `None` and a word on the terminal where no server was named.
     pub(crate) fn postgres() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);

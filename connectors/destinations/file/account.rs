@@ -166,6 +166,7 @@ impl Prepared for FileSync {
             evidence: Evidence::Job,
             // The session decides: what is staged counts for nothing until it is committed.
             resend_safe: false,
+            read_back: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::Ordered,

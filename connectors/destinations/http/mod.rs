@@ -93,8 +93,20 @@
 //!   (default: it is the list) whose members name their row by `key`, by `index` (from 0) or `in_order = true`.
 //!   A member is good where the flag `ok` is set or, without one, where nothing stands at `error`. `unchanged`
 //!   and `retry` are flags too. A row that is not named stays unknown.
+//! - `evidence = "job"`: a status of `statuses` (default 200, 201, 202) says that the API works on the rows, and
+//!   `job` where to ask after that: `id` is where the job's id stands (default `id`), `url` a path with `{{ job }}`,
+//!   `done` a flag of its answer, `failed` another; whatever is neither is running. It is asked `every` (default 2 s),
+//!   until `give_up_after` (default 24 h); with `lost_statuses` (default 404, 410) the API has forgotten it. The rows
+//!   of a lost job are in doubt. The answer that is `done` or `failed` can name rows as with `evidence = "row"`; where
+//!   it does not, `done` settles every row, and those of a failed job are in doubt. The job's id is on disk before
+//!   the first question, and a restarted run asks on.
 //!
 //! `error` and `error_code` are where a refusal's words stand. Paths are dotted members (`data.results`).
+//!
+//! **`[into.read_back]`** (optional) asks with a GET, row by row, whether a row whose answer was lost is there: `url`
+//! is a template of that row, `absent_statuses` (default 404) say that it is not, and of an answer with success the
+//! flag `found`, where one is given, must be set (a search that finds nothing answers 200 too); `id` is where the
+//! record's id stands. With it `on_unknown = "read_back"` is the default of calls that are not `resend_safe`.
 //!
 //! **Idempotency keys** are SHA-256 over the sync, the operation and each row's key and fingerprint. With
 //! `per = "run"` the run's id is added: a row that goes from A to B and back to A must not get the answer
@@ -102,6 +114,8 @@
 //! `append`, where a second record would be the harm) the same value has the same key for ever.
 
 mod account;
+mod job;
+mod read_back;
 mod render;
 mod request;
 mod schema;

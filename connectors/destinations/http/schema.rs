@@ -58,6 +58,7 @@ pub(super) fn kind() -> KindSchema {
             "required": ["request"],
             "properties": {
                 "request": call("The call for rows that are in the model", "POST"),
+                "read_back": read_back(),
                 "remove": call("The call for rows that left the model", "DELETE"),
             },
         }),
@@ -102,8 +103,12 @@ fn success() -> Value {
         "description": "What proves that a row was accepted",
         "required": ["evidence"],
         "properties": {
-            "evidence": { "enum": ["call", "row"], "description": "`call`: the status settles all rows; `row`: the answer names rows" },
-            "statuses": statuses("Statuses that can prove it; default 200, 201, 204 (call) or 200, 201, 207 (row)"),
+            "evidence": {
+                "enum": ["call", "row", "job"],
+                "description": "`call`: the status settles all rows; `row`: the answer names rows; `job`: the API is asked later",
+            },
+            "statuses": statuses("Statuses that can prove it; default 200, 201, 204 (call), 200, 201, 207 (row) or 200, 201, 202 (job)"),
+            "job": job(),
             "results": path("Where the list of results stands; default the answer itself"),
             "key": path("The member of a result that has the row's key"),
             "index": path("The member of a result that has the row's place in the call, from 0"),
@@ -114,6 +119,39 @@ fn success() -> Value {
             "id": path("Where the record's id stands"),
             "error": path("Where the text of a refusal stands"),
             "error_code": path("Where the code of a refusal stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn read_back() -> Value {
+    json!({
+        "type": "object",
+        "description": "How the API is asked whether a row whose answer was lost is there: a GET a row",
+        "required": ["url"],
+        "properties": {
+            "url": { "type": "string", "pattern": "^/", "description": "A path below the destination's `url`; a template" },
+            "found": flag("Set where the answer shows the row; default always"),
+            "absent_statuses": statuses("The row is not there; default 404"),
+            "id": path("Where the record's id stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn job() -> Value {
+    json!({
+        "type": "object",
+        "description": "Where a job is asked after",
+        "required": ["url", "done"],
+        "properties": {
+            "id": path("Where the job's id stands in the answer to the call; default `id`"),
+            "url": { "type": "string", "pattern": "^/", "description": "A path below the destination's `url`, with `{{ job }}`" },
+            "done": flag("Set where the job has ended well"),
+            "failed": flag("Set where it has ended otherwise"),
+            "lost_statuses": statuses("The API has forgotten the job; default 404, 410"),
+            "every": duration("How often it is asked; default 2 s"),
+            "give_up_after": duration("How old a job may become; default 24 h"),
         },
         "additionalProperties": false,
     })

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request, fault_of_status, retry_after};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Outcomes, Reason, RequestPreview, Run, SaveTicket, Ticket,
-    Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, Outcomes, Presence, Progress, Reason, RequestPreview, Run,
+    SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
 
@@ -77,7 +77,31 @@ impl Destination for HttpDestination {
             }
         };
         let answer = self.http.send(request).await?;
+        if let Proof::Job(job, _) = &call.success.proof
+            && call.success.statuses.contains(&answer.status.as_u16())
+        {
+            return job.pending(&answer);
+        }
         judge(call, batch, &answer).map(Delivery::Settled)
+    }
+
+    async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
+        let Some(read_back) = &self.sync.read_back else { return Ok(vec![Presence::Unknown; batch.rows.len()]) };
+        let mut there = Vec::with_capacity(batch.rows.len());
+        for row in &batch.rows {
+            there.push(match read_back.question(&self.sync, run, batch, row) {
+                Some(request) => read_back.presence(&self.http.send(request).await?)?,
+                None => Presence::Unknown,
+            });
+        }
+        Ok(there)
+    }
+
+    async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
+        let call = self.call(batch)?;
+        let Proof::Job(job, _) = &call.success.proof else { return Ok(Progress::Lost) };
+        let Some(request) = job.question(&self.sync.account, ticket) else { return Ok(Progress::Lost) };
+        job.progress(call, batch, ticket, &self.http.send(request).await?)
     }
 
     fn preview(&self, run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
@@ -141,6 +165,8 @@ fn accepted(call: &Call, batch: &Batch, answer: &Answer) -> Result<Outcomes, Fau
             }
             Ok(outcomes)
         }
+        // Taken in: only its job can say more.
+        Proof::Job(..) => Err(Fault::bug("the answer of a call that becomes a job was judged as if it were final")),
     }
 }
 
@@ -156,7 +182,7 @@ fn refused_or_unclear(call: &Call, batch: &Batch, answer: &Answer) -> Result<Out
 /// A status that says that the call was refused for its rows.
 fn refused(call: &Call, batch: &Batch, answer: &Answer) -> Result<Outcomes, Fault> {
     let reason = || call.success.refusal(answer.status.as_u16(), &answer.body);
-    let Proof::Row(results) = &call.success.proof else { return whole_refusal(batch, reason()) };
+    let Some(results) = call.success.results() else { return whole_refusal(batch, reason()) };
     let named = match serde_json::from_slice(&answer.body) {
         Ok(json) => call.success.rows(results, batch, &json),
         Err(_) => Vec::new(),

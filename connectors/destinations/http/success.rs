@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
-use backhaul_kit::{Batch, Evidence, Reason, Verdict, key};
+use backhaul_kit::{Batch, Evidence, Fault, Outcomes, Reason, Verdict, key};
 use serde_json::Value as Json;
 
+use super::job::{Job, unnamed};
 use super::request::read_statuses;
 
 /// Rejections carry this many characters of the answer.
 const MAX_TEXT: usize = 500;
 
 /// What proves that rows were accepted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Success {
     /// Statuses of an answer that can prove it.
     pub(super) statuses: Vec<u16>,
@@ -25,7 +26,7 @@ pub(super) struct Success {
 }
 
 /// What an answer with a status of success proves.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Proof {
     /// Every row of the call was accepted, if the flag is set.
     Call {
@@ -36,6 +37,8 @@ pub(super) enum Proof {
     },
     /// Those rows that it names.
     Row(Results),
+    /// That the API works on them; the job's own answer says the rest, of all rows alike or by name.
+    Job(Box<Job>, Option<Results>),
 }
 
 /// Where an answer names rows.
@@ -73,7 +76,7 @@ pub(super) struct Flag {
 }
 
 impl Path {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let text = text.strip_prefix("$.").or_else(|| text.strip_prefix('$')).unwrap_or(text);
         Self(text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect())
     }
@@ -86,7 +89,7 @@ impl Path {
     }
 
     /// The text or number there.
-    fn text(&self, value: &Json) -> Option<String> {
+    pub(super) fn text(&self, value: &Json) -> Option<String> {
         match self.find(value)? {
             Json::String(text) => Some(text.clone()),
             Json::Number(number) => Some(number.to_string()),
@@ -96,7 +99,7 @@ impl Path {
 }
 
 impl Flag {
-    fn is_set(&self, value: &Json) -> bool {
+    pub(super) fn is_set(&self, value: &Json) -> bool {
         match self.field.find(value) {
             None | Some(Json::Null) => false,
             Some(found) if self.values.is_empty() => *found != Json::Bool(false),
@@ -108,9 +111,11 @@ impl Flag {
 impl Success {
     /// Reads `success` out of a call's table; problems go to it.
     pub(super) fn read(call: &mut ConfigTable, batch_size: usize) -> Option<Self> {
-        const EVIDENCE: &[(&str, Evidence)] = &[("call", Evidence::Call), ("row", Evidence::Row)];
+        const EVIDENCE: &[(&str, Evidence)] =
+            &[("call", Evidence::Call), ("row", Evidence::Row), ("job", Evidence::Job)];
         const KINDS: &str = "`evidence = \"call\"`: the status settles every row of the call; \
-                             `evidence = \"row\"`: the answer names the rows that it accepted";
+                             `evidence = \"row\"`: the answer names the rows that it accepted; \
+                             `evidence = \"job\"`: the API works on the rows later and is asked after them";
         if !call.has("success") {
             call.problems().push(
                 Problem::error(
@@ -138,10 +143,16 @@ impl Success {
         let ok = flag(&mut table, "ok");
         let proof = match evidence {
             None => {
-                table.know(&["results", "key", "index", "in_order", "unchanged", "retry"]);
+                table.know(&["results", "key", "index", "in_order", "unchanged", "retry", "job"]);
                 return None;
             }
             Some(Evidence::Row) => Proof::Row(Results::read(&mut table, ok, id, error.is_some())?),
+            Some(Evidence::Job) => {
+                let job = Job::read(&mut table).map(Box::new);
+                let named = ["results", "key", "index", "in_order"].iter().any(|key| table.has(key));
+                let results = if named { Some(Results::read(&mut table, ok, id, error.is_some())?) } else { None };
+                Proof::Job(job?, results)
+            }
             Some(_) => {
                 if id.is_some() && batch_size > 1 {
                     table.problems().push(
@@ -160,6 +171,7 @@ impl Success {
         let statuses = statuses.unwrap_or_else(|| match proof {
             Proof::Call { .. } => vec![200, 201, 204],
             Proof::Row(_) => vec![200, 201, 207],
+            Proof::Job(..) => vec![200, 201, 202],
         });
         Some(Self { statuses, proof, error, error_code })
     }
@@ -169,7 +181,28 @@ impl Success {
         match self.proof {
             Proof::Call { .. } => Evidence::Call,
             Proof::Row(_) => Evidence::Row,
+            Proof::Job(..) => Evidence::Job,
         }
+    }
+
+    /// The results that an answer names rows by, where it does.
+    pub(super) fn results(&self) -> Option<&Results> {
+        match &self.proof {
+            Proof::Row(results) => Some(results),
+            Proof::Call { .. } | Proof::Job(..) => None,
+        }
+    }
+
+    /// The verdicts of the rows of a job that is done or has failed.
+    pub(super) fn of_job(&self, batch: &Batch, answer: &Json, done: bool) -> Result<Outcomes, Fault> {
+        let Proof::Job(_, Some(results)) = &self.proof else { return Ok(unnamed(batch, done)) };
+        let mut outcomes = Outcomes::of(batch);
+        for (place, verdict) in self.rows(results, batch, answer).into_iter().enumerate() {
+            if let Some(verdict) = verdict {
+                outcomes.set_at(place, verdict)?;
+            }
+        }
+        Ok(outcomes)
     }
 
     /// The text of an error, where the answer or result has one.
@@ -298,11 +331,11 @@ impl Results {
     }
 }
 
-fn path(table: &mut ConfigTable, key: &str) -> Option<Path> {
+pub(super) fn path(table: &mut ConfigTable, key: &str) -> Option<Path> {
     table.text(key).map(|text| Path::of(&text))
 }
 
-fn flag(table: &mut ConfigTable, key: &str) -> Option<Flag> {
+pub(super) fn flag(table: &mut ConfigTable, key: &str) -> Option<Flag> {
     let mut inner = table.table(key)?;
     let field = inner.required_text("field");
     let values = match inner.take("value") {

@@ -8,6 +8,7 @@ use backhaul_kit::nested::Nest;
 use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, Operation, Prepared, Removed, SyncShape};
 
 use super::account::HttpAccount;
+use super::read_back::ReadBack;
 use super::request::{Call, Purpose};
 use super::send::HttpDestination;
 use super::template::Names;
@@ -19,6 +20,8 @@ pub(super) struct HttpSync {
     pub(super) object: String,
     pub(super) write: Arc<Call>,
     pub(super) remove: Option<Arc<Call>>,
+    /// How the API is asked whether a row is there.
+    pub(super) read_back: Option<Arc<ReadBack>>,
     pub(super) nest: Nest,
     pub(super) names: Names,
 }
@@ -35,6 +38,7 @@ impl HttpSync {
         }
         let write = into.table("request").and_then(|table| Call::read(account, table, shape, &names, Purpose::Write));
         let remove = read_remove(account, into, shape, &names);
+        let read_back = into.table("read_back").and_then(|table| ReadBack::read(table, &names)).map(Arc::new);
         let nest = match Nest::compile(&names.fields) {
             Ok(nest) => Some(nest),
             Err(errors) => {
@@ -52,7 +56,7 @@ impl HttpSync {
             return None;
         }
         let object = shape.object.as_ref().map_or_else(|| shape.name.clone(), |(object, _)| object.clone());
-        Some(Self { account: account.clone(), object, write: Arc::new(write?), remove, nest: nest?, names })
+        Some(Self { account: account.clone(), object, write: Arc::new(write?), remove, read_back, nest: nest?, names })
     }
 
     /// The call that does `operation`.
@@ -95,7 +99,9 @@ fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape,
 
 impl Prepared for HttpSync {
     fn facts(&self, operation: Operation) -> Facts {
-        self.call(operation).map(|call| call.facts(&self.account)).unwrap_or_default()
+        let facts = self.call(operation).map(|call| call.facts(&self.account)).unwrap_or_default();
+        // A removed row has no fields to ask for it by.
+        Facts { read_back: self.read_back.is_some() && !operation.is_removal(), ..facts }
     }
 
     fn object(&self) -> String {

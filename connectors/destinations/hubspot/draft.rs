@@ -15,6 +15,8 @@ pub(super) enum Target {
     Id(String),
     /// Only a value of the match property is known.
     Value(String),
+    /// It was looked for, and HubSpot has none.
+    Absent,
     /// Nothing is known of it.
     Unknown,
 }
@@ -36,7 +38,7 @@ impl Target {
     pub(super) fn id(&self) -> Option<&str> {
         match self {
             Self::Id(id) => Some(id),
-            Self::Value(_) | Self::Unknown => None,
+            Self::Value(_) | Self::Absent | Self::Unknown => None,
         }
     }
 }
@@ -121,7 +123,7 @@ fn address<'a>(sync: &'a HubSpotSync, target: Option<&'a Target>) -> Result<IdPr
             let property = sync.match_property.as_ref().ok_or_else(no_address)?;
             Ok((property.id_property(), Some(Cow::Borrowed(value))))
         }
-        Some(Target::Unknown) | None => Err(no_address()),
+        Some(Target::Absent | Target::Unknown) | None => Err(no_address()),
     }
 }
 

@@ -43,7 +43,8 @@ impl HubSpotDestination {
         Ok(found)
     }
 
-    /// Replaces every match value by the id of its record, or by `Unknown` where there is none.
+    /// Replaces every match value by the id of its record; by `Absent` where there is none, and by `Unknown` where
+    /// that is not clear.
     pub(super) async fn find(&self, targets: &mut [Target]) -> Result<(), Fault> {
         let values = match_values(targets);
         let found = self.resolve(&values).await?;
@@ -51,7 +52,8 @@ impl HubSpotDestination {
             if let Target::Value(value) = target {
                 *target = match found.get(value.as_str()) {
                     Some(Resolution::Found(id)) => Target::Id(id.clone()),
-                    Some(Resolution::Absent | Resolution::Unclear) | None => Target::Unknown,
+                    Some(Resolution::Absent) => Target::Absent,
+                    Some(Resolution::Unclear) | None => Target::Unknown,
                 };
             }
         }
@@ -128,7 +130,7 @@ pub(super) fn match_values(targets: &[Target]) -> Vec<String> {
         .iter()
         .filter_map(|target| match target {
             Target::Value(value) => Some(value.clone()),
-            Target::Id(_) | Target::Unknown => None,
+            Target::Id(_) | Target::Absent | Target::Unknown => None,
         })
         .collect();
     values.sort_unstable();

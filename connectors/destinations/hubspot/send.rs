@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, ObjectSchema, Operation, Outcomes, Reason,
-    RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Mode, ObjectSchema, Operation, Outcomes,
+    Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -112,7 +112,9 @@ impl HubSpotDestination {
     }
 
     /// Moves records to a new match value. Where the id was never learnt, the record is looked for under
-    /// its old value, then under its new one: a repeated move finds it there.
+    /// its old value, then under its new one: a repeated move finds it there. Where it is under neither, an
+    /// `upsert` makes it, as it does for any changed row: the call that was to make it never arrived, or somebody
+    /// deleted it.
     async fn relocate(&self, batch: &Batch) -> Result<Outcomes, Fault> {
         let mut targets = self.targets(batch);
         self.find(&mut targets).await?;
@@ -120,18 +122,26 @@ impl HubSpotDestination {
         if let Some(property) = &self.sync.match_property {
             for (place, row) in batch.rows.iter().enumerate() {
                 let value = row.fields.get(property.place).and_then(|field| values::text(field).ok().flatten());
-                if let (Target::Unknown, Some(value)) = (&targets[place], value) {
+                if let (Target::Absent | Target::Unknown, Some(value)) = (&targets[place], value) {
                     moved[place] = Target::Value(value.into_owned());
                 }
             }
         }
         self.find(&mut moved).await?;
         for (target, moved) in targets.iter_mut().zip(moved) {
-            if *target == Target::Unknown {
+            // Under the old value it may be there and not be read: only a record that is found is another word.
+            if *target == Target::Absent || moved.id().is_some() {
                 *target = moved;
             }
         }
-        self.send(batch, &targets).await
+        let absent = targets.iter().filter(|target| **target == Target::Absent).count();
+        if absent == 0 || self.sync.mode != Mode::Upsert {
+            return self.send(batch, &targets).await;
+        }
+        if absent < targets.len() {
+            return Err(Fault::split("some records of the batch are to be moved and others to be made"));
+        }
+        self.send(&Batch { operation: Operation::Upsert, ..batch.clone() }, &targets).await
     }
 
     async fn archive(&self, batch: &Batch) -> Result<Outcomes, Fault> {
@@ -149,7 +159,7 @@ impl HubSpotDestination {
                         outcomes.set_at(place, Verdict::Rejected(not_confirmed()))?;
                     }
                 },
-                Target::Unknown => outcomes.set_at(place, Verdict::Rejected(no_address()))?,
+                Target::Absent | Target::Unknown => outcomes.set_at(place, Verdict::Rejected(no_address()))?,
             }
         }
         if ids.is_empty() {

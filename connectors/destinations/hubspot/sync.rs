@@ -83,7 +83,10 @@ impl Prepared for HubSpotSync {
         let find_and_write = vec![self.object.read_scope(), self.object.write_scope()];
         let (address, resend_safe, evidence, scopes) = match operation {
             Operation::Upsert | Operation::Update => (AddressKind::MatchValue, true, Evidence::Row, write),
-            Operation::Create => (AddressKind::None, false, Evidence::Row, write),
+            Operation::Create => {
+                let scopes = if self.match_property.is_some() { find_and_write } else { write };
+                (AddressKind::None, false, Evidence::Row, scopes)
+            }
             Operation::Move => (AddressKind::RemoteId, true, Evidence::Row, find_and_write),
             Operation::Clear => (AddressKind::RemoteId, true, Evidence::Row, write),
             Operation::Archive => (AddressKind::RemoteId, true, Evidence::Call, find_and_write),
@@ -96,6 +99,8 @@ impl Prepared for HubSpotSync {
             max_bytes: None,
             evidence,
             resend_safe,
+            // A record that a lost call created is found by its unique property.
+            read_back: operation == Operation::Create && self.match_property.is_some(),
             address,
             // Unique values are free again once their record is archived or moved.
             order: Order::RemovalsFirst,

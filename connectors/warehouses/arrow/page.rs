@@ -23,6 +23,8 @@ struct Column {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Layout {
     columns: Vec<Column>,
+    /// How many of them, from the first, make the fingerprint.
+    fingerprinted: usize,
     key: Vec<usize>,
     seed: u64,
 }
@@ -49,8 +51,14 @@ impl Layout {
             }
             Ok(Column { name: name.clone(), seeds: Seeds::new(seed, place, &form), form })
         };
-        let columns = fields.into_iter().enumerate().map(column).collect::<Result<_, _>>()?;
-        Ok(Self { columns, key, seed })
+        let columns: Vec<Column> = fields.into_iter().enumerate().map(column).collect::<Result<_, _>>()?;
+        Ok(Self { fingerprinted: columns.len(), columns, key, seed })
+    }
+
+    /// The same layout, where only the first so many columns make the fingerprint.
+    #[must_use]
+    pub(in super::super) fn fingerprinting(self, fingerprinted: usize) -> Self {
+        Self { fingerprinted, ..self }
     }
 }
 
@@ -116,7 +124,7 @@ impl RowPage for ArrowPage {
 
     fn digest(&self, out: &mut Vec<RowDigest>) -> Result<(), Fault> {
         let mut fingerprints = vec![START; self.rows()];
-        for place in 0..self.layout.columns.len() {
+        for place in 0..self.layout.fingerprinted {
             let (array, column) = self.column(place)?;
             fold(array, column.seeds, &mut fingerprints).ok_or_else(|| unreadable(&column.name))?;
         }
@@ -140,12 +148,12 @@ impl RowPage for ArrowPage {
     }
 
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
-        (0..self.layout.columns.len())
-            .map(|place| {
-                let (array, column) = self.column(place)?;
-                value_at(array, row, &column.form).ok_or_else(|| unreadable(&column.name))
-            })
-            .collect()
+        (0..self.layout.columns.len()).map(|place| self.value(row, place)).collect()
+    }
+
+    fn value(&self, row: usize, place: usize) -> Result<Value, Fault> {
+        let (array, column) = self.column(place)?;
+        value_at(array, row, &column.form).ok_or_else(|| unreadable(&column.name))
     }
 }
 

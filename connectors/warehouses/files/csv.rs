@@ -41,7 +41,8 @@ pub(super) fn read(file: File, path: &Path, projection: &Projection, emit: &mut 
         return Err(malformed(path, "has another header than before"));
     };
     let fields = projection.columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
-    let layout = Arc::new(Layout::new(&fields, projection.key.clone(), projection.seed)?);
+    let layout = Layout::new(&fields, projection.key.clone(), projection.seed)?;
+    let layout = Arc::new(layout.fingerprinting(projection.fingerprinted));
     let schema = Arc::new(Schema::new(fields));
     let mut batch = Batch::new(places.len());
     let mut count = 0;

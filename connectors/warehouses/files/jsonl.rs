@@ -43,8 +43,7 @@ pub(super) fn read(file: File, path: &Path, projection: &Projection, emit: &mut 
         return Err(malformed(path, "has other members than before"));
     }
     let members = Members::new(&names, projection);
-    let layout = Layout { columns: projection.columns.clone(), key: projection.key.clone(), seed: projection.seed };
-    let layout = Arc::new(layout);
+    let layout = Arc::new(Layout::of(projection.clone()));
     let mut page = ValuePage::new(layout.clone());
     let mut count = 0;
     // The first line was read for its names.

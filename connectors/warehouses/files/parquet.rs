@@ -38,7 +38,8 @@ pub(super) fn read(file: File, path: &Path, projection: &Projection, emit: &mut 
     let schema = metadata.schema().clone();
     let roots = projection.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
     let roots = roots.map_err(|_| malformed(path, "has other columns than before"))?;
-    let layout = Layout::new(roots.iter().map(|root| schema.field(*root)), projection.key.clone(), projection.seed)?;
+    let layout = Layout::new(roots.iter().map(|root| schema.field(*root)), projection.key.clone(), projection.seed)?
+        .fingerprinting(projection.fingerprinted);
     let layout = Arc::new(layout);
     let expected = rows(&metadata).ok_or_else(|| malformed(path, "its footer contradicts itself"))?;
 

@@ -1,6 +1,7 @@
 //! What the fields of a scan's tuples are: how a tuple is walked, where its key is, how its values are decoded.
 
 use backhaul_kit::{Fault, RowDecoder, TypeClass, Value, key};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::decode::{NoKey, decode, put_key};
 use super::types::Wire;
@@ -22,6 +23,15 @@ impl Field {
         Self { name: "of a snapshot".into(), native: wire.class().to_string(), wire }
     }
 
+    /// The value of this field that a tuple was found to have.
+    fn decode(&self, found: Option<Option<&[u8]>>) -> Result<Value, Fault> {
+        match found {
+            Some(None) => Ok(Value::Null),
+            Some(Some(bytes)) => decode(&self.wire, bytes).ok_or_else(|| self.malformed()),
+            None => Err(self.malformed()),
+        }
+    }
+
     /// The fault of a value that its type's send function cannot have written.
     pub(super) fn malformed(&self) -> Fault {
         let Self { name, wire, .. } = self;
@@ -34,6 +44,8 @@ impl Field {
 pub(super) struct Layout {
     /// The fields, in the tuple's order.
     pub(super) fields: Vec<Field>,
+    /// How many of them, from the first, make the fingerprint.
+    fingerprinted: usize,
     key: Vec<usize>,
     /// The seed of keys and fingerprints.
     pub(super) seed: u64,
@@ -55,7 +67,33 @@ impl Layout {
                     .remedy("use an integer, decimal, text, uuid, date, timestamp, boolean or bytes column"));
             }
         }
-        Ok(Self { fields, key, seed })
+        Ok(Self { fingerprinted: fields.len(), fields, key, seed })
+    }
+
+    /// The same layout, where only the first so many fields make the fingerprint.
+    #[must_use]
+    pub(super) fn fingerprinting(self, fingerprinted: usize) -> Self {
+        Self { fingerprinted, ..self }
+    }
+
+    /// The fingerprint of a tuple: as if it had no other fields than those that make it. `part` is scratch space.
+    pub(super) fn fingerprint(&self, tuple: &[u8], part: &mut Vec<u8>) -> u64 {
+        if self.fingerprinted >= self.fields.len() {
+            return xxh3_64_with_seed(tuple, self.seed);
+        }
+        let mut values = Values::of(tuple);
+        values.by_ref().take(self.fingerprinted).for_each(drop);
+        part.clear();
+        part.extend_from_slice(&u16::try_from(self.fingerprinted).unwrap_or(u16::MAX).to_be_bytes());
+        part.extend_from_slice(tuple.get(2..tuple.len() - values.rest().len()).unwrap_or_default());
+        xxh3_64_with_seed(part, self.seed)
+    }
+
+    /// One value of a tuple.
+    pub(super) fn value(&self, tuple: &[u8], place: usize) -> Result<Value, Fault> {
+        let field =
+            self.fields.get(place).ok_or_else(|| Fault::bug(format!("there is no projected column {place}")))?;
+        field.decode(Values::of(tuple).nth(place))
     }
 
     /// Appends the canonical key of a tuple; `false` where a part is NULL. `part` is scratch space.
@@ -91,12 +129,7 @@ impl Layout {
 impl RowDecoder for Layout {
     fn record(&self, raw: &[u8]) -> Result<Vec<Value>, Fault> {
         let mut values = Values::of(raw);
-        let value = |field: &Field| match values.next() {
-            Some(None) => Ok(Value::Null),
-            Some(Some(bytes)) => decode(&field.wire, bytes).ok_or_else(|| field.malformed()),
-            None => Err(field.malformed()),
-        };
-        self.fields.iter().map(value).collect()
+        self.fields.iter().map(|field| field.decode(values.next())).collect()
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backhaul_kit::{Fault, KeyHash, RowDecoder, RowDigest, RowPage, Value};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::copy::Tuples;
 use super::layout::Layout;
@@ -52,7 +51,7 @@ impl RowPage for TuplePage {
             let has_key = layout.put_key(tuple, &mut key, &mut part)?;
             out.push(RowDigest {
                 key: if has_key { KeyHash::of(&key, layout.seed) } else { KeyHash::NULL },
-                fingerprint: xxh3_64_with_seed(tuple, layout.seed),
+                fingerprint: layout.fingerprint(tuple, &mut part),
             });
         }
         Ok(())
@@ -68,6 +67,10 @@ impl RowPage for TuplePage {
 
     fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
         self.layout.record(self.tuple(row)?)
+    }
+
+    fn value(&self, row: usize, column: usize) -> Result<Value, Fault> {
+        self.layout.value(self.tuple(row)?, column)
     }
 
     fn raw(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -107,6 +110,10 @@ mod tests {
     }
 
     fn page(columns: &[(&str, Wire)], key: &[usize], tuples: &[Vec<u8>]) -> TuplePage {
+        page_of(columns, columns.len(), key, tuples)
+    }
+
+    fn page_of(columns: &[(&str, Wire)], fingerprinted: usize, key: &[usize], tuples: &[Vec<u8>]) -> TuplePage {
         let fields = columns
             .iter()
             .map(|(name, wire)| Field { name: (*name).into(), native: "x".into(), wire: wire.clone() })
@@ -116,7 +123,8 @@ mod tests {
             all.data.extend_from_slice(tuple);
             all.ends.push(all.data.len());
         }
-        TuplePage::new(all, Arc::new(Layout::new(fields, key.to_vec(), 7).expect("a layout")), 0)
+        let layout = Layout::new(fields, key.to_vec(), 7).expect("a layout").fingerprinting(fingerprinted);
+        TuplePage::new(all, Arc::new(layout), 0)
     }
 
     fn digests(page: &TuplePage) -> Vec<RowDigest> {
@@ -142,6 +150,21 @@ mod tests {
         let mut raw = Vec::new();
         page.raw(1, &mut raw).expect("a row");
         assert_eq!(page.decoder().record(&raw).expect("a record"), page.record(1).expect("a record"));
+    }
+
+    #[test]
+    fn columns_that_are_only_looked_at_change_no_digest() {
+        let columns = [("id", Wire::Int4), ("name", Wire::Text), ("loaded", Wire::Text)];
+        let id = 1i32.to_be_bytes();
+        let rows = |name: &[u8], loaded| [tuple(&[Some(&id), Some(name), loaded])];
+        let plain = digests(&page(&columns[..2], &[0], &[tuple(&[Some(&id), Some(b"x")])]));
+        for loaded in [None, Some(&b"now"[..])] {
+            let page = page_of(&columns, 2, &[0], &rows(b"x", loaded));
+            assert_eq!(digests(&page), plain);
+            assert_eq!(page.value(0, 2).expect("a value").is_null(), loaded.is_none());
+        }
+        assert_ne!(digests(&page_of(&columns, 2, &[0], &rows(b"y", None))), plain);
+        assert!(page_of(&columns, 2, &[0], &rows(b"y", None)).value(0, 3).is_err());
     }
 
     #[test]

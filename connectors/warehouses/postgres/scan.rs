@@ -176,7 +176,9 @@ impl PgScan {
 
     /// The layout of the projected rows, and the lanes that hand them over.
     async fn project(mut self, projection: Projection) -> Result<(Arc<Layout>, Vec<Lane>), Fault> {
-        let layout = Layout::new(self.fields(&projection)?, projection.key, projection.seed)?;
+        let fingerprinted = projection.fingerprinted;
+        let layout =
+            Layout::new(self.fields(&projection)?, projection.key, projection.seed)?.fingerprinting(fingerprinted);
         let mut statements = self.parts(&projection.columns).await?;
         let first = if statements.is_empty() { self.model.select(&projection.columns) } else { statements.remove(0) };
         self.prepare(first.clone()).await?;

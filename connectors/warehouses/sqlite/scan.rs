@@ -191,8 +191,7 @@ impl Scan for SqliteScan {
             self.model.places(&self.schema, &projection)?;
             let statement = self.model.select(&projection.columns);
             self.prepare(statement.clone()).await?;
-            let Projection { columns, key, seed } = projection;
-            let layout = Arc::new(Layout { columns, key, seed });
+            let layout = Arc::new(Layout::of(projection));
             let Self { mut conn, path, model, deadline, wanted, .. } = *self;
             let mut page = ValuePage::new(layout.clone());
             let (mut rows, mut done) = (0, false);

@@ -1,6 +1,6 @@
 //! What a run came to, for whoever started it.
 
-use crate::cli::runs::{RunView, held_steps, rejects_step};
+use crate::cli::runs::{RunView, held_steps, rejects_step, warnings};
 use crate::cli::screen::{Tone, block, number, plural};
 use crate::cli::{Exit, FailOn, Screen};
 use crate::state::RunStatus;
@@ -39,6 +39,7 @@ pub(super) fn text(screen: &Screen, run: &RunView) -> String {
     if run.status == RunStatus::Held {
         lines.push(held_steps(run));
     }
+    lines.extend(warnings(run).map(|warning| format!("  {warning}")));
     if let Some(error) = &run.error {
         lines.push(format!("  {}", error.message));
         lines.extend(error.remedy.iter().map(|remedy| format!("  → {remedy}")));

@@ -1,5 +1,6 @@
 //! JSON Schema (draft 2020-12) of the three files, for editors. The readers decide; a test holds both together.
 
+mod checks;
 mod tables;
 
 use backhaul_kit::KindSchema;

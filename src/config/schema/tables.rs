@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::checks::Checks;
+
 /// backhaul.toml: where a project reads from and writes to.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -50,6 +52,8 @@ pub(super) struct State {
 pub(super) struct Defaults {
     /// Who answers for the syncs.
     owner: Option<String>,
+    /// What happens to rows that were sent and whose fate nobody knows.
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan; taken over key by key.
     guards: Option<Guards>,
 }
@@ -76,6 +80,8 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
+    /// What its data must be like.
+    checks: Option<Checks>,
     /// Let several connections read a large plain table; other queries may have parallel plans, in no stable order.
     parallel: Option<bool>,
     /// The longest a scan may take.
@@ -137,13 +143,29 @@ pub(super) struct SyncToml {
     /// Fields of the destination and where their values come from.
     #[schemars(default)]
     fields: BTreeMap<String, FieldRule>,
+    /// What happens to rows that were sent and whose fate nobody knows; default "resend" where a call may be made
+    /// again, else "read_back" where the destination can be asked, else "hold".
+    on_unknown: Option<OnUnknown>,
     /// What may stop a plan.
     guards: Option<Guards>,
+    /// What the model's data must be like; on top of the model's own checks.
+    checks: Option<Checks>,
+    /// What a row does that the mapping refuses or that fails a check by itself. Where it is not said, what the
+    /// mapping refuses is skipped, and what fails a check holds the plan.
+    on_bad_row: Option<OnBadRow>,
     /// What a plan does that a guard of removals stops; default "all": it is held. "removals": its removals wait, all
     /// else goes out.
     on_hold: Option<OnHold>,
     /// How long a held or interrupted plan may wait; default four intervals, from 1 h to 24 h.
     plan_max_age: Option<Duration>,
+}
+
+/// What a bad row does: it is kept among the rejects while the others are sent, or it holds the plan.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnBadRow {
+    Skip,
+    Hold,
 }
 
 /// What is held.
@@ -378,6 +400,18 @@ enum Canary {
 enum OnRemap {
     Hold,
     Full,
+}
+
+/// What happens to rows in doubt.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnUnknown {
+    /// They are sent again.
+    Resend,
+    /// The destination is asked whether they are there.
+    ReadBack,
+    /// They wait for `rejects resolve`.
+    Hold,
 }
 
 /// A percentage, a number of rows, or `{ percent, beyond }`.

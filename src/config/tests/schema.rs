@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::kinds::REGISTRY;
 use crate::config::project::StateSettings;
-use crate::config::{fields, guards, into, model, root, schedule, schema, sync};
+use crate::config::{checks, fields, guards, into, model, root, schedule, schema, sync};
 
 /// The keys that a reader asks an empty table for.
 fn asked(read: impl FnOnce(&mut ConfigTable, &Arc<SourceFile>)) -> BTreeSet<String> {
@@ -45,6 +45,8 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     assert_eq!(asked(|t, _| drop(into::common(t))), described(&sync_toml, "/$defs/Into"));
     assert_eq!(asked(|t, _| drop(schedule::read_keys(t))), described(&sync_toml, "/$defs/Schedule"));
     assert_eq!(asked(|t, _| _ = guards::read(t)), described(&sync_toml, "/$defs/Guards"));
+    assert_eq!(asked(|t, _| drop(checks::read(t))), described(&sync_toml, "/$defs/Checks"));
+    assert_eq!(asked(|t, _| drop(checks::read(t))), described(&model_toml, "/$defs/Checks"));
     let field_guard = |t: &mut ConfigTable, _: &Arc<SourceFile>| drop(guards::read_field(t));
     assert_eq!(asked(field_guard), described(&sync_toml, "/$defs/FieldGuard"));
     let field = |t: &mut ConfigTable, _: &Arc<SourceFile>| {
@@ -71,6 +73,11 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(fields::WRITE));
     assert_eq!(words(&sync_toml, "OnRemap"), names(guards::ON_REMAP));
+    let on_unknown = sync_toml["$defs"]["OnUnknown"]["oneOf"].as_array().expect("a list of words");
+    let on_unknown: Vec<&str> = on_unknown.iter().filter_map(|word| word["const"].as_str()).collect();
+    assert_eq!(on_unknown, names(sync::ON_UNKNOWN));
+    assert_eq!(words(&sync_toml, "OnBadRow"), names(checks::ON_BAD_ROW));
+    assert_eq!(words(&sync_toml, "CheckSeverity"), names(checks::SEVERITY));
     assert_eq!(words(&sync_toml, "OnKeyShift"), names(guards::KEY_SHIFT));
     assert_eq!(words(&sync_toml, "OnHold"), names(guards::ON_HOLD));
     assert_eq!(words(&model_toml, "Personal"), names(model::PERSONAL));

@@ -198,6 +198,7 @@ impl Bench {
             phases,
             log,
             already,
+            sends: true,
             rejects: self.rejects.clone(),
             progress: Arc::new(Quiet),
             cancel: self.cancel.subscribe(),

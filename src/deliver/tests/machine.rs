@@ -7,31 +7,31 @@ use backhaul_kit::{
 use super::{facts, op, phase};
 use crate::config::Threshold;
 use crate::deliver::reader::Reader;
-use crate::deliver::{CanaryGate, Effect, Event, Halt, Machine, Phase, PhaseFacts, Policy};
+use crate::deliver::{CanaryGate, Chunk, Effect, Event, Halt, Machine, Phase, PhaseFacts, Policy};
 use crate::snapshot::log::{Entry, Fate};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A machine whose reads and syncs are answered at once.
-struct Table {
-    machine: Machine,
+pub(super) struct Table {
+    pub(super) machine: Machine,
     reader: Reader,
-    sent: Vec<Batch>,
+    pub(super) sent: Vec<Batch>,
     log: Vec<Entry>,
     rejected: Vec<u64>,
-    done: bool,
-    now: Duration,
+    pub(super) done: bool,
+    pub(super) now: Duration,
 }
 
 impl Table {
-    fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
+    pub(super) fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
         Self::of(vec![phase(operation, facts, ops)], Policy::default())
     }
 
     fn of(phases: Vec<Phase>, policy: Policy) -> Self {
         let facts = |phase: &Phase| PhaseFacts { operation: phase.operation, facts: phase.facts.clone() };
         let mut table = Self {
-            machine: Machine::new(phases.iter().map(facts).collect(), policy, false),
+            machine: Machine::new(phases.iter().map(facts).collect(), policy, None),
             reader: Reader::new(phases, None),
             sent: Vec::new(),
             log: Vec::new(),
@@ -43,14 +43,14 @@ impl Table {
         table
     }
 
-    fn hear(&mut self, event: Event) {
+    pub(super) fn hear(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for effect in self.machine.step(event, self.now) {
                 match effect {
                     Effect::Read { phase, rows } => {
                         let chunk = self.reader.read(phase, rows).expect("a sound plan");
-                        events.push(Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end });
+                        events.push(Event::Read(chunk));
                     }
                     Effect::Log(entries) => self.log.extend(entries),
                     Effect::Reject(rows) => self.rejected.extend(rows.iter().map(|row| row.op)),
@@ -58,7 +58,7 @@ impl Table {
                     Effect::Send(batch) => self.sent.push(batch),
                     Effect::Begin => events.push(Event::Began(Ok(true))),
                     Effect::Finish => events.push(Event::Finished(Ok(Delivery::Committed))),
-                    Effect::Poll { .. } => panic!("no job was created"),
+                    Effect::Ask(_) | Effect::Poll { .. } => panic!("no job, and nothing to read back"),
                     Effect::Done => self.done = true,
                 }
             }
@@ -66,25 +66,25 @@ impl Table {
     }
 
     /// The oldest batch that was sent and not answered.
-    fn next_sent(&mut self) -> Batch {
+    pub(super) fn next_sent(&mut self) -> Batch {
         self.sent.remove(0)
     }
 
-    fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
+    pub(super) fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
         self.hear(Event::Answered { batch, answer, saved: false });
     }
 
-    fn settle(&mut self, batch: Batch, verdict: &Verdict) {
+    pub(super) fn settle(&mut self, batch: Batch, verdict: &Verdict) {
         let outcomes = Outcomes::all(&batch, verdict);
         self.answer(batch, Ok(Delivery::Settled(outcomes)));
     }
 
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         self.now = self.machine.wake_at().expect("something to wait for");
         self.hear(Event::Tick);
     }
 
-    fn fates(&self) -> Vec<(u64, Fate)> {
+    pub(super) fn fates(&self) -> Vec<(u64, Fate)> {
         let acks = self.log.iter().flat_map(|entry| match entry {
             Entry::Ack { op, fate, .. } => vec![(*op, *fate)],
             Entry::Acks { first, last, fate } => (*first..=*last).map(|op| (op, *fate)).collect(),
@@ -101,11 +101,11 @@ fn ops_of(batch: &Batch) -> Vec<u64> {
 #[test]
 fn a_mark_is_durable_before_any_row_it_covers_is_sent() {
     let phases = vec![PhaseFacts { operation: Operation::Upsert, facts: facts() }];
-    let mut machine = Machine::new(phases, Policy::default(), false);
+    let mut machine = Machine::new(phases, Policy::default(), None);
     let mut reader = Reader::new(vec![phase(Operation::Upsert, &facts(), (0..5).map(op))], None);
     machine.step(Event::Start, Duration::ZERO);
     let chunk = reader.read(0, 10).expect("a sound plan");
-    let effects = machine.step(Event::Read { rows: chunk.rows, doubtful: Vec::new(), end: true }, Duration::ZERO);
+    let effects = machine.step(Event::Read(Chunk { end: true, ..chunk }), Duration::ZERO);
     assert!(
         matches!(&effects[..], [Effect::Log(log), Effect::Sync(1)] if log[..] == [Entry::Dispatched { first: 0, last: 9999 }]),
         "{effects:?}"

@@ -1,10 +1,13 @@
 //! Tests of the machine alone, in a simulated world, and under the driver.
 
 mod bench;
+mod dice;
 mod driver;
+mod life;
 mod machine;
 mod sessions;
 mod simulation;
+mod storm;
 
 use backhaul_kit::{Address, Facts, Fault, FieldValue, Fields, KeyHash, Operation, Value, key};
 

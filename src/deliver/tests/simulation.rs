@@ -6,28 +6,12 @@ use std::time::Duration;
 
 use backhaul_kit::{Batch, Delivery, Facts, Fault, Fields, Operation, Outcomes, Reason, Verdict};
 
+use super::dice::Dice;
 use super::{facts, op, phase};
 use crate::deliver::reader::Reader;
 use crate::deliver::{Effect, Event, Machine, PhaseFacts, Policy};
 use crate::diff::{Op, OpKind};
 use crate::snapshot::log::{Entry, Fate, Replay, Standing};
-
-/// SplitMix64: the same seed is the same world.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn millis(&mut self, most: u64) -> Duration {
-        Duration::from_millis(self.roll(most + 1))
-    }
-}
 
 const ROWS: u64 = 120;
 
@@ -47,7 +31,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let resend_safe = dice.roll(3) > 0;
         let mut plan: Vec<Op> = (0..ROWS).map(op).collect();
         for op in &mut plan {
@@ -85,7 +69,7 @@ impl World {
         let phases = [(Operation::Upsert, writes), (Operation::Archive, removals)];
         let machine_facts =
             phases.iter().map(|(operation, _)| PhaseFacts { operation: *operation, facts: facts.clone() }).collect();
-        let mut machine = Machine::new(machine_facts, Policy::default(), already.is_some());
+        let mut machine = Machine::new(machine_facts, Policy::default(), already.as_deref());
         let phases = phases.into_iter().map(|(operation, ops)| phase(operation, &facts, ops)).collect();
         let mut reader = Reader::new(phases, already);
         let mut agenda: BTreeMap<(Duration, u64), (Event, usize)> = BTreeMap::new();
@@ -126,7 +110,7 @@ impl World {
                 match effect {
                     Effect::Read { phase, rows } => {
                         let chunk = reader.read(phase, rows).expect("a sound plan");
-                        let event = Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end };
+                        let event = Event::Read(chunk);
                         agenda.insert((now + self.dice.millis(3), number), (event, 0));
                     }
                     Effect::Log(entries) => self.log.extend(entries),
@@ -144,7 +128,9 @@ impl World {
                         assert_eq!(self.durable, self.log.len(), "the end is durable");
                         return true;
                     }
-                    Effect::Begin | Effect::Finish | Effect::Poll { .. } => panic!("no session and no job"),
+                    Effect::Begin | Effect::Finish | Effect::Ask(_) | Effect::Poll { .. } => {
+                        panic!("no session and no job")
+                    }
                 }
             }
         }

@@ -189,6 +189,23 @@ fn a_removed_key_whose_address_a_live_row_claims_is_forgotten_and_not_removed() 
 }
 
 #[test]
+fn a_record_is_forgotten_unless_the_row_that_takes_its_address_did_not_get_there() {
+    for (fate, removed) in
+        [(Settle::Kept, vec![(1, OpKind::Remove), (3, OpKind::Remove)]), (Settle::InDoubt, vec![(1, OpKind::Remove)])]
+    {
+        let mut sync = Sync::new();
+        sync.run(&rows(0..4));
+        // 3 is merged into 1.
+        let merged = vec![TestRow::new(0, "0@example.com", 0), TestRow::new(1, "3@example.com", 0)];
+        let request = sync.next_request();
+        let plan = sync.plan(&merged, request);
+        let moved = ops(&plan).iter().find(|op| op.kind == OpKind::Move).expect("a move").number;
+        sync.settle(&plan, &Fates { fates: HashMap::from([(moved, fate)]), ids: HashMap::new() });
+        assert_eq!(kinds(&sync.run(&merged[..1])), removed, "{fate:?}");
+    }
+}
+
+#[test]
 fn removals_come_last_with_the_address_and_only_where_they_are_asked_for() {
     let mut sync = Sync::new();
     sync.run(&rows(0..3));

@@ -29,7 +29,7 @@ fn layered(folder: &Path) -> (Vec<TestRow>, PathBuf) {
 }
 
 /// Makes `to` a copy of the files in `from`.
-pub(super) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("the folder") {
@@ -39,7 +39,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
 }
 
 /// Names of what is in a folder, sorted.
-pub(super) fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
     names.sort();

@@ -2,7 +2,7 @@
 
 mod bit_flips;
 mod cases;
-mod damage;
+pub(crate) mod damage;
 mod golden;
 mod model;
 mod order;
@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{DiffError, Differ, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use super::{DiffError, Differ, Doubts, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
 use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
     Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
@@ -28,15 +28,15 @@ use crate::snapshot::{
 
 /// A row of the model: `note` is in the scan but in no mapped field.
 #[derive(Clone, Debug, PartialEq)]
-struct TestRow {
-    id: Option<i64>,
-    email: String,
-    n: i64,
-    note: i64,
+pub(crate) struct TestRow {
+    pub(crate) id: Option<i64>,
+    pub(crate) email: String,
+    pub(crate) n: i64,
+    pub(crate) note: i64,
 }
 
 impl TestRow {
-    fn new(id: i64, email: &str, n: i64) -> Self {
+    pub(crate) fn new(id: i64, email: &str, n: i64) -> Self {
         Self { id: Some(id), email: email.to_owned(), n, note: 0 }
     }
 
@@ -62,7 +62,7 @@ fn key_of(id: i64) -> Vec<u8> {
     key::encode(&[&Value::Int(id)]).expect("a key")
 }
 
-fn id_of(key_bytes: &[u8]) -> i64 {
+pub(crate) fn id_of(key_bytes: &[u8]) -> i64 {
     key::display(key_bytes).parse().expect("an integer key")
 }
 
@@ -95,10 +95,10 @@ impl RowPage for TestPage {
 }
 
 /// The number that the mapper refuses.
-const REFUSED: i64 = 13;
+pub(crate) const REFUSED: i64 = 13;
 
 /// Maps columns by place; refuses rows whose `n` is [`REFUSED`].
-struct TestMapper {
+pub(crate) struct TestMapper {
     names: Vec<String>,
     places: Vec<usize>,
 }
@@ -109,7 +109,7 @@ impl TestMapper {
         Self { names, places }
     }
 
-    fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         Self::new(&[("email", 1), ("n", 2)])
     }
 }
@@ -151,10 +151,10 @@ impl Settlement for Fates {
 }
 
 /// Fates as a log tells them.
-struct Told(Replay, Mutex<RemoteIds>);
+pub(crate) struct Told(Replay, Mutex<RemoteIds>);
 
 impl Told {
-    fn read(log: &Path, run: &str) -> Self {
+    pub(crate) fn read(log: &Path, run: &str) -> Self {
         let replay = Replay::read(log, run).expect("a log");
         let ids = RemoteIds::open(log, run, &replay).expect("its ids");
         Self(replay, Mutex::new(ids))
@@ -175,18 +175,18 @@ impl Settlement for Told {
     }
 }
 
-fn state_key() -> Arc<StateKey> {
+pub(crate) fn state_key() -> Arc<StateKey> {
     let text = SecretString::from("07".repeat(32));
     Arc::new(StateKey::from_secret(&text).expect("a key"))
 }
 
 /// A folder in memory where there is one: these tests sync a lot.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
 }
 
-fn request(run_id: &str) -> PlanRequest {
+pub(crate) fn request(run_id: &str) -> PlanRequest {
     PlanRequest {
         run_id: run_id.to_owned(),
         config_digest: [1; 32],
@@ -199,6 +199,7 @@ fn request(run_id: &str) -> PlanRequest {
         remap: false,
         full: false,
         withheld: HashMap::new(),
+        doubts: Doubts::default(),
         only: None,
         max_rows: None,
         min_free: 0,
@@ -209,7 +210,7 @@ fn request(run_id: &str) -> PlanRequest {
 const PROOF: Proof = Proof("test");
 
 /// Plans `rows` and leaves the plan at `path`.
-fn try_plan(
+pub(crate) fn try_plan(
     snapshot: &Snapshot,
     rows: &[TestRow],
     request: PlanRequest,

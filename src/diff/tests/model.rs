@@ -80,7 +80,6 @@ pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> 
         claimed.insert(Some(row.email.clone()));
         let kind = match known {
             None => OpKind::Add,
-            Some(Known { accepted: None, .. }) => OpKind::Change,
             Some(Known { accepted: Some(old), .. }) if mapper.map(&old.record()) == Ok(fields) => OpKind::Touch,
             Some(Known { address, .. }) if address.match_value.as_ref() != Some(&row.email) => OpKind::Move,
             Some(_) => OpKind::Change,
@@ -100,7 +99,9 @@ pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> 
 pub(super) fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
     let id = id_of(&op.key);
     let fate = match op.kind {
-        OpKind::Touch | OpKind::Forget => Settle::Accepted,
+        OpKind::Touch => Settle::Accepted,
+        OpKind::Forget if op.fingerprint > 0 && fates.fate(op.fingerprint - 1) == Settle::Kept => Settle::Kept,
+        OpKind::Forget => Settle::Accepted,
         OpKind::Reject => Settle::Kept,
         _ => fates.fate(op.number),
     };

@@ -47,6 +47,8 @@ pub struct Replay {
     /// Ops that were marked when the session was committed.
     staged: Ranges,
     tickets: BTreeMap<u64, OpenTicket>,
+    /// Ops in open tickets.
+    ticketed: Ranges,
     committed: bool,
     sealed: Option<Sealed>,
     frames: u64,
@@ -110,6 +112,7 @@ impl Replay {
             marked: Ranges::default(),
             staged: Ranges::default(),
             tickets: BTreeMap::new(),
+            ticketed: Ranges::default(),
             committed: false,
             sealed: None,
             frames: 0,
@@ -196,10 +199,13 @@ impl Replay {
                 }
             }
             Entry::Ticket { id, ops, body } => {
+                self.ticketed.insert_all(&ops);
                 self.tickets.insert(id, OpenTicket { id, ops, body });
             }
             Entry::Closed { id } => {
                 self.tickets.remove(&id);
+                self.ticketed.clear();
+                self.tickets.values().for_each(|ticket| self.ticketed.insert_all(&ticket.ops));
             }
             Entry::Committed => {
                 self.committed = true;
@@ -223,7 +229,7 @@ impl Replay {
 
     /// Whether the op is in a job that has not ended.
     pub fn ticketed(&self, op: u64) -> bool {
-        self.tickets.values().any(|ticket| ticket.ops.contains(&op))
+        self.ticketed.contains(op)
     }
 
     /// How the op stands when the run is settled.
@@ -238,8 +244,8 @@ impl Replay {
 
     /// How many ops are accepted and how many in doubt, of all that the log names.
     pub fn told(&self) -> (u64, u64) {
-        let jobs = self.tickets.values().flat_map(|ticket| &ticket.ops).max().map_or(0, |last| last.saturating_add(1));
-        let ops = self.fates.end().max(self.marked.end()).max(self.staged.end()).max(jobs).min(u32::MAX.into());
+        let ends = [self.fates.end(), self.marked.end(), self.staged.end(), self.ticketed.end()];
+        let ops = ends.into_iter().max().unwrap_or_default().min(u32::MAX.into());
         (0..ops).fold((0, 0), |(accepted, in_doubt), op| match self.standing(op) {
             Standing::Accepted => (accepted + 1, in_doubt),
             Standing::InDoubt => (accepted, in_doubt + 1),

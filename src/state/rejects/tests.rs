@@ -97,8 +97,8 @@ async fn a_row_in_doubt_waits_for_a_person() {
     let both = [doubtful.key_hash, row(2, 7).key_hash];
     assert_eq!(state.resolve_rejects("vip", &both, Resolution::Absent).await.expect("resolved"), 1);
     assert_eq!(state.withheld("vip", hours(0)).await.expect("read"), []);
-    let resolutions = state.resolutions("vip").await.expect("read");
-    assert_eq!(resolutions, [(doubtful.key_hash, Resolution::Absent)]);
+    let in_doubt = state.in_doubt("vip").await.expect("read");
+    assert_eq!(in_doubt, [(doubtful.key_hash, doubtful.fingerprint, Some(Resolution::Absent))]);
 }
 
 #[tokio::test]

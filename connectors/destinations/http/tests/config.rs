@@ -137,6 +137,32 @@ fn facts_follow_from_what_is_written() {
 }
 
 #[test]
+fn a_job_and_a_question_name_what_they_ask_for() {
+    let problems = |lines: &str| {
+        let text = format!("{ACCOUNT}[into]\n[into.request]\nurl = \"/a\"\n{lines}\n");
+        let (_, found) = read(&text, &["email"]);
+        found.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        problems("success = { evidence = \"job\" }"),
+        ["`into.request.success` needs `job`: where a job is asked after"]
+    );
+    let job = |url: &str| {
+        format!("success = {{ evidence = \"job\", job = {{ url = \"{url}\", done = {{ field = \"done\" }} }} }}")
+    };
+    assert_eq!(problems(&job("/jobs/{{ job }}")), Vec::<String>::new());
+    assert_eq!(problems(&job("/jobs")), ["`into.request.success.job.url` does not say which job is asked after"]);
+    assert_eq!(problems(&job("/jobs/{{ key }}")), ["`into.request.success.job.url` can read `job` and no more"]);
+    let ask = |url: &str| format!("{CALL}\n[into.read_back]\nurl = \"{url}\"");
+    assert_eq!(problems(&ask("/a/{{ fields.email }}")), Vec::<String>::new());
+    assert_eq!(problems(&ask("/a")), ["`into.read_back.url` does not say which row is asked for"]);
+    assert_eq!(
+        problems(&ask("/a/{{ remote_id }}{{ nobody }}")),
+        ["`into.read_back.url` reads `nobody`, which is not there"]
+    );
+}
+
+#[test]
 fn resending_is_safe_by_method_idempotency_or_word() {
     let safe = |lines: &str| {
         let text = format!("{ACCOUNT}[into]\n[into.request]\nurl = \"/a\"\n{CALL}\n{lines}\n");
@@ -171,10 +197,21 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
     assert_eq!(known(&format!("{ACCOUNT}zzz = 1\n{rest}"), "account.zzz"), keys(&kind.account));
     let request = &kind.into["properties"]["request"];
     assert_eq!(known(&format!("{ACCOUNT}{rest}"), "into.request.zzz"), keys(request));
-    let row = format!(
-        "{ACCOUNT}[into]\n[into.request]\nurl = \"/a\"\nsuccess = {{ evidence = \"row\", in_order = true, error = \"e\", zzz = 1 }}\n"
+    let success = &request["properties"]["success"];
+    let job = |more: &str, inner: &str| {
+        format!(
+            "{ACCOUNT}[into]\n[into.request]\nurl = \"/a\"\n[into.request.success]\nevidence = \"job\"\n\
+             in_order = true\nerror = \"e\"\n{more}\n[into.request.success.job]\nurl = \"/jobs/{{{{ job }}}}\"\n\
+             done = {{ field = \"done\" }}\n{inner}\n"
+        )
+    };
+    assert_eq!(known(&job("zzz = 1", ""), "into.request.success.zzz"), keys(success));
+    let inside = known(&job("", "zzz = 1"), "into.request.success.job.zzz");
+    assert_eq!(inside, keys(&success["properties"]["job"]));
+    let read_back = format!(
+        "{ACCOUNT}[into]\n[into.request]\nurl = \"/a\"\n{CALL}\n[into.read_back]\nurl = \"/a/{{{{ key }}}}\"\nzzz = 1\n"
     );
-    assert_eq!(known(&row, "into.request.success.zzz"), keys(&request["properties"]["success"]));
+    assert_eq!(known(&read_back, "into.read_back.zzz"), keys(&kind.into["properties"]["read_back"]));
     for schema in [&kind.account, &kind.into] {
         jsonschema::meta::validate(schema).expect("a valid JSON Schema");
     }

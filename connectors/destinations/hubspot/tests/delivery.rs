@@ -177,6 +177,24 @@ async fn a_move_changes_the_match_value_and_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_move_of_a_record_that_is_nowhere_makes_it_in_a_call_of_its_own() {
+    let sandbox = stand_in(&[]).await;
+    let bench = open(&sandbox.url(), &CONTACTS);
+    bench.verdicts(&writes(Operation::Upsert, &[&["c1", "", "Ada"]])).await;
+    let fields = |id: &str| vec![FieldValue::Set(Value::Text(id.to_owned())), FieldValue::Skip, FieldValue::Skip];
+    let mixed = batch(Operation::Move, vec![(by_value("c1"), fields("d1")), (by_value("c9"), fields("d9"))]);
+    assert_eq!(bench.write(&mixed).await.expect_err("two kinds of call").class, FaultClass::Split);
+    assert_eq!(record(&*sandbox, "contacts", "1001")["customer_id"], "c1", "nothing was applied");
+    let alone =
+        |place: usize| batch(Operation::Move, vec![(mixed.rows[place].address.clone(), fields(["d1", "d9"][place]))]);
+    assert_eq!(bench.verdicts(&alone(0)).await, [written("1001")]);
+    for _ in 0..2 {
+        assert_eq!(bench.verdicts(&alone(1)).await, [written("1002")]);
+    }
+    assert_eq!(record(&*sandbox, "contacts", "1002")["customer_id"], "d9");
+}
+
+#[tokio::test]
 async fn deals_companies_and_custom_objects_are_written_too() {
     let sandbox = stand_in(&[
         ("objects", "2-7=machine"),

@@ -21,7 +21,7 @@ struct Found {
 }
 
 fn projection() -> Projection {
-    Projection { columns: vec!["k".into(), "v".into()], key: vec![0], seed: 1 }
+    Projection { columns: vec!["k".into(), "v".into()], fingerprinted: 2, key: vec![0], seed: 1 }
 }
 
 async fn compare(source: &dyn Source, model: &Model, state: &TableState, all: bool) -> Result<Found, Fault> {

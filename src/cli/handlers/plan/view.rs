@@ -29,6 +29,8 @@ pub(super) struct PlanView {
     plan_hash: String,
     /// Why a run would be held.
     holds: Vec<Hold>,
+    /// What a run would say although nothing is held.
+    warnings: Vec<String>,
     samples: Vec<Sample>,
     /// What people are told besides.
     #[serde(skip)]
@@ -42,6 +44,7 @@ impl PlanView {
     /// With up to `most` rows of each kind.
     pub(super) fn of(preview: &Preview, most: usize) -> Result<Self, PlanError> {
         let view = Self::new(&preview.sync, &preview.plan, preview.calls, most)?;
+        let view = Self { warnings: preview.warnings.clone(), ..view };
         Ok(view.with_holds(preview.holds.clone()))
     }
 
@@ -74,6 +77,7 @@ impl PlanView {
             calls,
             plan_hash: summary.hash.clone(),
             holds: Vec::new(),
+            warnings: Vec::new(),
             samples: samples(sync, plan, most)?,
             notes: Vec::new(),
             steps: None,
@@ -89,6 +93,7 @@ impl PlanView {
             _ => format!("{} to send", plural(self.calls, "call")),
         });
         facts.extend(self.notes.iter().cloned());
+        facts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         let rows: Vec<String> = self.samples.iter().map(row).collect();
         if format == Format::Markdown {
             let mut text = format!("### {head}\n\n- {}", facts.join("\n- "));
@@ -180,6 +185,7 @@ mod tests {
             calls: 4,
             plan_hash: "9f2c4a".into(),
             holds: Vec::new(),
+            warnings: Vec::new(),
             notes: Vec::new(),
             steps: None,
             samples: vec![
@@ -201,7 +207,8 @@ mod tests {
             ..view()
         };
         let hold = Hold { code: "max_removed".into(), text: "12 removals of 40, above max_removed = 20%".into() };
-        let held = PlanView { samples: Vec::new(), ..view() }.with_holds(vec![hold]);
+        let warnings = vec!["check not_null: `email` is NULL in 3 of 40 rows, as 1••••".into()];
+        let held = PlanView { warnings, samples: Vec::new(), ..view() }.with_holds(vec![hold]);
         let views = [view().with_holds(Vec::new()), nothing.with_holds(Vec::new()), held];
         insta::assert_snapshot!(views.map(|view| view.text(Format::Human)).join("\n\n"));
     }

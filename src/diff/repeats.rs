@@ -1,29 +1,30 @@
-//! The keys of a first load. No record can tell that a key comes twice: all hashes are kept, and compared at
-//! the end.
+//! What comes more than once in a scan, where no record can tell: all hashes are kept, and compared at the end.
 
 use backhaul_kit::KeyHash;
 
+use super::PlanError;
 use super::spill::{Budget, Spill};
-use super::{PlanError, PlanWriter};
-use crate::snapshot::sealed::SealedKind;
+use crate::snapshot::sealed::SealedWriter;
 
-const SUFFIX: &str = ".keys";
-
-/// The key hashes of a scan, in memory or spilled.
-pub(super) struct FirstLoad {
+/// Hashes of a scan's keys, or of other values, in memory or spilled.
+pub(crate) struct Repeats {
     budget: Budget,
     held: Vec<KeyHash>,
     spill: Option<Spill>,
 }
 
-impl FirstLoad {
-    /// No key has come.
-    pub(super) fn new(budget: Budget) -> Self {
+impl Repeats {
+    /// Nothing has come.
+    pub(crate) fn new(budget: Budget) -> Self {
         Self { budget, held: Vec::new(), spill: None }
     }
 
-    /// Takes a key; its scratch file stands beside the plan.
-    pub(super) fn push(&mut self, key: KeyHash, beside: &PlanWriter) -> Result<(), PlanError> {
+    /// Takes a hash; `scratch` makes the file that those go to which memory has no room for.
+    pub(crate) fn push(
+        &mut self,
+        key: KeyHash,
+        scratch: impl FnOnce() -> Result<SealedWriter, PlanError>,
+    ) -> Result<(), PlanError> {
         if let Some(spill) = &mut self.spill {
             return put(spill, key);
         }
@@ -31,7 +32,7 @@ impl FirstLoad {
         if self.held.len() * size_of::<KeyHash>() <= self.budget.rows {
             return Ok(());
         }
-        let mut spill = Spill::new(beside.scratch(SUFFIX, SealedKind::Spill)?, self.budget);
+        let mut spill = Spill::new(scratch()?, self.budget);
         for key in std::mem::take(&mut self.held) {
             put(&mut spill, key)?;
         }
@@ -39,9 +40,9 @@ impl FirstLoad {
         Ok(())
     }
 
-    /// Keys that came more than once, sorted; one for every time but the first, as far as `most`, and how many
+    /// Hashes that came more than once, sorted; one for every time but the first, as far as `most`, and how many
     /// there are in all.
-    pub(super) fn repeated(self, most: usize) -> Result<(u64, Vec<KeyHash>), PlanError> {
+    pub(crate) fn repeated(self, most: usize) -> Result<(u64, Vec<KeyHash>), PlanError> {
         let Self { budget, mut held, spill } = self;
         let (mut count, mut repeated) = (0, Vec::new());
         let mut look_at = |keys: &mut Vec<KeyHash>| {
