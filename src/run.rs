@@ -341,10 +341,14 @@ fn takes_all_at_once(sync: &SyncDef) -> bool {
 }
 
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {
-    let PlanSummary { hash, counts, .. } = &planned.summary;
-    record.plan_hash = Some(hash.clone());
     record.plan_path = Some(files.plan());
     record.config_digest = Some(planned.digest.iter().map(|b| format!("{b:02x}")).collect());
+    note_summary(record, &planned.summary);
+}
+
+/// Notes which plan it is, and what it would do.
+fn note_summary(record: &mut RunRecord, PlanSummary { hash, counts, .. }: &PlanSummary) {
+    record.plan_hash = Some(hash.clone());
     let noted = &mut record.counts;
     noted.rows = counts.rows;
     noted.unchanged = counts.unchanged;

@@ -31,6 +31,9 @@ impl Runs {
                 arriving.push(op.key_hash, &Some(steps.values(&op)))?;
             }
         }
+        if arriving.is_empty() {
+            return Ok(Vec::new());
+        }
         arriving.meet(Some(&past), &fields, |_, new, past| {
             if let Some(values) = new.flatten() {
                 steps.look(&values, &past);

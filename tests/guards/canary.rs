@@ -109,3 +109,20 @@ fn a_canary_that_failed_before_a_crash_still_holds_the_run() {
         customers.judge(&sink).assert_exact();
     }
 }
+
+#[test]
+fn a_run_that_its_canary_holds_is_held_again_where_the_state_database_was_lost() {
+    let (customers, sink, project, _warehouse) = with_canary(1000);
+    sink.reject(&(1..=1000).collect::<Vec<_>>(), REFUSED, "no");
+    project.run().expect(5);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        drop(std::fs::remove_file(project.state().join(file)));
+    }
+    project.run().expect(5).says(&["of the 10 rows of the canary 10 were not accepted"]);
+    assert_eq!((sink.stats().calls, sink.stats().rows), (1, 0));
+    sink.reject(&[], "", "");
+    let (run, _) = held_run(&project);
+    project.backhaul(&["discard", &run]).expect(0);
+    project.run().expect(0);
+    customers.judge(&sink).assert_exact();
+}
