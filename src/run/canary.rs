@@ -124,6 +124,7 @@ mod tests {
             removals: true,
             remap: false,
             table_fingerprints: None,
+            siblings: Vec::new(),
         };
         let path = folder.join(base_id);
         let mut writer = PlanWriter::new(&path, key.clone());
