@@ -58,7 +58,7 @@ impl Process<'_> {
         let already = already.map(Arc::new);
         let facts =
             self.phases.iter().map(|(operation, facts, _)| PhaseFacts { operation: *operation, facts: facts.clone() });
-        let mut machine = Machine::new(facts.collect(), Policy::default(), already.is_some());
+        let mut machine = Machine::new(facts.collect(), Policy::default(), already.as_deref());
         let mut reader = Reader::new(self.phases(already.as_deref()), already.clone());
         let (mut now, mut number) = (Duration::ZERO, 0);
         let mut agenda = BTreeMap::from([((now, number), Happens::Event(Event::Start))]);
@@ -104,8 +104,7 @@ impl Process<'_> {
                 number += 1;
                 match effect {
                     Effect::Read { phase, rows } => {
-                        let chunk = reader.read(phase, rows).expect("a sound plan");
-                        let event = Event::Read { rows: chunk.rows, doubtful: chunk.doubtful, end: chunk.end };
+                        let event = Event::Read(reader.read(phase, rows).expect("a sound plan"));
                         agenda.insert((now + self.dice.millis(3), number), Happens::Event(event));
                     }
                     Effect::Log(entries) => disk.log(entries),
@@ -134,7 +133,9 @@ impl Process<'_> {
                         disk.seal();
                         return End::Done;
                     }
-                    Effect::Begin | Effect::Finish | Effect::Poll { .. } => panic!("no session and no job"),
+                    Effect::Begin | Effect::Finish | Effect::Poll { .. } | Effect::Ask(_) => {
+                        panic!("no session, no job")
+                    }
                 }
             }
         }

@@ -83,7 +83,9 @@ impl World {
     fn round(&mut self) -> u64 {
         self.rounds += 1;
         let run = format!("run-{}", self.rounds);
-        let (plan_path, log) = (self.folder.path().join("plan"), self.folder.path().join("log"));
+        let files = self.folder.path().join(&run);
+        fs::create_dir(&files).expect("a folder");
+        let (plan_path, log) = (files.join("plan"), files.join("log"));
         let planned_from = self.model.rows.clone();
         let plan = self.plan(&run, &plan_path, &planned_from);
         let ops: Vec<Op> = plan.ops(None).map(|op| op.expect("an op")).collect();
@@ -109,7 +111,7 @@ impl World {
             }
         }
         self.settle(&plan, &fates, &log, &run);
-        fs::remove_file(&log).expect("removed");
+        fs::remove_dir_all(files).expect("removed");
         ops.iter().filter(|op| op.kind.is_sent()).count() as u64
     }
 
