@@ -26,7 +26,7 @@ fn a_disk_that_fills_up_at_any_write_is_told_and_all_goes_on_once_there_is_room(
     let Some(disk) = Disk::mount(16) else { return };
     let (warehouse, mut customers, sink, project) = project_with(1_000);
     let state = disk.path().join("state");
-    project.append("backhaul.toml", &format!("\n[state]\ndir = {:?}\nmin_free = \"0\"\n", state.display().to_string()));
+    project.append("backhaul.toml", &format!("\n[state]\ndir = {:?}\nmin_free = 0\n", state.display().to_string()));
     project.run().expect(0);
 
     // From no page to enough for a whole run: every write is the first that does not fit at some size.
@@ -83,13 +83,20 @@ fn a_process_that_stood_still_for_longer_than_its_lease_sends_nothing_more() {
     first.stop();
     sink.release();
 
-    // The lease runs out, and another process goes on with the run.
-    project.run().expect(0);
-    let all = sink.stats();
+    // The lease runs out, and another process goes on with the run. It is in mid-delivery when the first wakes up.
+    let second_at = sink.stats().rows + 1_000;
+    sink.hold_after(second_at);
+    let mut second = project.start(&["run", SYNC]);
+    second.wait_for_rows(&sink, second_at);
+    std::thread::sleep(Duration::from_secs(1));
+    let held = sink.stats();
     first.resume();
     let ended = first.finish();
     assert_ne!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(sink.stats().rows, all.rows, "the stale process sent rows\n{}{}", ended.stdout, ended.stderr);
+    assert_eq!(sink.stats().rows, held.rows, "the stale process sent rows\n{}{}", ended.stdout, ended.stderr);
+
+    sink.release();
+    second.finish().expect(0);
     let settled = sink.stats();
     project.run().expect(0);
     assert_eq!(sink.stats(), settled, "something was left to send");
