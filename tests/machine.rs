@@ -8,8 +8,8 @@ use crate::support::project::{Project, SYNC, sync_file};
 use crate::support::sink_process::Sink;
 use crate::support::warehouse::Warehouse;
 
-/// The words by which a full disk is told.
-const FULL: [&str; 3] = ["No space left on device", "disk is full", "too little free space"];
+/// The words by which a full disk is told; SQLite may say no more than that a write failed.
+const FULL: [&str; 4] = ["No space left on device", "is full", "not full", "free space on that file system"];
 /// A page of the disk.
 const PAGE: usize = 4096;
 
