@@ -125,6 +125,8 @@ impl Advance<'_> {
         if now != stage && !now.next().contains(&stage) {
             return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
         }
+        // A process that stood still finds that another one has gone on with the run.
+        self.ground.site.lease.ensure_held()?;
         let before = self.record.status;
         self.record.stage = stage.to_string();
         match stage {
