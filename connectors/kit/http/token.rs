@@ -204,7 +204,7 @@ impl Seconds {
 /// What a refusal means. The server's own words may quote the client: only its code is shown.
 fn refusal(host: &str, status: StatusCode, body: &[u8]) -> Fault {
     let Refused { error } = serde_json::from_slice(body).unwrap_or_default();
-    let code: String = error.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
+    let code: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
     let said = if code.is_empty() { status.to_string() } else { format!("{status}, {code}") };
     let message = format!("{host} gives no access token ({said})");
     match (status.as_u16(), code.as_str()) {
