@@ -233,6 +233,8 @@ impl Bench {
             doubts: Doubts::default(),
             only: None,
             max_rows: None,
+            removal_by_key: false,
+            siblings: Vec::new(),
             min_free: 0,
             memory: MEMORY,
         };

@@ -9,9 +9,11 @@
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `siblings` | other syncs that write to the same object |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
+//! | `values` | values of guarded fields against those accepted |
 //! | `canary` | the rows that go first |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
 //! | `recover` | runs that were interrupted, and those that fail |
@@ -36,9 +38,11 @@ mod preview;
 mod rebuild;
 mod recover;
 mod scan;
+mod siblings;
 mod site;
 mod stage;
 mod table;
+mod values;
 mod verify;
 
 use std::collections::HashSet;
@@ -250,6 +254,9 @@ impl Runs {
         let binding = site.binding.clone();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, *watch, cancel).await?;
         note_plan(advance.record, &planned, &files);
+        if planned.summary.counts.removed > 0 {
+            self.check_siblings_at_rest(sync)?;
+        }
         let canary = options.canary.or(sync.guards.canary);
         advance.record.canary = canary.map(|canary| canary.to_string());
         let plan = PlanReader::open(&files.plan(), &self.key)?;
@@ -293,6 +300,7 @@ impl Runs {
             binding,
             options,
             withheld: withheld(&self.state, &sync.name).await?,
+            siblings: self.siblings(sync)?,
             doubts: self.doubts(sync).await?,
             past: scan::past(&self.state, sync).await?,
         };
@@ -333,10 +341,14 @@ fn takes_all_at_once(sync: &SyncDef) -> bool {
 }
 
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {
-    let PlanSummary { hash, counts, .. } = &planned.summary;
-    record.plan_hash = Some(hash.clone());
     record.plan_path = Some(files.plan());
     record.config_digest = Some(planned.digest.iter().map(|b| format!("{b:02x}")).collect());
+    note_summary(record, &planned.summary);
+}
+
+/// Notes which plan it is, and what it would do.
+fn note_summary(record: &mut RunRecord, PlanSummary { hash, counts, .. }: &PlanSummary) {
+    record.plan_hash = Some(hash.clone());
     let noted = &mut record.counts;
     noted.rows = counts.rows;
     noted.unchanged = counts.unchanged;

@@ -151,3 +151,32 @@ fn a_row_that_comes_unheard_under_another_match_value_leaves_one_record() {
     late.insert(4, ("dee@b", "Dee"));
     check(&early, &late);
 }
+
+#[test]
+fn a_match_value_of_two_rows_stops_the_run_where_records_are_removed_by_it() {
+    let world = World::new();
+    let calls = world.sink.stats().calls;
+    let as_email = "same_name = [\"id\", \"name\"]\n\n[fields]\nemail = { column = \"email\", as = \"email\" }\n";
+    world.project.edit(&sync_file(), "same_name = [\"id\", \"email\", \"name\"]", as_email.trim_end());
+    // [fields] has to stand behind the keys of [into].
+    let text = std::fs::read_to_string(world.project.path(&sync_file())).expect("the sync");
+    let (head, tail) = text.split_once("[fields]").expect("fields");
+    let (fields, rest) = tail.split_once("\n\n").expect("the calls");
+    world.project.write(&sync_file(), &format!("{head}{rest}\n[fields]{fields}\n"));
+
+    let twins = People::from([(1, ("ada@a.org", "Ada")), (2, ("ADA@a.org", "Bob")), (3, ("cy@a.org", "Cy"))]);
+    world.publish(&twins);
+    let run = world.project.run().expect(78).hides(&["ada@a.org", "ADA@a.org"]);
+    assert!(run.stderr.contains("1 rows whose `email` is that of another row"), "{}", run.stderr);
+    assert!(run.stderr.contains("having count(*) > 1"), "{}", run.stderr);
+    assert_eq!(world.sink.stats().calls, calls, "nothing was sent");
+
+    // Nothing is removed by it: the later one is written over the earlier.
+    world.project.edit(&sync_file(), "removed = \"delete\"", "removed = \"ignore\"");
+    let text = std::fs::read_to_string(world.project.path(&sync_file())).expect("the sync");
+    let (head, tail) = text.split_once("[into.remove]").expect("the call");
+    let (_, fields) = tail.split_once("[fields]").expect("fields");
+    world.project.write(&sync_file(), &format!("{head}[fields]{fields}"));
+    world.project.edit(&sync_file(), "[fields]", "[guards]\non_remap = \"full\"\n\n[fields]");
+    world.project.run().expect(0);
+}

@@ -28,6 +28,8 @@ mod files;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod hostile;

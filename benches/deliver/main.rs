@@ -168,6 +168,7 @@ fn header() -> PlanHeader {
         removals: true,
         remap: false,
         table_fingerprints: None,
+        siblings: Vec::new(),
     }
 }
 

@@ -52,7 +52,7 @@ struct Asked {
 /// What a check remembers of the values that it has seen.
 enum Memory {
     Nothing,
-    Hashes(Repeats),
+    Hashes(Box<Repeats>),
     Newest(Option<i64>),
 }
 
@@ -83,7 +83,7 @@ impl Checker {
                 continue;
             }
             let memory = match check.kind {
-                CheckKind::Unique(_) => Memory::Hashes(Repeats::new(budget)),
+                CheckKind::Unique(_) => Memory::Hashes(Box::new(Repeats::new(budget))),
                 CheckKind::Freshness { .. } => Memory::Newest(None),
                 _ => Memory::Nothing,
             };

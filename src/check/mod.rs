@@ -21,17 +21,23 @@
 //! it stays. It is judged when it is mapped, so only rows that would be sent are. `unique` is no such check: which of
 //! two rows is the wrong one cannot be said.
 //!
+//! [`MatchValues`] is no check of the operator's: where a sync removes records by a match value, a value of two rows
+//! stops the run, as a repeated key does. NULL does not: such a row is found by nothing, and is refused alone.
+//!
 //! Where the warehouse compares (`diff = "warehouse"`), rows that did not change never come. There only `freshness`
 //! (one question in the scan's snapshot) and `row_count` are known; the others are refused when the project is read.
 
 mod checker;
+mod matches;
 mod row;
 mod screen;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub(crate) use checker::Scratch;
 pub use checker::{Checker, Past};
+pub use matches::MatchValues;
 pub use screen::Screened;
 
 use crate::config::{Check, CheckKind, CheckSeverity, OnBadRow};

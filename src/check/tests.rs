@@ -72,7 +72,7 @@ impl Judged {
 
 const NOW: &str = "2026-11-20T12:00:00Z";
 
-fn judge_with(more: &str, rows: Vec<Vec<Value>>, memory: u64, past: Vec<u64>) -> Judged {
+fn judge_with(more: &str, rows: &[Vec<Value>], memory: u64, past: Vec<u64>) -> Judged {
     let sync = sync(more);
     let mapper = Mapper::compile(&sync, &customers()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut projection: Projection = mapper.projection(7);
@@ -97,7 +97,7 @@ fn judge_with(more: &str, rows: Vec<Vec<Value>>, memory: u64, past: Vec<u64>) ->
     Judged { findings: checker.finish(count, &past, repeated).expect("findings"), columns: projection.columns, asked }
 }
 
-fn judge(more: &str, rows: Vec<Vec<Value>>) -> Judged {
+fn judge(more: &str, rows: &[Vec<Value>]) -> Judged {
     judge_with(more, rows, 64 << 20, Vec::new())
 }
 
@@ -159,7 +159,7 @@ fn each_check_of_rows_counts_what_fails_and_names_masked_keys() {
         ),
     ];
     for (check, values, expected) in cases {
-        let judged = judge(&format!("[checks]\n{check}\n"), column(values));
+        let judged = judge(&format!("[checks]\n{check}\n"), &column(values));
         let name = judged.findings[0].check;
         assert_eq!(judged.texts(), [format!("check {name}: {expected}")]);
         assert_eq!(judged.findings[0].severity, CheckSeverity::Hold);
@@ -167,7 +167,7 @@ fn each_check_of_rows_counts_what_fails_and_names_masked_keys() {
         let passing: Vec<Value> = values.iter().filter(|value| value.is_null()).cloned().collect();
         if !check.starts_with("not_null") {
             assert!(
-                judge(&format!("[checks]\n{check}\n"), column(&passing)).findings.is_empty(),
+                judge(&format!("[checks]\n{check}\n"), &column(&passing)).findings.is_empty(),
                 "NULL passes {check}"
             );
         }
@@ -176,17 +176,17 @@ fn each_check_of_rows_counts_what_fails_and_names_masked_keys() {
 
 #[test]
 fn a_column_of_no_field_is_fetched_behind_the_others_and_without_checks_nothing_is() {
-    let judged = judge("[checks]\nnot_null = [\"email\", \"plan\"]\n", column(&[text("x")]));
+    let judged = judge("[checks]\nnot_null = [\"email\", \"plan\"]\n", &column(&[text("x")]));
     assert_eq!(judged.columns, ["customer_id", "email", "plan"]);
     assert_eq!(judged.asked, BTreeSet::from([1, 2]));
-    let judged = judge("", column(&[text("x")]));
+    let judged = judge("", &column(&[text("x")]));
     assert_eq!((judged.columns.len(), judged.asked.len(), judged.findings.len()), (2, 0, 0));
 }
 
 #[test]
 fn a_warning_holds_nothing() {
     let more = "[checks]\nnot_null = [{ column = \"plan\", severity = \"warn\" }]\nregex = { plan = \"x\" }\n";
-    let judged = judge(more, column(&[Value::Null, text("y")]));
+    let judged = judge(more, &column(&[Value::Null, text("y")]));
     assert_eq!(warnings(&judged.findings), ["check not_null: `plan` is NULL in 1 of 2 rows, as 1••••"]);
     let held: Vec<Hold> = holds(&judged.findings).collect();
     assert_eq!(held.len(), 1);
@@ -196,10 +196,10 @@ fn a_warning_holds_nothing() {
 #[test]
 fn repeated_values_are_found_beyond_the_memory() {
     let values: Vec<Value> = (0..5000).map(|n| Value::Int(n % 4990)).collect();
-    let judged = judge_with("[checks]\nunique = [\"plan\"]\n", column(&values), 400, Vec::new());
+    let judged = judge_with("[checks]\nunique = [\"plan\"]\n", &column(&values), 400, Vec::new());
     assert!(judged.texts()[0].contains("in 10 of 5000 rows"), "{:?}", judged.texts());
     let distinct: Vec<Value> = (0..5000).map(Value::Int).collect();
-    assert!(judge_with("[checks]\nunique = [\"plan\"]\n", column(&distinct), 400, Vec::new()).findings.is_empty());
+    assert!(judge_with("[checks]\nunique = [\"plan\"]\n", &column(&distinct), 400, Vec::new()).findings.is_empty());
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn the_newest_value_counts() {
     let at = |time: &str| Value::Timestamp(time.parse::<Timestamp>().expect("a time").as_microsecond());
     let old = [at("2026-11-19T00:00:00Z"), at("2026-11-20T04:48:00Z"), Value::Null];
     let said = "check freshness: `signed_up_at`: the newest value is 7h 12m old, and may be 6h";
-    assert_eq!(judge(check, column(&old)).texts(), [said]);
+    assert_eq!(judge(check, &column(&old)).texts(), [said]);
     for fresh in [at("2026-11-20T06:00:00Z"), at("2026-11-21T00:00:00Z"), text("2026-11-20 11:00:00"), text(NOW)] {
         let values = [old[0].clone(), fresh.clone(), old[1].clone()];
-        assert!(judge(check, column(&values)).findings.is_empty(), "{fresh:?}");
+        assert!(judge(check, &column(&values)).findings.is_empty(), "{fresh:?}");
     }
     let none = "check freshness: `signed_up_at`: no row has a time, and the newest may be 6h old";
-    assert_eq!(judge(check, Vec::new()).texts(), [none]);
-    assert_eq!(judge(check, column(&[Value::Null, text("yesterday")])).texts(), [none]);
+    assert_eq!(judge(check, &[]).texts(), [none]);
+    assert_eq!(judge(check, &column(&[Value::Null, text("yesterday")])).texts(), [none]);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn the_number_of_rows_is_held_against_the_median_of_the_last_runs() {
     let check = "[checks]\nrow_count = { within = \"20%\", runs = 3 }\n";
     let count = |rows: usize, past: &[u64]| {
         let rows = column(&vec![Value::Null; rows]);
-        judge_with(check, rows, 64 << 20, past.to_vec()).texts().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        judge_with(check, &rows, 64 << 20, past.to_vec()).texts().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(count(7, &[]).is_empty(), "nothing is usual yet");
     assert!(count(8, &[10, 9, 11, 100, 100]).is_empty(), "exactly 20 % fewer; older runs do not count");
@@ -245,7 +245,7 @@ fn a_row_that_fails_is_skipped_where_the_sync_says_so() {
         .into_iter()
         .map(|plan| vec![Value::Int(1), text("a@example.com"), plan, Value::Int(-1)])
         .collect();
-    let judged = judge(more, rows.clone());
+    let judged = judge(more, &rows);
     let found: Vec<_> = judged.findings.iter().map(|finding| (finding.check, finding.severity)).collect();
     assert_eq!(found, [("unique", CheckSeverity::Hold), ("range", CheckSeverity::Warn)]);
 

@@ -13,7 +13,8 @@ use crate::config::{Project, SyncDef};
 /// A word that means no sync, with the nearest one that does.
 pub fn select(project: &Project, words: &[String]) -> Result<Vec<Arc<SyncDef>>, Failure> {
     let facets: Vec<Facets<'_>> = project.syncs.values().map(|sync| Facets::of(sync)).collect();
-    let names = pick(&facets, words)?;
+    let mut names = pick(&facets, words)?;
+    project.groups.values().for_each(|group| by_turns(&mut names, group));
     Ok(names.iter().filter_map(|name| project.syncs.get(*name)).cloned().collect())
 }
 
@@ -22,7 +23,23 @@ pub fn select(project: &Project, words: &[String]) -> Result<Vec<Arc<SyncDef>>, 
 /// # Errors
 /// As [`select`].
 pub fn or_all(project: &Project, words: &[String]) -> Result<Vec<Arc<SyncDef>>, Failure> {
-    if words.is_empty() { Ok(project.syncs.values().cloned().collect()) } else { select(project, words) }
+    if !words.is_empty() {
+        return select(project, words);
+    }
+    let mut names: Vec<&str> = project.syncs.keys().map(String::as_str).collect();
+    project.groups.values().for_each(|group| by_turns(&mut names, group));
+    Ok(names.iter().filter_map(|name| project.syncs.get(*name)).cloned().collect())
+}
+
+/// Puts the members of a group into the group's order, on the places that they have among the others.
+fn by_turns(names: &mut [&str], group: &[String]) {
+    let turn = |name: &str| group.iter().position(|member| member == name);
+    let places: Vec<usize> = (0..names.len()).filter(|at| turn(names[*at]).is_some()).collect();
+    let mut members: Vec<&str> = places.iter().map(|at| names[*at]).collect();
+    members.sort_by_key(|name| turn(name));
+    for (place, member) in places.into_iter().zip(members) {
+        names[place] = member;
+    }
 }
 
 /// What a sync is selected by.
@@ -121,6 +138,13 @@ mod tests {
         assert_eq!(picked(&["web", "tag:ads"]).expect("known"), ["web", "leads"]);
         assert_eq!(picked(&["dest:crm"]).expect("known"), ["leads", "vip-crm"]);
         assert_eq!(picked(&["owner:lifecycle", "vip-crm"]).expect("known"), ["vip-crm", "web"]);
+    }
+
+    #[test]
+    fn members_of_a_group_take_their_turns_and_leave_the_others_where_they_are() {
+        let mut names = ["a", "b", "c", "d", "e"];
+        by_turns(&mut names, &["d", "x", "b", "a"].map(str::to_owned));
+        assert_eq!(names, ["d", "b", "c", "a", "e"]);
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn check_previously(syncs: &BTreeMap<String, Read>, known: &BTreeSet<String>, pr
     }
 }
 
-/// Each field of an object has one owner, and a sync that removes records shares them with nobody.
+/// Each field of an object has one owner, and a sync that removes records shares them only within its group.
 fn check_ownership(syncs: &BTreeMap<String, Read>, problems: &Problems) {
     let mut objects: BTreeMap<(&str, String), Vec<&SyncDef>> = BTreeMap::new();
     for sync in syncs.values().filter_map(|read| read.sync.as_ref()) {
@@ -100,7 +100,9 @@ fn check_ownership(syncs: &BTreeMap<String, Read>, problems: &Problems) {
         for (place, sync) in owners.iter().enumerate() {
             for other in &owners[..place] {
                 let shared = format!("`{object}` of \"{destination}\"");
-                check_removal(sync, other, &shared, problems);
+                if sync.group.is_none() || sync.group != other.group {
+                    check_removal(sync, other, &shared, problems);
+                }
                 check_fields(sync, other, &shared, problems);
             }
         }
@@ -129,7 +131,7 @@ fn check_removal(sync: &SyncDef, other: &SyncDef, shared: &str, problems: &Probl
         )
         .at(span)
         .label(how)
-        .remedy("`removed = \"ignore\"`, or one sync for both: a union in its model"),
+        .remedy("`removed = \"ignore\"`, one sync for both (a union in its model), or a group of both: [groups.NAME]"),
     );
 }
 

@@ -8,7 +8,7 @@ use backhaul_kit::{AddressKind, Facts, FieldShape, Mode, Prepared, Removed, Sync
 
 use super::project::{Field, ModelDef};
 use super::root::Root;
-use super::{fields, later, names};
+use super::{fields, names};
 
 /// The keys that every destination has.
 pub(super) struct Common {
@@ -18,6 +18,7 @@ pub(super) struct Common {
     matched: Option<(String, Span)>,
     same_name: Vec<fields::Written>,
     mappings: Vec<(String, Span)>,
+    group: Option<(String, Span)>,
 }
 
 /// What a sync writes to, checked by the destination.
@@ -25,6 +26,8 @@ pub(super) struct Target {
     pub(super) prepared: Arc<dyn Prepared>,
     pub(super) shape: SyncShape,
     pub(super) fields: Vec<Field>,
+    /// The group that it belongs to.
+    pub(super) group: Option<(String, Span)>,
 }
 
 impl Target {
@@ -36,7 +39,6 @@ impl Target {
 
 /// Reads the common keys.
 pub(super) fn common(into: &mut ConfigTable) -> Common {
-    later::refuse(into, later::INTO);
     if !into.has("mode") {
         let modes: Vec<&str> = Mode::CHOICES.iter().map(|(name, _)| *name).collect();
         into.problems().push(
@@ -61,6 +63,7 @@ pub(super) fn common(into: &mut ConfigTable) -> Common {
         matched: into.text_at("match"),
         same_name: same_name(into),
         mappings: into.texts_at("mappings").unwrap_or_default(),
+        group: into.text_at("group"),
     }
 }
 
@@ -127,7 +130,7 @@ pub(super) fn read(
         check_match(&into, &shape, prepared.as_ref());
     }
     into.finish();
-    Some(Target { prepared: prepared?, shape, fields })
+    Some(Target { prepared: prepared?, shape, fields, group: common.group })
 }
 
 fn merge(into: &ConfigTable, common: &Common, own: &[fields::Written], root: &Root) -> Vec<fields::Written> {

@@ -13,7 +13,6 @@ pub(super) const ROOT: &[Later] = &[
     ("alerts", "alerts"),
     ("suppression", "suppression lists"),
     ("holdouts", "holdouts"),
-    ("groups", "groups of syncs that share an object"),
     ("server", "the HTTP server"),
     ("serve", "the HTTP server"),
 ];
@@ -33,13 +32,6 @@ pub(super) const SYNC: &[Later] = &[
 
 /// In `[guards]`.
 pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
-
-/// In `[guards.fields.X]`.
-pub(super) const FIELD_GUARDS: &[Later] =
-    &[("max_step", "steps of values from run to run"), ("max_step_per", "steps of values over time")];
-
-/// In `[into]`.
-pub(super) const INTO: &[Later] = &[("group", "groups of syncs that share an object")];
 
 /// In a field.
 pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];

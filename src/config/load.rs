@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::project::{ModelDef, Project};
 use super::root::Root;
-use super::{across, files, model, names, root, sync};
+use super::{across, files, groups, model, names, root, sync};
 
 const ROOT_FILE: &str = "backhaul.toml";
 
@@ -85,6 +85,7 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
     let (mut read, known) = syncs(path, &root, &models, problems);
     check_inline_models(&models, &read, problems);
     across::check(&read, &known, problems);
+    groups::check(&root.groups, &read, &known, problems);
 
     let mut all_models: BTreeMap<String, Arc<ModelDef>> =
         models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
@@ -98,8 +99,13 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
         destinations: root.destinations,
         models: all_models,
         syncs: read.into_iter().filter_map(|(name, read)| Some((name, Arc::new(read.sync?)))).collect(),
+        groups: root.groups.into_iter().map(|(name, syncs)| (name, names_of(syncs))).collect(),
         warnings: Vec::new(),
     })
+}
+
+fn names_of(written: groups::Written) -> Vec<String> {
+    written.into_iter().map(|(name, _)| name).collect()
 }
 
 /// Adds a file's own problems to all. Of a file with a syntax error only what the parser said: the rest is

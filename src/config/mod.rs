@@ -7,7 +7,7 @@
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
 //! | `later` | keys of the language that this version refuses |
-//! | `across` | what no file can know alone: `after` cycles, two syncs on one object |
+//! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
 //! | [`schema`] | JSON Schema of the three files |
@@ -17,6 +17,7 @@ mod checks;
 mod digest;
 mod fields;
 mod files;
+mod groups;
 mod guards;
 mod into;
 mod later;

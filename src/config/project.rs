@@ -26,6 +26,8 @@ pub struct Project {
     pub models: BTreeMap<String, Arc<ModelDef>>,
     /// `syncs/*.toml` by name.
     pub syncs: BTreeMap<String, Arc<SyncDef>>,
+    /// `[groups.X]`: the syncs that share an object, in the order in which they run together.
+    pub groups: BTreeMap<String, Vec<String>>,
     /// What works but deserves a look.
     pub warnings: Vec<Problem>,
 }
@@ -312,6 +314,8 @@ pub struct SyncDef {
     pub shape: SyncShape,
     /// The fields, in the order of `shape.fields`.
     pub fields: Vec<Field>,
+    /// `[into] group`: the group of syncs that it shares its object with.
+    pub group: Option<String>,
     /// When it runs.
     pub schedule: Schedule,
     /// What happens to rows in doubt.

@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 use super::load::Registry;
 use super::project::{Destination, OnUnknown, StateSettings, Warehouse};
 use super::sync::ON_UNKNOWN;
-use super::{fields, guards, later, names};
+use super::{fields, groups, guards, later, names};
 
 /// The one version of the language.
 const VERSION: i64 = 1;
@@ -29,6 +29,7 @@ pub(super) struct Root {
     pub(super) destinations: BTreeMap<String, Destination>,
     pub(super) destination_names: BTreeSet<String>,
     pub(super) mappings: BTreeMap<String, Vec<fields::Written>>,
+    pub(super) groups: BTreeMap<String, groups::Written>,
     pub(super) defaults: Defaults,
 }
 
@@ -59,6 +60,11 @@ pub(super) fn read_keys(table: &mut ConfigTable, root: &Path, registry: &Registr
     warehouses(table, registry, &mut project);
     destinations(table, registry, &mut project);
     mappings(table, &mut project);
+    for (name, span, mut inner) in table.tables("groups") {
+        check_name(table, "group", &name, &span);
+        project.groups.insert(name, groups::read(&mut inner));
+        inner.finish();
+    }
     if let Some(mut defaults) = table.table("defaults") {
         project.defaults = read_defaults(&mut defaults);
         defaults.finish();

@@ -38,6 +38,8 @@ pub(super) struct Read {
     pub(super) after: Vec<(String, Span)>,
     /// Names in `previously`.
     pub(super) previously: Vec<(String, Span)>,
+    /// `[into] group`.
+    pub(super) group: Option<(String, Span)>,
     /// The `[model]` table's model and place.
     pub(super) inline_model: Option<(Arc<ModelDef>, Span)>,
 }
@@ -87,7 +89,9 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
-    let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
+    let group = target.as_ref().and_then(|target| target.group.clone());
+    let facts = target.as_ref().map(into::Target::write_facts);
+    let on_unknown = on_unknown(table, facts.as_ref(), around.root);
 
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
@@ -109,6 +113,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 prepared: target.prepared,
                 shape: target.shape,
                 fields: target.fields,
+                group: target.group.map(|(name, _)| name),
                 schedule: schedule.schedule,
                 on_unknown,
                 guards,
@@ -119,7 +124,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         }
         _ => None,
     };
-    Read { sync, after, previously, inline_model }
+    Read { sync, after, previously, group, inline_model }
 }
 
 /// How long a held or interrupted plan may wait.
@@ -219,11 +224,11 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
 }
 
 /// `on_unknown`, or what the destination allows.
-fn on_unknown(table: &mut ConfigTable, facts: Option<Facts>, root: &Root) -> OnUnknown {
+fn on_unknown(table: &mut ConfigTable, facts: Option<&Facts>, root: &Root) -> OnUnknown {
     let own = table.choice_at("on_unknown", ON_UNKNOWN);
     // What was staged in a session that was not committed counts for nothing: the next session has it again.
-    let careful = facts.as_ref().is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
-    let reads_back = facts.as_ref().is_some_and(|facts| facts.read_back);
+    let careful = facts.is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
+    let reads_back = facts.is_some_and(|facts| facts.read_back);
     match own {
         Some((OnUnknown::ReadBack, span)) if facts.is_some() && !reads_back => {
             table.problems().push(

@@ -31,7 +31,7 @@ pub struct PlanCounts {
     pub withheld: u64,
     /// Rows and removals in doubt that wait for a decision.
     pub in_doubt: u64,
-    /// Of the ops that are sent: records that were in doubt before.
+    /// Of the changes: records that were in doubt before.
     pub repeats: u64,
     /// Rows and removals left for the next run by `max_rows`.
     pub postponed: u64,

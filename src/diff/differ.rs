@@ -18,7 +18,7 @@ use super::seen::Seen;
 use super::spill::Budget;
 use super::standing::Standing;
 use super::waiting::Waiting;
-use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::snapshot::order::OrderWriter;
 use crate::snapshot::sealed::SealedKind;
 use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
@@ -82,6 +82,13 @@ impl<'a> Differ<'a> {
             digests: Vec::new(),
             key: Vec::new(),
         })
+    }
+
+    /// Nets removals against what these other syncs hold, too.
+    #[must_use]
+    pub fn beside(mut self, siblings: &'a [Sibling]) -> Self {
+        self.judge.siblings = siblings;
+        self
     }
 
     /// Takes a page.

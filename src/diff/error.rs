@@ -25,6 +25,12 @@ pub enum DiffError {
         /// before they are shown.
         examples: Vec<Vec<u8>>,
     },
+    /// Match values that name more than one row, where records can be removed by them.
+    #[error("{count} rows repeat the match value of another row")]
+    DuplicateMatchValues {
+        /// Rows beyond the first of their value.
+        count: u64,
+    },
     /// The pages had another number of rows than the source says.
     #[error("the scan is incomplete: the source counts {said} rows, {seen} came")]
     Incomplete {
@@ -32,6 +38,14 @@ pub enum DiffError {
         seen: u64,
         /// Rows that the source counts.
         said: u64,
+    },
+    /// Another sync of the group does not know what finds its records, so that they could be removed by mistake.
+    #[error("{records} records of sync `{sync}`, of the same group, are remembered without what finds them")]
+    UnknownAddresses {
+        /// The other sync.
+        sync: String,
+        /// How many.
+        records: u64,
     },
     /// A page could not be read.
     #[error(transparent)]
@@ -50,6 +64,10 @@ impl DiffError {
         match self {
             Self::NullKeys { .. } => "leave such rows out of the model, or choose a key that is never NULL",
             Self::DuplicateKeys { .. } => "make the model return one row a key, or add columns to the key",
+            Self::DuplicateMatchValues { .. } => "match by a field whose values are unique in the model",
+            Self::UnknownAddresses { .. } => {
+                "send all of that sync's rows once more (`backhaul run SYNC --full`): what finds them is remembered then"
+            }
             Self::Incomplete { .. } => "run again: nothing was sent and nothing was removed",
             Self::Source(fault) => fault.remedy_text(),
             Self::Snapshot(error) => error.remedy(),

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
-use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
+use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper, Sibling};
 use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
@@ -24,6 +24,8 @@ pub(super) struct Judge<'a, R = Details<'a>> {
     columns: Vec<Option<usize>>,
     remembered: Vec<u32>,
     sent: u64,
+    /// Other syncs that write to the same object.
+    pub(super) siblings: &'a [Sibling],
 }
 
 /// A row that is to become an op.
@@ -48,8 +50,8 @@ impl Judge<'_> {
         Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
     }
 
-    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, or a record that
-    /// `is_live`. Deleting such an address would delete the row that now has it.
+    /// Which addresses of the records in `gone` are claimed by a live row: one of the plan, a record that `is_live`,
+    /// or a record of a sibling. Deleting such an address would delete the row that now has it.
     pub(super) fn claims(
         &mut self,
         gone: impl Iterator<Item = u64>,
@@ -60,6 +62,9 @@ impl Judge<'_> {
             for ordinal in gone {
                 let address = self.details.address(ordinal)?;
                 leaving.extend(self.claims_of(&address).into_iter().flatten());
+                if self.is_netted_by_key() {
+                    leaving.push(claim(KEY, &self.details.key(ordinal)?, self.seed));
+                }
             }
             leaving.sort_unstable();
         }
@@ -86,6 +91,10 @@ impl Judge<'_> {
                 }
             }
         })?;
+        for sibling in self.siblings {
+            let claim = |kind, text: &[u8]| claim(kind, text, seed);
+            sibling.claimed(&leaving, self.request.removal_by_key, claim, &mut claimed)?;
+        }
         claimed.sort_unstable();
         Ok(Claims(claimed))
     }
@@ -111,6 +120,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             columns: mapper.fields().iter().map(|name| known.iter().position(|k| k == name)).collect(),
             remembered: Vec::new(),
             sent: 0,
+            siblings: &[],
         }
     }
 
@@ -154,6 +164,11 @@ impl<'a, R: Recall> Judge<'a, R> {
     fn is_withheld(&self, digest: RowDigest) -> bool {
         let refused = self.request.withheld.get(&digest.key);
         refused.is_some_and(|fingerprint| crate::snapshot::storable(*fingerprint) == digest.fingerprint)
+    }
+
+    /// Whether siblings are asked for keys.
+    fn is_netted_by_key(&self) -> bool {
+        self.request.removal_by_key && !self.siblings.is_empty()
     }
 
     /// Whether the plan may send no more.
@@ -284,7 +299,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         } += 1;
         if op.kind.is_sent() {
             self.sent += 1;
-            counts.repeats += u64::from(op.was_in_doubt);
+            counts.repeats += u64::from(op.was_in_doubt && op.kind == OpKind::Change);
         }
         Ok(self.plan.push(op)?)
     }
@@ -303,8 +318,9 @@ impl<'a, R: Recall> Judge<'a, R> {
             return Ok(());
         }
         let old_address = self.details.address(ordinal)?;
-        let claimant =
-            self.claims_of(&old_address).into_iter().flatten().filter_map(|claim| live.claimant(claim)).min();
+        let by_key = self.is_netted_by_key().then(|| claim(KEY, &key, self.seed));
+        let claims = self.claims_of(&old_address).into_iter().chain([by_key]).flatten();
+        let claimant = claims.filter_map(|claim| live.claimant(claim)).min();
         let claimed = claimant.is_some();
         let key_hash = KeyHash::of(&key, self.seed);
         let doubt = match was_in_doubt {
@@ -394,9 +410,11 @@ fn claim(kind: u64, text: &[u8], seed: u64) -> u64 {
 }
 
 /// What stands for the fingerprint in the removal of a row, and in its reject.
-const REMOVAL: u64 = 0;
-const MATCH_VALUE: u64 = 1;
-const REMOTE_ID: u64 = 2;
+pub(super) const REMOVAL: u64 = 0;
+/// The kinds of claims.
+pub(super) const MATCH_VALUE: u64 = 1;
+pub(super) const REMOTE_ID: u64 = 2;
+pub(super) const KEY: u64 = 3;
 
 /// Hashes of the addresses that live rows claim among those of records that leave, sorted, each with the
 /// [`claimant`](Op::claimant).

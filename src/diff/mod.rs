@@ -12,6 +12,7 @@ mod recall;
 mod repeats;
 mod request;
 mod seen;
+mod siblings;
 mod spill;
 mod standing;
 mod table;
@@ -29,7 +30,8 @@ pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
 pub(crate) use repeats::Repeats;
-pub use request::PlanRequest;
+pub use request::{PlanRequest, SiblingState};
+pub use siblings::Sibling;
 pub(crate) use spill::Budget;
 pub use table::{TableDiffer, TableSnapshot};
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use backhaul_kit::KeyHash;
+use serde::{Deserialize, Serialize};
 
 use super::Doubts;
 use crate::snapshot::Binding;
@@ -38,8 +39,21 @@ pub struct PlanRequest {
     pub only: Option<HashSet<String>>,
     /// At most so many ops are sent; the rest stays for the next run.
     pub max_rows: Option<u64>,
+    /// Whether the destination is told the key alone of what is removed, and no address.
+    pub removal_by_key: bool,
+    /// The snapshots of other syncs that removals are netted against.
+    pub siblings: Vec<SiblingState>,
     /// Bytes that must stay free on the file system of the plan.
     pub min_free: u64,
     /// Bytes of memory that comparing may take for rows that do not come in the snapshot's order.
     pub memory: u64,
+}
+
+/// The state of another sync's snapshot that a plan was netted against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiblingState {
+    /// The sync's name.
+    pub sync: String,
+    /// Names the state.
+    pub base_id: String,
 }

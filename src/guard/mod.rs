@@ -4,6 +4,7 @@
 //! let through by `approve RUN --plan-hash H`, which speaks of exactly this plan.
 
 mod fields;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use crate::config::{Guards, OnKeyShift, OnRemap, Threshold};
 use crate::diff::PlanCounts;
 
 pub use fields::judge_values;
+pub use steps::Steps;
 
 /// The limits that an operator may raise for a while, by their keys.
 pub const RAISABLE: [&str; 4] = [MAX_ADDED, MAX_CHANGED, MAX_REMOVED, PER_DAY];
@@ -51,6 +53,15 @@ pub struct Raised {
     pub limit: String,
     /// What it is raised to.
     pub to: Threshold,
+}
+
+impl Raised {
+    /// Whether it lets more of what `code` counts pass. Where the limit of a day is that of a plan, what raises the one
+    /// raises the other.
+    pub fn governs(&self, code: &str, guards: &Guards) -> bool {
+        let both = self.limit == MAX_REMOVED && code == PER_DAY && guards.max_removed_per_day.is_none();
+        self.limit == code || both
+    }
 }
 
 /// What a plan is judged by.
@@ -126,18 +137,16 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     ];
     for (code, what, count, limit) in limits {
         if let Some(limit) = limit
-            && case.is_exceeded(&[code], limit, count, accepted)
+            && case.is_exceeded(code, limit, count, accepted)
         {
             let share = share(count, accepted);
-            hold(code, format!("{count} {what}{share}, above {code} = {limit}{}", case.raised_text(&[code])));
+            hold(code, format!("{count} {what}{share}, above {code} = {limit}{}", case.raised_text(code)));
         }
     }
     let (removed, of) = (counts.removed + case.removed_lately, accepted + case.removed_lately);
-    // Where the limit of a day is that of a plan, what raises the one raises the other.
-    let codes: &[&str] = if guards.max_removed_per_day.is_some() { &[PER_DAY] } else { &[PER_DAY, MAX_REMOVED] };
     let limit = guards.max_removed_per_day.unwrap_or(guards.max_removed);
     let alone = case.removed_lately == 0 && guards.max_removed_per_day.is_none();
-    if counts.removed > 0 && !alone && case.is_exceeded(codes, limit, removed, of) {
+    if counts.removed > 0 && !alone && case.is_exceeded(PER_DAY, limit, removed, of) {
         hold(
             PER_DAY,
             format!(
@@ -145,7 +154,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
                 counts.removed,
                 case.removed_lately,
                 share(removed, of),
-                case.raised_text(codes)
+                case.raised_text(PER_DAY)
             ),
         );
     }
@@ -160,16 +169,16 @@ impl Case<'_> {
     }
 
     /// Whether `count` of `total` rows are beyond the limit, and beyond all that it was raised to.
-    fn is_exceeded(&self, codes: &[&str], limit: Threshold, count: u64, total: u64) -> bool {
-        limit.is_exceeded(count, total) && self.raised(codes).all(|to| to.is_exceeded(count, total))
+    fn is_exceeded(&self, code: &str, limit: Threshold, count: u64, total: u64) -> bool {
+        limit.is_exceeded(count, total) && self.raised(code).all(|to| to.is_exceeded(count, total))
     }
 
-    fn raised<'s>(&'s self, codes: &'s [&str]) -> impl Iterator<Item = Threshold> + 's {
-        self.raised.iter().filter(|raised| codes.contains(&raised.limit.as_str())).map(|raised| raised.to)
+    fn raised(&self, code: &str) -> impl Iterator<Item = Threshold> {
+        self.raised.iter().filter(move |raised| raised.governs(code, self.guards)).map(|raised| raised.to)
     }
 
-    fn raised_text(&self, codes: &[&str]) -> String {
-        self.raised(codes).map(|to| format!(" (raised to {to})")).collect()
+    fn raised_text(&self, code: &str) -> String {
+        self.raised(code).map(|to| format!(" (raised to {to})")).collect()
     }
 }
 

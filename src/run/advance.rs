@@ -15,7 +15,7 @@ use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::{Event, Ground, RunError, Runs, Stage, doubt, unless_cancelled};
+use super::{Event, Ground, RunError, Runs, Stage, doubt, note_summary, unless_cancelled};
 use crate::config::{OnUnknown, SyncDef, percent};
 use crate::deliver::{CanaryGate, Counts, Halt, Job, Phase, Policy, RejectSink, RejectedRow, deliver};
 use crate::diff::{Op, OpKind, PlanError, PlanReader};
@@ -202,7 +202,7 @@ impl Advance<'_> {
             (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
         };
         let sends = plan.summary().counts.sent() - self.record.counts.held_back;
-        let canary = self.canary(plan).await?;
+        let canary = if sends_rows { self.canary(plan).await? } else { None };
         let mut policy = Policy { max_rejected: Some(self.ground.sync.guards.max_rejected), ..Policy::default() };
         if let Some(rows) = &canary {
             policy.canary = Some(rows.gate(plan, already.as_ref(), self.ground.sync.guards.canary_max_rejects)?);
@@ -241,6 +241,8 @@ impl Advance<'_> {
         let delivered = deliver(job).await?;
         self.record.calls += delivered.counts.calls;
         if let (Some(Halt::Canary), Some(gate)) = (delivered.halted, gate) {
+            // A run that the state did not know has only its plan to tell.
+            note_summary(self.record, plan.summary());
             self.note_canary(gate, &delivered.counts);
             return Ok(Outcome::Held);
         }
@@ -361,6 +363,7 @@ impl Advance<'_> {
 
     async fn settle(&self, files: &RunFiles, plan: &PlanReader) -> Result<(), RunError> {
         let fates = self.fates(files, plan)?;
+        self.keep_values(plan, &fates)?;
         let (log_digest, log_len) = fates.log();
         let info = SettleInfo { run_id: self.record.id.clone(), log_digest, log_len };
         let store = &self.ground.site.store;

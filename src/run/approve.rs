@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::advance::{Advance, RunFiles};
-use super::connect::{Connected, Operations};
+use super::connect::{Connected, Operations, check_identity, connect};
 use super::error::{RunError, stale};
 use super::holds::Judged;
 use super::recover::{age, plan_max_age};
@@ -78,8 +78,15 @@ impl Runs {
     ) -> Result<RunRecord, RunError> {
         let Ground { sync, site, .. } = *ground;
         let mut record = self.state.run(run).await?;
+        let mut connected = connected;
         if record.status == RunStatus::Held {
-            self.check_approval(ground, &record, approval).await?;
+            let plan = self.check_approval(ground, &record, approval).await?;
+            let there = match connected {
+                Some(connected) => connected,
+                None => unless_cancelled(&ground.cancel, connect(sync, self.kit.clone())).await?,
+            };
+            check_identity(&plan.header().binding, &there.binding, sync)?;
+            connected = Some(there);
         }
         let now = Timestamp::now();
         match self.state.approve(run, &approval.plan_hash, now).await {
@@ -105,13 +112,13 @@ impl Runs {
         Ok(record)
     }
 
-    /// Whether the held plan still fits the world that it was made for, and the limit that is raised for it.
+    /// The held plan, if it still fits the world that it was made for, and the limit that is raised for it.
     async fn check_approval(
         &self,
         ground: &Ground<'_>,
         record: &RunRecord,
         approval: &Approval,
-    ) -> Result<(), RunError> {
+    ) -> Result<PlanReader, RunError> {
         let Ground { sync, site, .. } = *ground;
         let run = record.id.as_str();
         if age(record) > plan_max_age(sync) {
@@ -125,14 +132,17 @@ impl Runs {
         if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
             return Err(stale(run, "the mapping has changed since its plan was made"));
         }
+        if self.siblings_changed(sync, &plan)? {
+            return Err(stale(run, "another sync of its group has delivered since its plan was made"));
+        }
         // A plan that cannot be sent to its end is found before its first row goes out.
         plan.verify()?;
-        let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(()) };
+        let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(plan) };
         let judged =
             Judged { plan: &plan, accepted: snapshot.accepted(), findings: &[], yes: true, raised: Some(raised) };
         let holds = self.holds(sync, &judged).await?;
-        match holds.into_iter().find(|hold| hold.code.starts_with(&raised.limit)) {
-            None => Ok(()),
+        match holds.into_iter().find(|hold| raised.governs(&hold.code, &sync.guards)) {
+            None => Ok(plan),
             Some(hold) => Err(RunError::Refused {
                 message: format!("run {run} cannot be approved with {} = {value}: {}", raised.limit, hold.text),
                 remedy: String::from("look at the plan again; raise the limit further, or approve it without --allow"),

@@ -73,3 +73,93 @@ impl CanaryRows {
         xxh3_64_with_seed(&op.key_hash.0.to_le_bytes(), self.seed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use backhaul_kit::{Address, FieldValue, Fields, KeyHash, Value, key};
+
+    use super::*;
+    use crate::diff::{PlanCounts, PlanHeader, PlanWriter};
+    use crate::snapshot::{Binding, StateKey};
+
+    fn address(id: u64) -> String {
+        format!("{id}@example.com")
+    }
+
+    /// A row whose address goes from `old` to `new`; the same is a change.
+    fn op(number: u64, old: u64, new: u64) -> Op {
+        let key = key::encode(&[&Value::Int(number.cast_signed())]).expect("a key");
+        Op {
+            number,
+            kind: if old == new { OpKind::Change } else { OpKind::Move },
+            ordinal: Some(number),
+            key_hash: KeyHash::of(&key, 1),
+            key: key.into(),
+            fingerprint: number + 10,
+            table_fingerprint: None,
+            old_address: Address { remote_id: None, match_value: Some(address(old)) },
+            match_value: Some(address(new)),
+            was_in_doubt: false,
+            changed: Vec::new(),
+            fields: Fields::from_iter([FieldValue::Set(Value::Text(address(new)))]),
+            reason: None,
+        }
+    }
+
+    fn plan(folder: &std::path::Path, base_id: &str, ops: &[Op]) -> PlanReader {
+        let key = Arc::new(StateKey::random().expect("a key"));
+        let binding = Binding { identity: "a".into(), object: "b".into(), environment: "c".into() };
+        let header = PlanHeader {
+            run_id: "run-1".into(),
+            base_id: base_id.into(),
+            seed: 1,
+            config_digest: [0; 32],
+            binding,
+            fields: vec!["email".into()],
+            match_field: Some(0),
+            keep_address: true,
+            removals: true,
+            remap: false,
+            table_fingerprints: None,
+            siblings: Vec::new(),
+        };
+        let path = folder.join(base_id);
+        let mut writer = PlanWriter::new(&path, key.clone());
+        writer.begin(header, 0).expect("begun");
+        let mut counts = PlanCounts::default();
+        for op in ops {
+            *(if op.kind == OpKind::Move { &mut counts.moved } else { &mut counts.changed }) += 1;
+            writer.push(op).expect("written");
+        }
+        writer.finish(counts, "proof").expect("finished");
+        PlanReader::open(&path, &key).expect("read")
+    }
+
+    fn chosen(plan: &PlanReader, size: Canary) -> HashSet<u64> {
+        let Some(rows) = CanaryRows::choose(plan, size).expect("read") else { return HashSet::new() };
+        plan.ops(None).map(|op| op.expect("an op")).filter(|op| rows.contains(op)).map(|op| op.number).collect()
+    }
+
+    #[test]
+    fn the_same_rows_of_a_plan_are_chosen_each_time_and_others_of_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ops: Vec<Op> = (0..1000).map(|id| op(id, id, id)).collect();
+        let (one, other) = (plan(folder.path(), "one", &ops), plan(folder.path(), "other", &ops));
+        let rows = chosen(&one, Canary::Share(0.05));
+        assert_eq!((rows.len(), &chosen(&one, Canary::Rows(50))), (50, &rows));
+        assert_ne!(chosen(&other, Canary::Rows(50)), rows);
+        assert_eq!(chosen(&one, Canary::Rows(5000)).len(), 1000);
+    }
+
+    #[test]
+    fn a_row_that_takes_over_the_address_of_a_move_goes_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Row 0 gives the address of row 1 free.
+        let ops = [op(0, 1, 900), op(1, 1, 1), op(2, 2, 2), op(3, 3, 3)];
+        let plan = plan(folder.path(), "one", &ops);
+        assert_eq!(chosen(&plan, Canary::Rows(4)), HashSet::from([2, 3]));
+    }
+}

@@ -46,6 +46,7 @@ impl Runs {
         if !sync.guards.fields.is_empty() {
             let targets: Vec<&str> = sync.fields.iter().map(|field| field.target.as_str()).collect();
             holds.extend(guard::judge_values(&sync.guards.fields, &targets, judged.plan.ops(None))?);
+            holds.extend(self.step_holds(sync, judged.plan)?);
         }
         holds.extend(check::bad_rows(&judged.plan.summary().counts, sync.on_bad_row));
         holds.extend(check::holds(judged.findings));

@@ -110,7 +110,7 @@ impl Runs {
         }
         // Of a held run the canary was sent.
         let settles = stage == Stage::Held
-            || stage == Stage::Deliver && (old || self.is_remapped(ground, &record.id, &files).await?);
+            || stage == Stage::Deliver && (old || self.is_outdated(ground, &record.id, &files).await?);
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
@@ -127,10 +127,14 @@ impl Runs {
         Ok(Some(record))
     }
 
-    /// Whether the mapping has changed since the plan was made: its rows must not be sent by the new one.
-    async fn is_remapped(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+    /// Whether the plan must not be sent any more: the mapping has changed since it was made, or another sync of the
+    /// group has delivered what its removals might take away.
+    async fn is_outdated(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
         let opened = PlanReader::open(&files.plan(), &self.key);
         let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
+        if self.siblings_changed(ground.sync, &plan)? {
+            return Ok(true);
+        }
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
         Ok(plan.header().config_digest != opened.digest)
     }

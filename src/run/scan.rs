@@ -5,17 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
-use backhaul_kit::{Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key};
+use backhaul_kit::{
+    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key,
+};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
+use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
-use crate::check::{Checker, Finding, Past, Screened};
-use crate::config::{self, CheckKind, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
+use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
+use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -35,6 +38,8 @@ pub(super) struct ScanRequest<'a> {
     pub(super) binding: Binding,
     pub(super) options: &'a RunOptions,
     pub(super) withheld: HashMap<KeyHash, u64>,
+    /// What the other syncs of its group hold.
+    pub(super) siblings: Vec<Sibling>,
     pub(super) doubts: Doubts,
     /// What the checks compare the model with.
     pub(super) past: Past,
@@ -66,6 +71,10 @@ pub(super) async fn scan(
     let fields = projection.clone();
     let checker = checker(&request, project, key, &mut projection);
     let operations = &request.operations;
+    let matches = match operations.removal {
+        Some(_) => MatchValues::of(sync, &projection, project.state.memory, scratch(&request, project, key, "matches")),
+        None => None,
+    };
     let options = request.options;
     let plan_request = PlanRequest {
         run_id: request.run_id.to_owned(),
@@ -74,7 +83,9 @@ pub(super) async fn scan(
         removals: operations.removal.is_some(),
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
-        keep_address: operations.removal.is_some() || operations.moves.is_some(),
+        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
+        siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
         remap,
         full: options.full,
@@ -91,12 +102,12 @@ pub(super) async fn scan(
     let mapper: Box<dyn RowMapper> = Box::new(mapper);
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker };
-            compare_here(work, snapshot, watch, cancel).await?
+            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
+            compare_here(work, snapshot, request.siblings, watch, cancel).await?
         }
         Some(place) => {
             check_place(sync, &place.warehouse)?;
-            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker };
+            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches: None };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
@@ -105,7 +116,7 @@ pub(super) async fn scan(
         let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
         Ok(Planned { summary, digest, findings })
     });
-    findings.map_err(|e| explain(e, &sync.model))
+    findings.map_err(|e| explain(e, sync))
 }
 
 /// What the sync's checks compare a scan of now with.
@@ -123,11 +134,16 @@ pub(super) async fn past(state: &State, sync: &SyncDef) -> Result<Past, RunError
 
 /// The sync's checks, over a projection that gets the columns they look at.
 fn checker(request: &ScanRequest<'_>, project: &Project, key: &Arc<StateKey>, projection: &mut Projection) -> Checker {
-    let (path, key) = (request.plan.with_extension("values"), key.clone());
-    let space = FreeSpace { keep: project.state.min_free };
-    let scratch = move || SealedWriter::new(NewFile::scratch(&path, space)?, &key, SealedKind::Spill);
     let sync = request.sync;
-    Checker::new(&sync.checks, sync.on_bad_row, projection, project.state.memory, Box::new(scratch))
+    let scratch = scratch(request, project, key, "values");
+    Checker::new(&sync.checks, sync.on_bad_row, projection, project.state.memory, scratch)
+}
+
+/// Makes scratch files beside the plan, for what memory has no room for.
+fn scratch(request: &ScanRequest<'_>, project: &Project, key: &Arc<StateKey>, name: &str) -> Scratch {
+    let (path, key) = (request.plan.with_extension(name), key.clone());
+    let space = FreeSpace { keep: project.state.min_free };
+    Box::new(move || SealedWriter::new(NewFile::scratch(&path, space)?, &key, SealedKind::Spill))
 }
 
 /// What a comparison takes.
@@ -138,17 +154,26 @@ pub(super) struct Work {
     pub(super) mapper: Box<dyn RowMapper>,
     pub(super) writer: PlanWriter,
     pub(super) checker: Checker,
+    pub(super) matches: Option<MatchValues>,
 }
 
 /// The plan, and the checks with what they have seen.
 pub(super) type Judged = Result<(PlanSummary, Checker), DiffError>;
 
 /// Has every row come and compares it on a thread of its own.
-async fn compare_here(work: Work, snapshot: Snapshot, watch: &dyn Watch, cancel: &Cancel) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker } = work;
+async fn compare_here(
+    work: Work,
+    snapshot: Snapshot,
+    siblings: Vec<Sibling>,
+    watch: &dyn Watch,
+    cancel: &Cancel,
+) -> Result<Judged, RunError> {
+    let Work { scan, projection, request, mapper, writer, checker, matches } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
-    let comparing =
-        tokio::task::spawn_blocking(move || compare(&snapshot, request, mapper.as_ref(), writer, checker, compared));
+    let comparing = tokio::task::spawn_blocking(move || {
+        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?.beside(&siblings);
+        compare(differ, checker, matches, compared)
+    });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
     let judged = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the pages stopped".
@@ -233,35 +258,39 @@ async fn forward(
 }
 
 fn compare(
-    snapshot: &Snapshot,
-    request: PlanRequest,
-    mapper: &dyn RowMapper,
-    writer: PlanWriter,
+    mut differ: Differ<'_>,
     mut checker: Checker,
+    mut matches: Option<MatchValues>,
     mut pages: mpsc::Receiver<Page>,
 ) -> Judged {
-    let mut differ = Differ::new(snapshot, request, mapper, writer)?;
     while let Some(page) = pages.blocking_recv() {
         match page {
             Ok(page) => {
                 checker.page(page.as_ref())?;
+                if let Some(matches) = &mut matches {
+                    matches.page(page.as_ref())?;
+                }
                 differ.page(page.as_ref())?;
             }
-            Err((rows, proof)) => return Ok((differ.finish(rows, &proof)?, checker)),
+            Err((rows, proof)) => {
+                matches.map_or(Ok(()), MatchValues::finish)?;
+                return Ok((differ.finish(rows, &proof)?, checker));
+            }
         }
     }
     Err(DiffError::Source(Fault::transient("the scan stopped before its end")))
 }
 
 /// Says which keys are wrong (masked) and how to find them.
-fn explain(error: DiffError, model: &ModelDef) -> RunError {
+fn explain(error: DiffError, sync: &SyncDef) -> RunError {
+    let model = &sync.model;
     let columns: Vec<String> = model.key.iter().map(|(name, _)| quote(name)).collect();
     let columns = columns.join(", ");
     let find = |query: &dyn Fn(&str) -> String| match from(model) {
         None => String::from("correct the files, or name in `key` what tells their rows apart"),
         Some(from) => format!("find them: {}", query(&from)),
     };
-    let place = model.key.first().map(|(_, span)| span.clone());
+    let mut place = model.key.first().map(|(_, span)| span.clone());
     let problem = match error {
         DiffError::DuplicateKeys { count, examples } => {
             let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
@@ -279,6 +308,25 @@ fn explain(error: DiffError, model: &ModelDef) -> RunError {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
             Problem::error("null-keys", format!("model `{}` has {rows} rows whose key is NULL", model.name))
                 .remedy(find(&|from| format!("select * from {from} where {}", any.join(" or "))))
+        }
+        DiffError::DuplicateMatchValues { count } => {
+            let matched = sync.shape.match_field.as_ref().and_then(|(at, span)| Some((sync.fields.get(*at)?, span)));
+            let (target, column) = match matched {
+                Some((field, span)) => {
+                    place = Some(span.clone());
+                    let FieldSource::Column(column, _) = &field.source else { return error.into() };
+                    (field.target.as_str(), column.as_str())
+                }
+                None => return error.into(),
+            };
+            Problem::error(
+                "duplicate-match-values",
+                format!(
+                    "model `{}` has {count} rows whose `{target}` is that of another row: removing one would remove the other",
+                    model.name
+                ),
+            )
+            .remedy(find(&|from| repeats_of(&quote(column), from)))
         }
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),

@@ -89,7 +89,10 @@ impl Runs {
                 stage: Stage::Deliver.to_string(),
                 config_digest: None,
             };
-            self.state.adopt_run(&run, &new, RunStatus::Delivering, Timestamp::now()).await?;
+            let mut run = self.state.adopt_run(&run, &new, RunStatus::Delivering, Timestamp::now()).await?;
+            // Where its canary failed it is held again.
+            run.canary = sync.guards.canary.map(|canary| canary.to_string());
+            self.state.update_run(&mut run, Timestamp::now()).await?;
         }
         Ok(())
     }

@@ -24,12 +24,14 @@ pub(super) fn tables(source: &dyn Source) -> Result<&dyn SnapshotTables, Fault> 
 /// whose rows are checked.
 pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunError> {
     let moves = format!("`backhaul run {}` moves the snapshot; a plan can be looked at after that", sync.name);
-    if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
+    let lacks = if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
+        Some("where no row is checked")
+    } else {
+        sync.group.as_ref().map(|_| "where what its group holds is not known")
+    };
+    if let Some(lacks) = lacks {
         return Err(RunError::Refused {
-            message: format!(
-                "the snapshot of sync `{}` is in warehouse `{warehouse}`, where no row is checked",
-                sync.name
-            ),
+            message: format!("the snapshot of sync `{}` is still in warehouse `{warehouse}`, {lacks}", sync.name),
             remedy: moves,
             exit: 78,
         });
@@ -52,7 +54,7 @@ pub(super) async fn compare_there(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { mut scan, projection, request, mapper, writer, mut checker } = work;
+    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _ } = work;
     let state = snapshot.table_state().ok_or_else(|| Fault::bug("a snapshot in files was taken for a table"))?;
     let known = TableSnapshot {
         base_id: snapshot.base_id().to_owned(),

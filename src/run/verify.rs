@@ -11,7 +11,7 @@ use super::site::standing_folder;
 use crate::config::{Project, SyncDef};
 use crate::diff::PlanReader;
 use crate::snapshot::log::{LogError, Replay};
-use crate::snapshot::{self, FileError, StateKey, order};
+use crate::snapshot::{self, FileError, StateKey, order, values};
 
 /// What reading everything of one sync came to.
 #[derive(Debug, Default)]
@@ -50,6 +50,10 @@ pub fn verify(project: &Project, key: &Arc<StateKey>, sync: &SyncDef) -> Result<
         for error in snapshot.damage {
             verified.file(Err(error), false)?;
         }
+    }
+    if verified.count(&values::path_of(&site)) {
+        let read = values::PastValues::open(&site, key);
+        verified.file(read.and_then(|file| file.map_or(Ok(()), |file| file.verify())), false)?;
     }
     let runs = site.join("runs");
     let entries = match std::fs::read_dir(&runs) {

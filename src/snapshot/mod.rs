@@ -21,6 +21,7 @@ mod settle;
 mod sort;
 mod store;
 mod table;
+pub mod values;
 mod verify;
 
 pub use error::{FileError, SnapshotError};

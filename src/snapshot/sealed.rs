@@ -48,6 +48,8 @@ pub(crate) enum SealedKind {
     Segment = 7,
     /// Where the rows of a scan stood.
     Order = 8,
+    /// Accepted values of guarded fields.
+    Values = 9,
 }
 
 impl SealedKind {

@@ -1,10 +1,12 @@
 //! Held runs: what is said of them, and what may be decided.
 
 use super::{add_a_constant, approve, delivered, held_run};
+use crate::support::customers::Customers;
 use crate::support::journal::Change;
 use crate::support::judge::{applied_since, keys};
 use crate::support::project::{Project, SYNC, sync_file};
-use crate::support::warehouse::execute_sqlite;
+use crate::support::sink_process::Sink;
+use crate::support::warehouse::{Warehouse, execute_sqlite};
 
 /// Makes all runs look a day and an hour older than they are.
 fn age_runs(project: &Project) {
@@ -88,6 +90,27 @@ fn a_plan_of_another_mapping_is_refused() {
     add_a_constant(&project);
     approve(&project, &[]).expect(5).says(&["the mapping has changed"]);
     assert_eq!(sink.stats(), first);
+}
+
+#[test]
+fn a_plan_for_another_account_is_refused_and_stays_held() {
+    let (warehouse, sink) = (Warehouse::sqlite(), Sink::start());
+    let project = Project::customers(&warehouse, &sink);
+    project.edit("backhaul.toml", "type = \"http\"", "type = \"http\"\nidentity = \"shop one\"");
+    let mut customers = Customers::new(50);
+    customers.publish(&warehouse, Some(&sink));
+    project.run().expect(0);
+    let first = sink.stats();
+    customers.remove(1..=50);
+    customers.publish(&warehouse, Some(&sink));
+    project.run().expect(5);
+    let held = held_run(&project);
+    project.edit("backhaul.toml", "shop one", "shop two");
+    approve(&project, &[]).expect(78).says(&["shop one", "shop two"]);
+    assert_eq!((sink.stats(), held_run(&project)), (first, held));
+    project.edit("backhaul.toml", "shop two", "shop one");
+    approve(&project, &[]).expect(0);
+    customers.judge(&sink).assert_exact();
 }
 
 #[test]

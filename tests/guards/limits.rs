@@ -1,6 +1,6 @@
 //! Limits beyond one plan's counts.
 
-use super::{approve, delivered};
+use super::{approve, delivered, held_run};
 use crate::support::customers::Customers;
 use crate::support::journal::Change;
 use crate::support::judge::{applied_since, keys};
@@ -26,21 +26,40 @@ fn removals_of_a_day_add_up_over_runs() {
 
 #[test]
 fn a_changed_form_of_the_key_is_held_also_where_nothing_is_removed() {
-    let (warehouse, sink) = (Warehouse::sqlite(), Sink::start());
-    let project = Project::customers(&warehouse, &sink);
+    shift_keys(&Warehouse::sqlite(), "local");
+}
+
+#[test]
+fn a_changed_form_of_the_key_is_held_also_where_the_warehouse_compares() {
+    if let Some(warehouse) = Warehouse::postgres() {
+        shift_keys(&warehouse, "warehouse");
+    }
+}
+
+/// Gives every row another key in a sync that removes nothing.
+fn shift_keys(warehouse: &Warehouse, diff: &str) {
+    let sink = Sink::start();
+    let project = Project::customers(warehouse, &sink);
     project.edit(&sync_file(), "removed = \"delete\"\n", "removed = \"ignore\"\n");
+    project.edit(&sync_file(), "destination = \"api\"\n", &format!("destination = \"api\"\ndiff = \"{diff}\"\n"));
     let text = std::fs::read_to_string(project.path(&sync_file())).expect("the sync");
-    let kept = text.split("[into.remove]").next().expect("what is before it");
-    project.write(&sync_file(), kept);
+    project.write(&sync_file(), text.split("[into.remove]").next().expect("what is before it"));
     let mut customers = Customers::new(100);
-    customers.publish(&warehouse, Some(&sink));
+    customers.publish(warehouse, Some(&sink));
     project.run().expect(0);
     let before = sink.stats();
     let shifted = customers.rows.iter().map(|(id, row)| (id + 100_000, row.clone())).collect();
     customers.rows = shifted;
-    customers.publish(&warehouse, Some(&sink));
-    project.run().expect(5).says(&["the key column or its format seems to have changed"]);
+    customers.publish(warehouse, Some(&sink));
+    project
+        .run()
+        .expect(5)
+        .says(&["100 of the model's 100 rows have a new key, and 100 of 100 accepted keys are gone"]);
     assert_eq!(sink.stats(), before);
+    project.edit(&sync_file(), "[into]\n", "[guards]\nkey_shift = \"send\"\n\n[into]\n");
+    let (run, _) = held_run(&project);
+    project.backhaul(&["replan", &run]).expect(0);
+    assert_eq!(sink.stats().rows, before.rows + 100);
 }
 
 #[test]

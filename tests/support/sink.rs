@@ -47,6 +47,8 @@ struct Settings {
     token: Option<String>,
     /// Rows are counted and forgotten: for benchmarks.
     count_only: bool,
+    /// How long every call on rows takes, in milliseconds.
+    delay: u64,
     /// The address to listen on; default 127.0.0.1.
     bind: Option<String>,
     /// The member of a record that is its address, in place of the `id` of its path.
@@ -64,6 +66,7 @@ fn settings() -> Result<Settings, Failure> {
             "--bind" => settings.bind = Some(value()?),
             "--address" => settings.address = Some(value()?),
             "--count-only" => settings.count_only = true,
+            "--delay" => settings.delay = value()?.parse()?,
             _ => return Err(format!("unknown argument {arg}").into()),
         }
     }
@@ -331,6 +334,9 @@ async fn single(
 }
 
 async fn answer(sink: &Sink, request: (&Method, &Uri, &HeaderMap), id: Option<String>, body: &[u8]) -> Response {
+    if sink.settings.delay > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(sink.settings.delay)).await;
+    }
     if sink.settings.count_only {
         let mut memory = sink.memory();
         memory.calls_counted += 1;

@@ -7,5 +7,6 @@
 mod client;
 pub mod limit;
 pub mod retry;
+pub mod token;
 
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};

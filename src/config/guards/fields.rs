@@ -2,14 +2,12 @@
 
 use backhaul_kit::config::{ConfigTable, Item, ItemKind, Problem, Span};
 
-use super::super::later;
 use super::types::{FieldGuard, Step};
 
 /// Reads the guards of all fields, each with the place of its name.
 pub(super) fn read(table: &mut ConfigTable) -> Vec<(FieldGuard, Span)> {
     let mut guards = Vec::new();
     for (field, span, mut inner) in table.tables("fields") {
-        later::refuse(&mut inner, later::FIELD_GUARDS);
         let guard = FieldGuard { field, ..read_field(&mut inner) };
         if let (Some(floor), Some(ceiling)) = (guard.floor, guard.ceiling)
             && floor > ceiling

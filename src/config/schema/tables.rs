@@ -26,10 +26,22 @@ pub(super) struct BackhaulToml {
     /// Fields for reuse, by the mapping's name: `[into] mappings = ["person"]`.
     #[schemars(default)]
     mappings: BTreeMap<String, BTreeMap<String, FieldRule>>,
+    /// Syncs that share an object, by the group's name: `[into] group = "contacts"`.
+    #[schemars(default)]
+    groups: BTreeMap<String, Group>,
     /// Where backhaul keeps what it knows.
     state: Option<State>,
     /// What syncs take over where they do not say.
     defaults: Option<Defaults>,
+}
+
+/// Syncs that share an object.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Group {
+    /// Their names, in the order in which they run together.
+    #[schemars(length(min = 1))]
+    syncs: Vec<String>,
 }
 
 /// Where backhaul keeps what it knows.
@@ -225,6 +237,8 @@ pub(super) struct Into {
     /// Mappings of backhaul.toml, left to right; `[fields]` goes over them.
     #[schemars(default)]
     mappings: Vec<String>,
+    /// The group of backhaul.toml whose syncs share the object.
+    group: Option<String>,
 }
 
 /// How rows are written.

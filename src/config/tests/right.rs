@@ -7,8 +7,8 @@ use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, Wri
 
 use super::{customers, load, project_over_base};
 use crate::config::{
-    Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Threshold, digest,
-    render,
+    Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
+    digest, render,
 };
 
 fn right(files: &[(&str, &str)]) -> Project {
@@ -61,6 +61,8 @@ canary_max_rejects = "2%"
 [guards.fields.source]
 floor = 0
 ceiling = 9.5
+max_step = 3
+max_step_per = { step = "20%", window = "24h" }
 "#;
 
 #[test]
@@ -93,8 +95,13 @@ fn a_sync_is_read_with_everything_it_says() {
     assert_eq!((sync.guards.canary, sync.guards.canary_max_rejects), (Some(Canary::Share(0.01)), 0.02));
     assert_eq!((sync.guards.key_shift, sync.on_hold), (OnKeyShift::Send, OnHold::Removals));
     assert_eq!(sync.plan_max_age, Some(Duration::from_secs(7200)));
-    let guard =
-        FieldGuard { field: "source".into(), floor: Some(0.0), ceiling: Some(9.5), max_step: None, max_step_per: None };
+    let guard = FieldGuard {
+        field: "source".into(),
+        floor: Some(0.0),
+        ceiling: Some(9.5),
+        max_step: Some(Step::By(3.0)),
+        max_step_per: Some((Step::Share(0.2), Duration::from_secs(86_400))),
+    };
     assert_eq!(sync.guards.fields, [guard]);
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::kinds::REGISTRY;
 use crate::config::project::StateSettings;
-use crate::config::{checks, fields, guards, into, model, root, schedule, schema, sync};
+use crate::config::{checks, fields, groups, guards, into, model, root, schedule, schema, sync};
 
 /// The keys that a reader asks an empty table for.
 fn asked(read: impl FnOnce(&mut ConfigTable, &Arc<SourceFile>)) -> BTreeSet<String> {
@@ -38,6 +38,7 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     let mut settings = StateSettings { dir: "x".into(), key: None, min_free: 0, memory: 0 };
     assert_eq!(asked(|t, _| root::read_state(t, nowhere, &mut settings)), described(&project, "/$defs/State"));
     assert_eq!(asked(|t, _| drop(root::read_defaults(t))), described(&project, "/$defs/Defaults"));
+    assert_eq!(asked(|t, _| drop(groups::read(t))), described(&project, "/$defs/Group"));
     let around = model::Around { path: nowhere, root: &nothing };
     assert_eq!(asked(|t, file| drop(model::read(t, "m", file, &around))), described(&model_toml, ""));
     let around = sync::Around { path: nowhere, root: &nothing, models: &BTreeMap::new() };

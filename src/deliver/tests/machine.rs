@@ -5,8 +5,9 @@ use backhaul_kit::{
 };
 
 use super::{facts, op, phase};
+use crate::config::Threshold;
 use crate::deliver::reader::Reader;
-use crate::deliver::{Chunk, Effect, Event, Machine, PhaseFacts, Policy};
+use crate::deliver::{CanaryGate, Chunk, Effect, Event, Halt, Machine, Phase, PhaseFacts, Policy};
 use crate::snapshot::log::{Entry, Fate};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,10 +25,14 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(operation: Operation, facts: &Facts, ops: impl IntoIterator<Item = crate::diff::Op>) -> Self {
-        let phases = vec![PhaseFacts { operation, facts: facts.clone() }];
+        Self::of(vec![phase(operation, facts, ops)], Policy::default())
+    }
+
+    fn of(phases: Vec<Phase>, policy: Policy) -> Self {
+        let facts = |phase: &Phase| PhaseFacts { operation: phase.operation, facts: phase.facts.clone() };
         let mut table = Self {
-            machine: Machine::new(phases, Policy::default(), None),
-            reader: Reader::new(vec![phase(operation, facts, ops)], None),
+            machine: Machine::new(phases.iter().map(facts).collect(), policy, None),
+            reader: Reader::new(phases, None),
             sent: Vec::new(),
             log: Vec::new(),
             rejected: Vec::new(),
@@ -275,4 +280,72 @@ fn rows_that_wait_to_be_sent_again_hold_back_new_ones() {
     }
     // Two batches may be in hand: with half of every batch waiting, four or five were sent.
     assert!((40..=50).contains(&sent), "{sent} rows sent");
+}
+
+/// A table whose first phase, of so many rows, is a canary; the second has as many again.
+fn with_canary(rows: u64, gate: CanaryGate) -> Table {
+    let ops = |range: std::ops::Range<u64>| phase(Operation::Upsert, &facts(), range.map(op));
+    Table::of(vec![ops(0..rows), ops(rows..2 * rows)], Policy { canary: Some(gate), ..Policy::default() })
+}
+
+const NOTHING_YET: CanaryGate = CanaryGate { most: 0.1, answered: 0, failed: 0 };
+
+/// Answers a batch: the first `refused` rows are refused, the others taken.
+fn refuse(table: &mut Table, batch: Batch, refused: usize) {
+    let mut outcomes = Outcomes::of(&batch);
+    for (place, row) in batch.rows.iter().enumerate() {
+        let reason = || Reason::new("NO", "no");
+        let verdict = if place < refused { Verdict::Rejected(reason()) } else { Verdict::Unchanged };
+        outcomes.set(row.op, verdict).expect("a row of the batch");
+    }
+    table.answer(batch, Ok(Delivery::Settled(outcomes)));
+}
+
+#[test]
+fn nothing_follows_a_canary_before_its_last_verdict() {
+    let mut table = with_canary(20, NOTHING_YET);
+    assert_eq!(table.sent.iter().map(|batch| batch.rows.len()).sum::<usize>(), 20);
+    let (first, second) = (table.next_sent(), table.next_sent());
+    table.settle(first, &Verdict::Unchanged);
+    assert!(table.sent.is_empty() && !table.done, "ten rows of the canary have no verdict");
+    table.settle(second, &Verdict::Unchanged);
+    assert_eq!(ops_of(&table.next_sent()), (20..30).collect::<Vec<_>>());
+    assert_eq!(table.machine.halted(), None);
+}
+
+#[test]
+fn a_canary_that_fails_ends_the_delivery_with_its_log_open() {
+    let mut table = with_canary(20, NOTHING_YET);
+    let (first, second) = (table.next_sent(), table.next_sent());
+    table.settle(first, &Verdict::Unchanged);
+    refuse(&mut table, second, 3);
+    assert!(table.sent.is_empty() && table.done);
+    assert_eq!((table.machine.halted(), table.machine.interrupted()), (Some(Halt::Canary), true));
+    assert_eq!(table.fates().len(), 20, "rows that were not sent have no verdict");
+}
+
+#[test]
+fn what_a_canary_showed_before_a_restart_counts() {
+    let mut table = with_canary(10, CanaryGate { most: 0.1, answered: 10, failed: 3 });
+    let batch = table.next_sent();
+    table.settle(batch, &Verdict::Unchanged);
+    assert_eq!(table.machine.halted(), Some(Halt::Canary), "three of twenty");
+}
+
+#[test]
+fn too_many_refused_rows_end_a_delivery() {
+    let run = |refused_of_ten: usize| {
+        let max_rejected = Some(Threshold::Percent { fraction: 0.5, beyond: 20 });
+        let one_at_a_time = Facts { concurrency: 1, ..facts() };
+        let rows = phase(Operation::Upsert, &one_at_a_time, (0..100).map(op));
+        let mut table = Table::of(vec![rows], Policy { max_rejected, ..Policy::default() });
+        while !table.sent.is_empty() {
+            let batch = table.next_sent();
+            refuse(&mut table, batch, refused_of_ten);
+        }
+        assert!(table.done);
+        (table.machine.counts().rejected, table.machine.halted())
+    };
+    assert_eq!(run(5), (50, None), "half of the rows");
+    assert_eq!(run(6), (24, Some(Halt::Rejected)), "more than half, and more than twenty");
 }

@@ -16,7 +16,7 @@ pub use writer::PlanWriter;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{PlanRequest, RowMapper};
+use crate::diff::{PlanRequest, RowMapper, SiblingState};
 use crate::snapshot::{Binding, hex_digest};
 
 /// What a plan was made for and from.
@@ -46,6 +46,9 @@ pub struct PlanHeader {
     /// What the ops' table fingerprints were made with, where the snapshot is a table of the warehouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_fingerprints: Option<String>,
+    /// The snapshots of other syncs that removals were netted against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<SiblingState>,
 }
 
 impl PlanHeader {
@@ -63,6 +66,7 @@ impl PlanHeader {
             removals: request.removals,
             remap: request.remap,
             table_fingerprints: None,
+            siblings: request.siblings.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod order;
 mod plan_file;
 pub(crate) mod random;
 mod settings;
+mod siblings;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +21,9 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{DiffError, Differ, Doubts, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper};
+use super::{
+    DiffError, Differ, Doubts, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling,
+};
 use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
     Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
@@ -202,6 +205,8 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         doubts: Doubts::default(),
         only: None,
         max_rows: None,
+        removal_by_key: false,
+        siblings: Vec::new(),
         min_free: 0,
         memory: 64 << 20,
     }
@@ -217,7 +222,20 @@ pub(crate) fn try_plan(
     mapper: &TestMapper,
     path: &Path,
 ) -> Result<PlanSummary, DiffError> {
-    let mut differ = Differ::new(snapshot, request, mapper, PlanWriter::new(path, state_key()))?;
+    try_plan_beside(&[], snapshot, rows, request, mapper, path)
+}
+
+/// Plans `rows` beside other syncs.
+fn try_plan_beside(
+    siblings: &[Sibling],
+    snapshot: &Snapshot,
+    rows: &[TestRow],
+    request: PlanRequest,
+    mapper: &TestMapper,
+    path: &Path,
+) -> Result<PlanSummary, DiffError> {
+    let differ = Differ::new(snapshot, request, mapper, PlanWriter::new(path, state_key()))?;
+    let mut differ = differ.beside(siblings);
     for page in rows.chunks(100) {
         differ.page(&TestPage { rows: page.to_vec(), seed: snapshot.seed() })?;
     }
