@@ -67,9 +67,8 @@ impl Kind {
         let calls = rows / BATCH;
         match (self, failpoint) {
             (Self::File, _) => (1, 1),
-            (_, "deliver::before_send" | "deliver::after_send") => (calls, 3),
-            (_, "deliver::before_poll" | "deliver::after_poll") => (calls, 3),
-            (Self::Append | Self::Held | Self::Job, "deliver::before_dispatch") => (calls, 3),
+            (_, "deliver::before_send" | "deliver::after_send" | "deliver::before_poll" | "deliver::after_poll")
+            | (Self::Append | Self::Held | Self::Job, "deliver::before_dispatch") => (calls, 3),
             // Many intents share a sync.
             (Self::Append | Self::Held | Self::Job, "deliver::after_mark" | "deliver::after_ack") => {
                 (calls / CONCURRENCY, 2)
