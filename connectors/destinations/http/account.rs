@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
 use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::reach::Reach;
 use backhaul_kit::http::{Auth, HttpOptions};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
@@ -86,7 +87,9 @@ impl HttpAccount {
             }
         }
         let concurrency = read_size(table, "concurrency").unwrap_or(DEFAULT_CONCURRENCY);
-        let options = read_timeouts(table);
+        let mut options = read_timeouts(table);
+        options.reach =
+            Reach::and(table.texts_at("private_hosts").unwrap_or_default().into_iter().map(|(host, _)| host));
         let identity = table.text("identity");
         let check = read_path(table, "check");
         if table.problems().errors() > before {

@@ -49,6 +49,7 @@
 //! | `quota` | our share of `limits` | `"100%"` |
 //! | `concurrency` | calls in flight | 4 |
 //! | `timeouts = { connect, first_byte, total }` | how long to wait | 10 s, as `total`, 60 s |
+//! | `private_hosts` | hosts (of `url` and `token_url`) that may have addresses inside your network; without it only public ones are connected to, loopback where the URL says so, and a cloud's metadata never | none |
 //! | `identity` | whose account it is; a general API cannot be asked | host and port of `url` |
 //! | `check` | a path that must answer 2xx to a GET | no call |
 //!

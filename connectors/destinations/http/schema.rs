@@ -27,6 +27,11 @@ pub(super) fn kind() -> KindSchema {
                     "additionalProperties": false,
                 },
                 "oauth": oauth(),
+                "private_hosts": {
+                    "type": "array",
+                    "description": "Hosts that may have addresses inside your network",
+                    "items": { "type": "string" },
+                },
                 "headers": headers("Plain headers of every call; no secrets"),
                 "limits": {
                     "type": "array",

@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::limit::Limiter;
+use super::reach::{Reach, Unreachable, refusal};
 use super::token::Tokens;
 use crate::config::Secret;
 use crate::destination::RequestPreview;
@@ -43,6 +44,8 @@ pub struct HttpOptions {
     pub first_byte_timeout: Duration,
     /// Time for the whole call.
     pub timeout: Duration,
+    /// Which hosts may be connected to.
+    pub reach: Reach,
 }
 
 impl Default for HttpOptions {
@@ -51,6 +54,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
+            reach: Reach::default(),
         }
     }
 }
@@ -152,6 +156,7 @@ pub struct Http {
     auth: Auth,
     limiter: Arc<Limiter>,
     first_byte_timeout: Duration,
+    reach: Reach,
 }
 
 /// A client that follows no redirect (a credential must not travel to another host) and unpacks gzip.
@@ -163,6 +168,7 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
         .gzip(true)
         .referer(false)
         .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(options.reach.clone())
         .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))
@@ -177,7 +183,13 @@ impl Http {
     /// # Errors
     /// A TLS set-up that cannot be built.
     pub fn new(options: &HttpOptions, auth: Auth, limiter: Arc<Limiter>) -> Result<Self, Fault> {
-        Ok(Self { client: build(options)?, auth, limiter, first_byte_timeout: options.first_byte_timeout })
+        Ok(Self {
+            client: build(options)?,
+            auth,
+            limiter,
+            first_byte_timeout: options.first_byte_timeout,
+            reach: options.reach.clone(),
+        })
     }
 
     /// The account's limiter, to steer it by the vendor's headers.
@@ -210,6 +222,7 @@ impl Http {
     }
 
     async fn send_with(&self, request: Request, token: Option<&SecretString>) -> Result<Answer, Fault> {
+        self.reach.check(&request.url).map_err(|why| unreachable(&why))?;
         if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
             return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
         }
@@ -282,9 +295,17 @@ pub(super) fn basic(user: &str, password: &SecretString) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
+/// Nothing was sent to a host that may not be connected to.
+pub(super) fn unreachable(why: &Unreachable) -> Fault {
+    Fault::config(format!("{why}: it is not connected to")).remedy(why.remedy())
+}
+
 pub(super) fn no_answer(host: &str, error: reqwest::Error) -> Fault {
     // The URL may carry a key in its query: it is not part of the message.
     let error = error.without_url();
+    if let Some(why) = refusal(&error) {
+        return unreachable(why);
+    }
     if error.is_connect() || error.is_builder() {
         Fault::transient(format!("cannot reach {host}")).caused_by(error)
     } else if error.is_timeout() {
@@ -379,6 +400,7 @@ mod tests {
             connect_timeout: Duration::from_secs(100),
             first_byte_timeout: Duration::from_secs(7),
             timeout: Duration::from_secs(100),
+            ..HttpOptions::default()
         };
         let started = tokio::time::Instant::now();
         let fault = client(&options).send(get(&url)).await.expect_err("no answer");

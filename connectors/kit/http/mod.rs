@@ -6,6 +6,7 @@
 
 mod client;
 pub mod limit;
+pub mod reach;
 pub mod retry;
 pub mod token;
 

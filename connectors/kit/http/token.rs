@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::client::{HttpOptions, basic, build, no_answer};
+use super::client::{HttpOptions, basic, build, no_answer, unreachable};
 use crate::config::Secret;
 use crate::fault::Fault;
 
@@ -98,8 +98,9 @@ impl Tokens {
     /// Asks nothing yet.
     ///
     /// # Errors
-    /// A TLS set-up that cannot be built.
+    /// A TLS set-up that cannot be built, a host that may not be connected to.
     pub fn new(source: TokenSource, options: &HttpOptions) -> Result<Self, Fault> {
+        options.reach.check(&source.url).map_err(|why| unreachable(&why))?;
         Ok(Self { source, client: build(options)?, current: tokio::sync::Mutex::new(None) })
     }
 

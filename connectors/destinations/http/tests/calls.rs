@@ -183,3 +183,29 @@ async fn a_token_that_expires_in_mid_run_is_renewed_once_and_no_row_fails() {
     assert_eq!(api.used.load(Ordering::SeqCst), 30);
     assert_eq!(api.granted.load(Ordering::SeqCst), 3, "one question for each token");
 }
+
+#[tokio::test]
+async fn a_host_inside_the_network_is_not_connected_to_unless_it_is_named() {
+    let open = |more: &str| {
+        let text = format!(
+            "[account]\nurl = \"http://10.255.255.1:9\"\ntimeouts = {{ total = \"1s\" }}\n{more}[into]\n[into.request]\nurl = \"/rows\"\n\
+             success = {{ evidence = \"call\" }}\n"
+        );
+        prepared(&text, &["email"]).open(canary_kit(std::path::Path::new("/"))).expect("a destination")
+    };
+    let batch = Batch {
+        operation: Operation::Upsert,
+        seq: 0,
+        last: false,
+        rows: vec![row(0, 1, vec![Value::Text("a@example.com".into())])],
+    };
+    let fault = open("").write(&run(), None, &batch, &NoTickets).await.expect_err("not connected to");
+    assert_eq!(fault.class, FaultClass::Config);
+    assert!(fault.message.starts_with("10.255.255.1 has an address that is not public"), "{}", fault.message);
+    assert!(fault.remedy_text().contains("private_hosts"), "{}", fault.remedy_text());
+    let named = open("private_hosts = [\"10.255.255.1\"]\n");
+    // What is there, if anything, depends on the network; it is tried.
+    if let Err(fault) = named.write(&run(), None, &batch, &NoTickets).await {
+        assert!(!fault.message.contains("not public"), "{}", fault.message);
+    }
+}
