@@ -73,6 +73,21 @@ fn a_service_that_is_terminated_in_mid_batch_finishes_what_is_in_flight_and_ends
 }
 
 #[test]
+fn two_services_on_one_state_send_every_row_once() {
+    let (_warehouse, customers, sink, project) = project_with(2_000);
+    project.edit(&sync_file(), "destination = \"api\"\n", "destination = \"api\"\nschedule = { every = \"24h\" }\n");
+    let mut services = [project.start(&["serve"]), project.start(&["serve"])];
+    services[0].wait_for_rows(&sink, 2_000);
+    for service in services {
+        service.terminate();
+        service.finish().expect(0);
+    }
+    project.run().expect(0);
+    customers.judge(&sink).assert_exact();
+    project.backhaul(&["state", "verify"]).expect(0);
+}
+
+#[test]
 fn a_process_that_stood_still_for_longer_than_its_lease_sends_nothing_more() {
     let (_warehouse, customers, sink, project) = project_with(5_000);
     sink.hold_after(1_000);
