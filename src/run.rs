@@ -14,8 +14,8 @@
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
 //! | `values` | values of guarded fields against those accepted |
-//! | `canary` | the rows that go first |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
+//! | `phases`, `moves`, `canary` | which ops of a plan go out, and in which order |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -34,6 +34,8 @@ mod holds;
 mod home;
 mod leased;
 mod leftovers;
+mod moves;
+mod phases;
 mod preview;
 mod rebuild;
 mod recover;
