@@ -10,6 +10,7 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
 //! | `siblings` | other syncs that write to the same object |
+//! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
@@ -27,6 +28,7 @@ mod approve;
 mod canary;
 mod cancel;
 mod connect;
+mod doctor;
 mod doubt;
 mod error;
 mod fates;
@@ -66,6 +68,7 @@ pub use approve::{Allow, Approval, StoredPlan};
 pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
+pub use doctor::{Examined, doctor, egress};
 pub use error::RunError;
 use holds::Judged;
 pub use leased::Leased;

@@ -206,6 +206,11 @@ pub trait Account: Send + Sync {
 
     /// Whether it points to a stand-in on this machine rather than to a live account.
     fn is_stand_in(&self) -> bool;
+
+    /// The hosts that are connected to, as `host:port`.
+    fn hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A checked destination of one sync, not yet connected.

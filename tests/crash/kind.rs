@@ -96,7 +96,9 @@ impl Kind {
         project.add_sink(&sink.url());
         project.append("backhaul.toml", "\n[destinations.exchange]\ntype = \"file\"\npath = \"out\"\n");
         project.write("models/customers.toml", &model("select * from customers", "id"));
-        let guards = if held { "\n[guards]\nmax_added = 1\nmax_changed = 1\n" } else { "" };
+        let limits = if held { "max_added = 1\nmax_changed = 1\n" } else { "" };
+        // A step of values is never exceeded, and they are kept for it.
+        let guards = format!("\n[guards]\n{limits}\n[guards.fields.id]\nmax_step = 1\n");
         project.write(&sync_file(), &format!("{}{guards}", self.sync()));
         project
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
 use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::reach::Reach;
+use backhaul_kit::http::reach::{Reach, host_and_port};
 use backhaul_kit::http::{Auth, HttpOptions};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
@@ -122,6 +122,14 @@ impl Account for HttpAccount {
 
     fn is_stand_in(&self) -> bool {
         is_loopback(&self.url)
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        let tokens = match &self.credential {
+            Credential::OAuth(oauth) => Some(host_and_port(oauth.token_url())),
+            _ => None,
+        };
+        [host_and_port(&self.url)].into_iter().chain(tokens).collect()
     }
 }
 

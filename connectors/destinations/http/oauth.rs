@@ -66,6 +66,11 @@ impl OAuth {
         Some(Self { url: url?, refresh_token, client_id: client_id?, client_secret, secret_in_form, scope, more })
     }
 
+    /// Where tokens are asked for.
+    pub(super) fn token_url(&self) -> &Url {
+        &self.url
+    }
+
     /// The tokens that all syncs of this process share.
     pub(super) fn tokens(&self, kit: &Kit, options: &HttpOptions) -> Result<Arc<Tokens>, Fault> {
         let Self { url, client_id, scope, .. } = self;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
 use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::reach::host_and_port;
 use backhaul_kit::http::{Auth, Http, HttpOptions};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
@@ -84,6 +85,10 @@ impl Account for HubSpotAccount {
 
     fn is_stand_in(&self) -> bool {
         is_loopback(&self.base)
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        vec![host_and_port(&self.base)]
     }
 }
 

@@ -104,6 +104,12 @@ impl Resolve for Reach {
     }
 }
 
+/// Host and port of a URL, as a firewall knows them.
+pub fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// The refusal among the causes of an error.
 pub(super) fn refusal<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Unreachable> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
