@@ -21,5 +21,11 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 
 /// Every kind of destination.
 pub fn destinations() -> &'static [&'static dyn DestinationKind] {
-    &[&destinations::file::FileKind, &destinations::http::HttpKind, &destinations::hubspot::HubSpot]
+    &[
+        &destinations::file::FileKind,
+        &destinations::http::HttpKind,
+        &destinations::hubspot::HubSpot,
+        &destinations::sql::MariaDbKind,
+        &destinations::sql::PostgresKind,
+    ]
 }

@@ -5,3 +5,4 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+pub mod sql;

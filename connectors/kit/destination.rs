@@ -254,6 +254,8 @@ pub struct AccountReport {
     pub excess: Vec<String>,
     /// What cannot be known here.
     pub unknowable: Vec<String>,
+    /// The statements that give what is missing, where the other side has such.
+    pub grants: Vec<String>,
 }
 
 /// A field of an object at the destination.

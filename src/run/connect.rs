@@ -91,9 +91,12 @@ pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, 
     let destination = sync.prepared.open(kit)?;
     let report = destination.check().await?;
     if !report.missing.is_empty() {
-        return Err(Fault::auth(format!("the credential lacks {}", report.missing.join(", ")))
-            .remedy("grant these and no more, then run again")
-            .into());
+        let remedy = match report.grants.as_slice() {
+            [] => String::from("grant these and no more, then run again"),
+            grants => format!("have an administrator run: {}", grants.join(" ")),
+        };
+        let lacks = format!("the credential lacks {}", report.missing.join(", "));
+        return Err(Fault::auth(lacks).remedy(remedy).into());
     }
     if let Some(object) = destination.describe().await? {
         let problems = field_problems(sync, &object);

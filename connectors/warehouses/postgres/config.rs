@@ -1,7 +1,7 @@
 //! `[warehouses.X]` with `type = "postgres"`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,12 +118,9 @@ impl WarehouseConfig for PgConfig {
 
 impl PgConfig {
     fn address(&self, kit: &Kit) -> Address {
-        Address {
-            url: kit.secret(&self.url),
-            sslrootcert: self.sslrootcert.as_ref().map(|path| kit.project_path(path)),
-            application_name: self.application_name.clone(),
-            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-        }
+        let mut address = Address::new(kit, &self.url, self.sslrootcert.as_deref(), self.connect_timeout);
+        address.application_name.clone_from(&self.application_name);
+        address
     }
 }
 
@@ -143,7 +140,7 @@ fn state_schema(table: &mut ConfigTable) -> Option<String> {
 
 /// Where the server is; the URL is read at every connection, so that a rotated password is found.
 #[derive(Clone, Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     url: Secret,
     sslrootcert: Option<PathBuf>,
     application_name: Option<String>,
@@ -152,15 +149,30 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// A server by its URL. `sslrootcert` is a file of the project; `None` waits the usual time for a connection.
+    pub(crate) fn new(
+        kit: &Kit,
+        url: &SecretRef,
+        sslrootcert: Option<&Path>,
+        connect_timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            url: kit.secret(url),
+            sslrootcert: sslrootcert.map(|path| kit.project_path(path)),
+            application_name: None,
+            connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+        }
+    }
+
     /// The driver's options.
     ///
     /// # Errors
     /// `Auth` where the secret cannot be read, `Config` where it is not a URL of PostgreSQL.
-    pub(super) fn options(&self) -> Result<PgConnectOptions, Fault> {
+    pub(crate) fn options(&self) -> Result<PgConnectOptions, Fault> {
         let url = self.url.reveal()?;
         let url = url.expose_secret();
         let malformed = || {
-            Fault::config(format!("the URL of the warehouse ({}) is not one of PostgreSQL", self.url.reference()))
+            Fault::config(format!("the URL ({}) is not one of PostgreSQL", self.url.reference()))
                 .remedy("write postgres://user:password@host:5432/database, with %-codes for special characters")
         };
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -213,7 +225,7 @@ fn known_parameters(url: &str) -> String {
         let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
         let known = PARAMETERS.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B");
         if !known && !name.is_empty() {
-            tracing::warn!(parameter = name, "a parameter of the warehouse's URL is not known and has no effect");
+            tracing::warn!(parameter = name, "a parameter of the URL is not known and has no effect");
         }
         known
     };

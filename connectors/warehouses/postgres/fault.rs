@@ -10,7 +10,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use super::super::wrap::Wrapped;
 
 /// A fault of a call that is not about the model's SQL; `place` is `host:port`.
-pub(super) fn of_call(error: Error, place: &str) -> Fault {
+pub(crate) fn of_call(error: Error, place: &str) -> Fault {
     match error {
         Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) => of_server(error, place),
@@ -82,10 +82,10 @@ fn class(code: &str) -> FaultClass {
 
 fn remedy(code: &str) -> Option<&'static str> {
     match code {
-        "28P01" | "28000" => Some("check user and password in the warehouse's URL, and pg_hba.conf"),
+        "28P01" | "28000" => Some("check user and password in the URL, and pg_hba.conf"),
         "42501" => Some("GRANT USAGE on the schema and SELECT on the table to the warehouse's user"),
         "25006" => Some("a model may only read: remove what writes"),
-        "3D000" => Some("check the database's name at the end of the warehouse's URL"),
+        "3D000" => Some("check the database's name at the end of the URL"),
         "57014" => Some("raise the model's `timeout`, or make its query cheaper"),
         "53300" => Some("raise the user's CONNECTION LIMIT, or run fewer syncs at once"),
         _ => None,
@@ -93,7 +93,7 @@ fn remedy(code: &str) -> Option<&'static str> {
 }
 
 /// Errors in data quote the value: it is a row's, and stays out of messages, as do texts that functions raise.
-fn without_values(code: &str, message: &str) -> String {
+pub(crate) fn without_values(code: &str, message: &str) -> String {
     match code.get(..2) {
         Some("21" | "22" | "23" | "44") => {
             let mut parts = message.split('"');

@@ -45,10 +45,10 @@
 //! - `client_connection_check_interval` (14 and later) ends the query of a client that is gone: "Client
 //!   Connection Defaults".
 
-mod config;
+pub(crate) mod config;
 mod copy;
 mod decode;
-mod fault;
+pub(crate) mod fault;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lane;
@@ -59,7 +59,7 @@ mod page;
 mod pushdown;
 mod ranges;
 mod scan;
-mod session;
+pub(crate) mod session;
 mod source;
 mod types;
 mod watch;

@@ -21,10 +21,10 @@ const LOCK_TIMEOUT: &str = if cfg!(test) { "300ms" } else { "10s" };
 ///
 /// Without `Debug`: the driver's options show the password.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(crate) struct Server {
     options: PgConnectOptions,
     /// `host:port`, for messages.
-    pub(super) place: String,
+    pub(crate) place: String,
     connect_timeout: Duration,
 }
 
@@ -33,13 +33,13 @@ impl Server {
     ///
     /// # Errors
     /// A secret that cannot be read, or that is not a URL of PostgreSQL.
-    pub(super) fn at(address: &Address) -> Result<Self, Fault> {
+    pub(crate) fn at(address: &Address) -> Result<Self, Fault> {
         let options = address.options()?;
         Ok(Self { place: super::config::place(&options), options, connect_timeout: address.connect_timeout })
     }
 
     /// Opens a connection, never a pooled one.
-    pub(super) async fn connect(&self) -> Result<PgConnection, Fault> {
+    pub(crate) async fn connect(&self) -> Result<PgConnection, Fault> {
         match tokio::time::timeout(self.connect_timeout, PgConnection::connect_with(&self.options)).await {
             Ok(connected) => connected.map_err(|e| of_call(e, &self.place)),
             Err(_) => {
@@ -141,7 +141,7 @@ fn begin_sql(model: &Model) -> String {
 }
 
 /// Ends a connection whose work is done.
-pub(super) async fn goodbye(conn: PgConnection) {
+pub(crate) async fn goodbye(conn: PgConnection) {
     // Nothing hangs on the answer: the socket closes in any case.
     let _ = tokio::time::timeout(GOODBYE, conn.close()).await;
 }
