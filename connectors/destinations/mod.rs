@@ -1,7 +1,10 @@
 //! The destinations, one module a vendor.
 
+#[cfg(test)]
+mod described;
 pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod http;
 pub mod hubspot;
+mod stand_in;
