@@ -12,8 +12,8 @@ use super::limit::Limiter;
 use super::reach::{Reach, Unreachable, refusal};
 use super::token::Tokens;
 use crate::config::Secret;
-use crate::destination::RequestPreview;
 use crate::fault::Fault;
+use crate::preview::RequestPreview;
 
 /// Where a credential goes.
 #[derive(Clone, Debug)]
