@@ -10,12 +10,13 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
 //! | `siblings` | other syncs that write to the same object |
+//! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
 //! | `values` | values of guarded fields against those accepted |
-//! | `canary` | the rows that go first |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
+//! | `phases`, `moves`, `canary` | which ops of a plan go out, and in which order |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -27,6 +28,7 @@ mod approve;
 mod canary;
 mod cancel;
 mod connect;
+mod doctor;
 mod doubt;
 mod error;
 mod fates;
@@ -34,6 +36,8 @@ mod holds;
 mod home;
 mod leased;
 mod leftovers;
+mod moves;
+mod phases;
 mod preview;
 mod rebuild;
 mod recover;
@@ -64,6 +68,7 @@ pub use approve::{Allow, Approval, StoredPlan};
 pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
+pub use doctor::{Examined, doctor, egress};
 pub use error::RunError;
 use holds::Judged;
 pub use leased::Leased;

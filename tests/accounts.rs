@@ -8,8 +8,12 @@ use crate::support::warehouse::Warehouse;
 
 /// `backhaul sandbox hubspot` with a hub id of its own: the process, its URL and its token.
 fn hubspot(project: &Project, hub_id: &str) -> (Running, String, String) {
-    let arguments = ["sandbox", "hubspot", "--set", &format!("hub_id={hub_id}"), "--output", "json"];
-    let mut sandbox = project.start(&arguments);
+    hubspot_with(project, &format!("hub_id={hub_id}"))
+}
+
+/// The same with another setting.
+fn hubspot_with(project: &Project, setting: &str) -> (Running, String, String) {
+    let mut sandbox = project.start(&["sandbox", "hubspot", "--set", setting, "--output", "json"]);
     let json = sandbox.wait_for_json();
     let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {json}")).to_owned();
     (sandbox, text("url"), text("token"))
@@ -64,4 +68,44 @@ fn another_identity_of_an_api_stops_the_run_before_any_request() {
     let run = project.backhaul(&["run", SYNC]).says(&["shop one", "shop two"]);
     assert!(!matches!(run.code, Some(0) | None), "{run:?}");
     assert_eq!(sink.stats(), first);
+}
+
+#[test]
+fn the_doctor_tells_what_a_credential_lacks_and_has_beyond_need() {
+    let warehouse = Warehouse::sqlite();
+    let mut project = hubspot_project(&warehouse);
+    Customers::new(10).publish(&warehouse, None);
+    let (_wide, url, token) = hubspot_with(&project, "scopes=all");
+    project.edit("backhaul.toml", "BASE", &url);
+    project.set_variable("HUBSPOT_TOKEN", &token);
+    let needed = ["crm.objects.contacts.read", "crm.objects.contacts.write"];
+    let wide = project.backhaul(&["doctor"]).expect(0).hides(&[&token]);
+    assert!(wide.stdout.contains("more than needed: crm.objects.deals.write"), "{}", wide.stdout);
+    assert!(!wide.stdout.contains("missing"), "{}", wide.stdout);
+    wide.says(&needed).says(&["the smallest grant"]);
+
+    let (_narrow, other, token) = hubspot_with(&project, "scopes=crm.objects.contacts.read");
+    project.edit("backhaul.toml", &url, &other);
+    project.set_variable("HUBSPOT_TOKEN", &token);
+    let narrow = project.backhaul(&["doctor", SYNC]).expect(4);
+    narrow.says(&["missing: crm.objects.contacts.write", "the smallest grant"]).says(&needed);
+
+    let json = project.backhaul(&["doctor", "--egress", "--output", "json"]).expect(0).json();
+    let host = other.trim_start_matches("http://");
+    assert_eq!(json["hosts"], serde_json::json!([{ "host": host, "subject": "destination crm" }]));
+}
+
+#[test]
+fn the_doctor_prints_the_grants_of_a_warehouse() {
+    let Some(warehouse) = Warehouse::postgres() else { return };
+    let sink = Sink::start();
+    let project = Project::customers(&warehouse, &sink);
+    Customers::new(10).publish(&warehouse, None);
+    let table = "warehouse = \"analytics\"\ntable = \"public.customers\"\nkey = [\"id\"]\n";
+    project.write("models/customers.toml", table);
+    let found = project.backhaul(&["doctor"]).expect(0).says(&["more than needed: SUPERUSER"]);
+    assert!(found.stdout.contains("GRANT USAGE ON SCHEMA \"public\" TO "), "{}", found.stdout);
+    assert!(found.stdout.contains("GRANT SELECT ON \"public\".\"customers\" TO "), "{}", found.stdout);
+    let hosts = project.backhaul(&["doctor", "--egress"]).expect(0).stdout;
+    assert!(hosts.contains(&sink.url().replace("http://", "")) && hosts.contains("warehouse analytics"), "{hosts}");
 }

@@ -180,3 +180,20 @@ fn a_match_value_of_two_rows_stops_the_run_where_records_are_removed_by_it() {
     world.project.edit(&sync_file(), "[fields]", "[guards]\non_remap = \"full\"\n\n[fields]");
     world.project.run().expect(0);
 }
+
+#[test]
+fn match_values_that_go_from_row_to_row_end_where_the_model_has_them() {
+    let world = World::new();
+    let step = |people: &People| {
+        world.publish(people);
+        world.project.run().expect(0);
+        assert_eq!(world.sink.records().len(), people.len());
+        world.assert_has(people, Lost::Answer);
+    };
+    // Ada takes Bob's address, Bob takes Cy's, Cy has a new one: whoever goes first would find a record of another.
+    step(&People::from([(1, ("bob@a", "Ada")), (2, ("cy@a", "Bob")), (3, ("new@a", "Cy"))]));
+    // All three change in a ring.
+    step(&People::from([(1, ("new@a", "Ada")), (2, ("bob@a", "Bob")), (3, ("cy@a", "Cy"))]));
+    // A ring of two beside a chain that ends at an address which a row that leaves gives up.
+    step(&People::from([(1, ("bob@a", "Ada")), (2, ("new@a", "Bob"))]));
+}

@@ -38,6 +38,8 @@ mod in_warehouse;
 #[cfg(all(test, feature = "files"))]
 mod lake;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod network;

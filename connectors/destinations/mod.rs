@@ -1,8 +1,11 @@
 //! The destinations, one module a vendor.
 
+#[cfg(test)]
+mod described;
 pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod http;
 pub mod hubspot;
 pub mod sql;
+mod stand_in;

@@ -4,19 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Secret, SecretRef, Secrets};
+use crate::fault::Fault;
 use crate::http::limit::{Limiter, Limiters, Window};
+use crate::http::token::{TokenRegistry, Tokens};
 
 /// The kit of one process.
 #[derive(Debug)]
 pub struct Kit {
     secrets: Secrets,
     limiters: Limiters,
+    tokens: TokenRegistry,
 }
 
 impl Kit {
     /// A kit over these secrets, with no limiter yet.
     pub fn new(secrets: Secrets) -> Arc<Self> {
-        Arc::new(Self { secrets, limiters: Limiters::default() })
+        Arc::new(Self { secrets, limiters: Limiters::default(), tokens: TokenRegistry::default() })
     }
 
     /// A handle to a secret.
@@ -33,5 +36,13 @@ impl Kit {
     /// later one each window is lowered to the lower cap.
     pub fn limiter(&self, holder: &str, windows: &[Window]) -> Arc<Limiter> {
         self.limiters.get(holder, windows)
+    }
+
+    /// The access tokens of a holder (an account and who asks for them); the first caller makes them.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn tokens(&self, holder: &str, make: impl FnOnce() -> Result<Tokens, Fault>) -> Result<Arc<Tokens>, Fault> {
+        self.tokens.get(holder, make)
     }
 }

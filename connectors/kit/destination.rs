@@ -4,13 +4,13 @@
 //! clients but starts nothing; only the engine polls, retries, waits and spawns.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
 use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
+use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::source::TypeClass;
 use crate::value::Value;
@@ -206,6 +206,11 @@ pub trait Account: Send + Sync {
 
     /// Whether it points to a stand-in on this machine rather than to a live account.
     fn is_stand_in(&self) -> bool;
+
+    /// The hosts that are connected to, as `host:port`.
+    fn hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A checked destination of one sync, not yet connected.
@@ -221,101 +226,6 @@ pub trait Prepared: Send + Sync {
     /// # Errors
     /// A secret that cannot be read, a client that cannot be built.
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault>;
-}
-
-/// What can count as proof that a row was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// The answer names rows.
-    Row,
-    /// A documented status settles the whole batch.
-    Call,
-    /// Accepted when received = sent and invalid = 0.
-    Count,
-    /// Accepted now, settled when the job says so.
-    Job,
-}
-
-/// Whether batches belong to a session that is committed at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// No session.
-    None,
-    /// A session whose batches may come in any order.
-    AnyOrder,
-    /// One batch at a time, in order; `last` is true on the last.
-    Ordered,
-}
-
-/// Which kinds of operation go first on one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Writes, then removals.
-    WritesFirst,
-    /// Moves, removals, then writes: where fields are unique.
-    RemovalsFirst,
-}
-
-/// What an operation needs to find an existing record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressKind {
-    /// Nothing: the key or the fields say it all.
-    None,
-    /// The vendor's id, remembered from the answer to the write.
-    RemoteId,
-    /// The value of the match field.
-    MatchValue,
-}
-
-/// Facts of one operation at one destination. They come from the vendor's documents, not from hope.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// The most rows a call takes; 0 where the operation is not offered.
-    pub max_rows: usize,
-    /// The most bytes a call's body takes, where known.
-    pub max_bytes: Option<usize>,
-    /// What proves a row accepted.
-    pub evidence: Evidence,
-    /// Whether a call whose answer was lost may be made again without harm.
-    pub resend_safe: bool,
-    /// Whether the destination can be asked whether rows whose answer was lost are there
-    /// ([`Destination::find_written`]).
-    pub read_back: bool,
-    /// What finds the record.
-    pub address: AddressKind,
-    /// Order between kinds.
-    pub order: Order,
-    /// Session kind.
-    pub session: Session,
-    /// Every row of the model goes into the plan when anything changed (a full file); what left the model is gone
-    /// with the next one, whatever `removed` says.
-    pub whole_set: bool,
-    /// How many calls may be in flight.
-    pub concurrency: usize,
-    /// How long after an ambiguous call the same address is left alone.
-    pub settle_after: Duration,
-    /// Scopes or rights that the operation needs.
-    pub scopes: Vec<String>,
-}
-
-impl Default for Facts {
-    /// One row a call, evidence by row, not safe to resend, one call in flight: the careful start.
-    fn default() -> Self {
-        Self {
-            max_rows: 1,
-            max_bytes: None,
-            evidence: Evidence::Row,
-            resend_safe: false,
-            read_back: false,
-            address: AddressKind::None,
-            order: Order::WritesFirst,
-            session: Session::None,
-            whole_set: false,
-            concurrency: 1,
-            settle_after: Duration::from_secs(30),
-            scopes: Vec::new(),
-        }
-    }
 }
 
 /// A run, as a destination sees it.

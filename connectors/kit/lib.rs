@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`source`] | the contract of a warehouse: scans, pages, proofs |
 //! | [`table`] | snapshots that are tables of the warehouse |
-//! | [`destination`] | the contract of a destination: facts, writes, stand-ins |
+//! | [`destination`], [`facts`] | the contract of a destination: writes, stand-ins; what is true of an operation |
 //! | [`batch`] | rows on their way, verdicts, tickets |
 //! | [`value`], [`key`] | typed values; canonical keys |
 //! | [`fault`] | what went wrong with a call, and the remedy |
@@ -21,6 +21,7 @@ pub mod context;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod destination;
+pub mod facts;
 pub mod fault;
 pub mod http;
 pub mod key;
@@ -35,10 +36,11 @@ pub use batch::{
 };
 pub use context::Kit;
 pub use destination::{
-    About, Account, AccountReport, AddressKind, Destination, DestinationKind, Evidence, Facts, FieldShape, Found,
-    KindSchema, Lookup, Match, Mode, NullPolicy, ObjectField, ObjectSchema, Order, Prepared, Presence, Removed,
-    RequestPreview, Run, Sandbox, SandboxKind, Session, SyncShape, WritePolicy,
+    About, Account, AccountReport, Destination, DestinationKind, FieldShape, Found, KindSchema, Lookup, Match, Mode,
+    NullPolicy, ObjectField, ObjectSchema, Prepared, Presence, Removed, RequestPreview, Run, Sandbox, SandboxKind,
+    SyncShape, WritePolicy,
 };
+pub use facts::{AddressKind, Evidence, Facts, Order, Session};
 pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};
 pub use nested::{Nest, PathError};

@@ -52,6 +52,21 @@ pub trait WarehouseConfig: Send + Sync {
     fn keeps_snapshots(&self) -> bool {
         false
     }
+
+    /// The statements that give `user` what these models need and no more, where the warehouse has users.
+    fn grants(&self, user: &str, models: &[(&str, &ModelQuery)]) -> Vec<String> {
+        let _ = (user, models);
+        Vec::new()
+    }
+
+    /// The hosts that are connected to, as `host:port`.
+    ///
+    /// # Errors
+    /// A secret that cannot be read.
+    fn hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
+        let _ = kit;
+        Ok(Vec::new())
+    }
 }
 
 /// A warehouse.

@@ -149,7 +149,15 @@ pub(super) fn quote(name: &str) -> String {
 }
 
 /// `marts.users` or `marts."Users 2"` with every part quoted. Names are taken literally: case matters.
-fn quote_table(model: &str, table: &str) -> Result<String, Fault> {
+pub(super) fn quote_table(model: &str, table: &str) -> Result<String, Fault> {
+    quoted_parts(model, table).map(|parts| parts.join("."))
+}
+
+/// The quoted parts of a table's name.
+///
+/// # Errors
+/// `Config` where it is none.
+pub(super) fn quoted_parts(model: &str, table: &str) -> Result<Vec<String>, Fault> {
     let malformed = || {
         Fault::config(format!("model `{model}`: `{table}` is not the name of a table"))
             .remedy("write it as `table`, `schema.table` or `schema.\"odd.name\"`")
@@ -169,7 +177,7 @@ fn quote_table(model: &str, table: &str) -> Result<String, Fault> {
         }
         parts.push(quote(&part));
         if after.is_empty() {
-            return Ok(parts.join("."));
+            return Ok(parts);
         }
         rest = after.strip_prefix('.').ok_or_else(malformed)?;
     }

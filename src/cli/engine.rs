@@ -11,6 +11,7 @@ use super::{
     ApproveArgs, DemoArgs, DiscardArgs, Exit, Failure, PlanArgs, ReplanArgs, RunArgs, Screen, ShowPlanArgs, StateArgs,
 };
 use crate::config::{Project, SyncDef};
+use crate::run::Examined;
 use crate::state::Sealer;
 
 /// A file of a project that has a schema.
@@ -69,6 +70,15 @@ pub trait Engine: Send + Sync {
 
     /// Asks every warehouse and destination of the project; writes nothing.
     async fn check(&self, project: &Project) -> Vec<Check>;
+
+    /// Holds the credentials of these syncs against what they need; writes nothing.
+    async fn doctor(&self, project: &Project, syncs: &[Arc<SyncDef>]) -> Vec<Examined>;
+
+    /// The hosts that these syncs connect to, each with who needs it.
+    ///
+    /// # Errors
+    /// A secret that cannot be read.
+    fn egress(&self, project: &Project, syncs: &[Arc<SyncDef>]) -> Result<Vec<(String, String)>, Failure>;
 
     /// `plan`.
     async fn plan(

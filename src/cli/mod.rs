@@ -13,6 +13,7 @@ mod approve;
 mod completions;
 mod connectors;
 mod demo;
+mod doctor;
 pub mod engine;
 pub mod exit;
 mod handlers;
@@ -112,6 +113,8 @@ enum Command {
     Init(init::Args),
     /// Check the project: files, warehouses, destinations
     Validate(validate::Args),
+    /// Hold credentials against what the syncs need
+    Doctor(doctor::Args),
     /// List the syncs
     Ls(ls::Args),
     /// Show what a run would send, and send nothing
@@ -192,6 +195,7 @@ async fn dispatch(
         Command::Demo(args) => engine.demo(screen, args).await,
         Command::Init(args) => init::init(screen, engine, &args).await,
         Command::Validate(args) => validate::validate(screen, engine, config, &args).await,
+        Command::Doctor(args) => doctor::doctor(screen, engine, &load()?, &args).await,
         Command::Ls(args) => ls::ls(screen, &load()?, &args),
         Command::Plan(PlanArgs { action: Some(PlanAction::Show(args)), .. }) => {
             engine.show_plan(screen, load()?, args).await

@@ -12,6 +12,7 @@ use clap::CommandFactory as _;
 
 use super::*;
 use crate::config::{Project, SyncDef};
+use crate::run::Examined;
 use crate::state::Sealer;
 
 /// Knows no project; what needs one must not get that far.
@@ -44,6 +45,14 @@ impl Engine for NoProject {
     }
 
     async fn check(&self, _: &Project) -> Vec<Check> {
+        unreachable!("there is no project")
+    }
+
+    async fn doctor(&self, _: &Project, _: &[Arc<SyncDef>]) -> Vec<Examined> {
+        unreachable!("there is no project")
+    }
+
+    fn egress(&self, _: &Project, _: &[Arc<SyncDef>]) -> Result<Vec<(String, String)>, Failure> {
         unreachable!("there is no project")
     }
 

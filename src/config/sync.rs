@@ -90,7 +90,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
     let group = target.as_ref().and_then(|target| target.group.clone());
-    let on_unknown = on_unknown(table, target.as_ref().map(into::Target::write_facts), around.root);
+    let facts = target.as_ref().map(into::Target::write_facts);
+    let on_unknown = on_unknown(table, facts.as_ref(), around.root);
 
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));
@@ -223,11 +224,11 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
 }
 
 /// `on_unknown`, or what the destination allows.
-fn on_unknown(table: &mut ConfigTable, facts: Option<Facts>, root: &Root) -> OnUnknown {
+fn on_unknown(table: &mut ConfigTable, facts: Option<&Facts>, root: &Root) -> OnUnknown {
     let own = table.choice_at("on_unknown", ON_UNKNOWN);
     // What was staged in a session that was not committed counts for nothing: the next session has it again.
-    let careful = facts.as_ref().is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
-    let reads_back = facts.as_ref().is_some_and(|facts| facts.read_back);
+    let careful = facts.is_none_or(|facts| !facts.resend_safe && facts.session == Session::None);
+    let reads_back = facts.is_some_and(|facts| facts.read_back);
     match own {
         Some((OnUnknown::ReadBack, span)) if facts.is_some() && !reads_back => {
             table.problems().push(

@@ -161,6 +161,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_steps_a_day_ahead_and_back_costs_one_run_and_no_slot_after_it() {
+        let true_time = at("2026-11-20T12:02:00Z");
+        for schedule in [Schedule::Every(Duration::from_secs(900)), cron("*/15 * * * *", "Europe/Berlin")] {
+            let mut last = Some(at("2026-11-20T12:00:00Z"));
+            // A look at the schedule, as the daemon does it: whether a run is started.
+            let mut look = |now: Timestamp| {
+                last = anchor(&schedule, last, now).or(last);
+                let Due::Now { slot } = due(&schedule, last, &[], now) else { return false };
+                last = Some(slot);
+                true
+            };
+            let day = SignedDuration::from_hours(24);
+            assert!(!look(true_time));
+            assert!(look(true_time + day), "slots passed, by the clock");
+            assert!(!look(true_time + day));
+            assert!(!look(true_time), "no slot of today is used twice");
+            assert!(look(at("2026-11-20T12:15:00Z")), "the next slot is not waited for a day");
+            assert!(!look(true_time - day));
+            assert!(look(at("2026-11-20T12:30:00Z")));
+        }
+    }
+
+    #[test]
     fn a_new_cron_schedule_waits_for_its_next_time() {
         let schedule = cron("0 3 * * *", "Europe/Berlin");
         let now = at("2026-11-20T12:00:00Z");

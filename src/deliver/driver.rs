@@ -232,7 +232,9 @@ impl Driver {
             Effect::Poll { id, ticket, batch } => {
                 let (destination, run) = (self.destination.clone(), self.run.clone());
                 let task = self.tasks.spawn(async move {
+                    fail::fail_point!("deliver::before_poll", |_| std::process::abort());
                     let progress = destination.poll(&run, &ticket, &batch).await;
+                    fail::fail_point!("deliver::after_poll", |_| std::process::abort());
                     Outcome::Event(Event::Polled { id, batch, progress })
                 });
                 self.duties.insert(task.id(), Duty::Batch(id));

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::event::RejectedRow;
 use super::limits::Halt;
-use super::machine::Policy;
+use super::policy::Policy;
 use crate::diff::Op;
 use crate::snapshot::log::{LogWriter, Replay, Sealed};
 

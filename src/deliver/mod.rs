@@ -5,6 +5,7 @@
 //! | `job` | what the caller hands over and gets back |
 //! | `reader` | ops of a plan → rows, lazily; what an earlier process already settled is left out |
 //! | `machine` | what happens next: `step(event, now) → effects`, without I/O and clocks |
+//! | `policy` | how often, how long and how much a delivery tries |
 //! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
@@ -26,6 +27,7 @@ mod journal;
 mod limits;
 mod machine;
 mod marks;
+mod policy;
 mod pressure;
 mod queue;
 mod reader;
@@ -37,5 +39,6 @@ pub use driver::deliver;
 pub use event::{Effect, Event, Meta, RejectedRow, Work};
 pub use job::{Counts, DeliverError, Delivered, Job, Phase, ProgressSink, RejectSink};
 pub use limits::{CanaryGate, Halt};
-pub use machine::{Machine, PhaseFacts, Policy};
+pub use machine::{Machine, PhaseFacts};
+pub use policy::Policy;
 pub use reader::{Chunk, row};

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backhaul_kit::{Facts, Fault, KeyHash, Operation, Order, Run};
+use backhaul_kit::{Fault, KeyHash, Run};
 use jiff::Timestamp;
 
 use super::canary::CanaryRows;
@@ -15,10 +15,11 @@ use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
+use super::phases::phases;
 use super::{Event, Ground, RunError, Runs, Stage, doubt, note_summary, unless_cancelled};
-use crate::config::{OnUnknown, SyncDef, percent};
-use crate::deliver::{CanaryGate, Counts, Halt, Job, Phase, Policy, RejectSink, RejectedRow, deliver};
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::config::percent;
+use crate::deliver::{CanaryGate, Counts, Halt, Job, Policy, RejectSink, RejectedRow, deliver};
+use crate::diff::{OpKind, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay};
 use crate::snapshot::{Settle, SettleInfo, Settlement as _, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
@@ -125,6 +126,8 @@ impl Advance<'_> {
         if now != stage && !now.next().contains(&stage) {
             return Err(Fault::bug(format!("a run cannot go from stage {now} to {stage}")).into());
         }
+        // A process that stood still finds that another one has gone on with the run.
+        self.ground.site.lease.ensure_held()?;
         let before = self.record.status;
         self.record.stage = stage.to_string();
         match stage {
@@ -222,7 +225,7 @@ impl Advance<'_> {
                 self.ground.sync,
                 canary.map(Arc::new),
                 self.record.counts.held_back > 0,
-            ),
+            )?,
             log,
             already: already.map(Arc::new),
             sends: sends_rows,
@@ -407,40 +410,6 @@ pub(super) enum Outcome {
     Parked,
     /// Its canary failed.
     Held,
-}
-
-/// The plan's ops from number `first` on, in the order that the object wants, behind those of the canary.
-fn phases(
-    plan: &PlanReader,
-    first: u64,
-    connected: &Connected,
-    sync: &SyncDef,
-    canary: Option<Arc<CanaryRows>>,
-    no_removals: bool,
-) -> Vec<Phase> {
-    let phase = |kinds: &[OpKind], (operation, facts): &(Operation, Facts), only: Option<(Arc<CanaryRows>, bool)>| {
-        let is_wanted = move |op: &Op| only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it);
-        let ops = plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted));
-        let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
-        let facts = Facts { read_back, ..facts.clone() };
-        Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
-    };
-    let operations = &connected.operations;
-    let first = canary.clone().map(|rows| phase(&[OpKind::Add, OpKind::Change], &operations.write, Some((rows, true))));
-    let kinds = [OpKind::Add, OpKind::Change, OpKind::Refresh];
-    let writes = phase(&kinds, &operations.write, canary.map(|rows| (rows, false)));
-    let moves = operations.moves.as_ref().map(|facts| phase(&[OpKind::Move], facts, None));
-    let removal = operations.removal.as_ref().filter(|_| !no_removals);
-    let removals = removal.map(|facts| phase(&[OpKind::Remove], facts, None));
-    let rest = match operations.write.1.order {
-        Order::WritesFirst => moves.into_iter().chain([writes]).chain(removals).collect::<Vec<_>>(),
-        Order::RemovalsFirst => moves.into_iter().chain(removals).chain([writes]).collect(),
-    };
-    first.into_iter().chain(rest).collect()
-}
-
-fn unreadable(error: PlanError) -> Fault {
-    Fault::bug("the plan cannot be read to its end").remedy("check the disk that holds the state").caused_by(error)
 }
 
 /// What the state keeps of a fault.

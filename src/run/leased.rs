@@ -1,6 +1,7 @@
 //! A destination that is written to only while the lease on its account is held.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backhaul_kit::{
@@ -26,7 +27,10 @@ impl Leased {
     fn ensure_held(&self) -> Result<(), Fault> {
         self.lease.ensure_held().map_err(|e| {
             let remedy = e.remedy();
-            Fault::transient("the lease on the destination account was lost").remedy(remedy).caused_by(e)
+            let mut fault = Fault::transient("the lease on the destination account was lost");
+            // It does not come back: the delivery ends and does not try again.
+            fault.retry_after = Some(Duration::MAX);
+            fault.remedy(remedy).caused_by(e)
         })
     }
 }
@@ -85,8 +89,6 @@ impl Destination for Leased {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use backhaul_kit::{FaultClass, Operation};
 
     use super::*;

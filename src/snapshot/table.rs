@@ -122,8 +122,10 @@ impl TableImport<'_> {
         let fields =
             fields.as_deref().map_or_else(|| Some(vec![UNKNOWN_FIELD; self.fields]), |b| of_bytes(b, self.fields));
         let Some(fields) = fields.filter(|_| check_of(key_hash) == *check) else {
-            return Err(Fault::config("the snapshot table does not hold what backhaul wrote")
-                .remedy("restore the schema of snapshots and the state folder from backups of one moment"));
+            return Err(Fault::config("the snapshot table does not hold what backhaul wrote").remedy(
+                "restore the schema of snapshots and the state folder from backups of one moment; without them \
+                     `backhaul state rebuild SYNC`: every row is then sent again, and nothing is removed",
+            ));
         };
         let fingerprint = if *in_doubt { IN_DOUBT } else { STALE };
         self.accepted += u64::from(!*in_doubt);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
+use sqlx::{Connection as _, SqlSafeStr as _, Sqlite, Transaction};
 
 use super::{BUSY, FILE, Sealer, StateError};
 
@@ -52,6 +52,9 @@ impl State {
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY * 2)
+            // On a full disk SQLite rolls back by itself; the driver then takes the connection for one that is still in
+            // a transaction, for ever.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await
             .map_err(|e| at_path(e.into(), &path))?;

@@ -149,7 +149,7 @@ fn play(cell: &Cell, template: &Template, seeds: Range<u64>, outcome: &mut Outco
 /// A line for each failpoint, and in it for each destination: kills, most rows sent again, lost, falsely removed.
 fn table(cells: &[Cell], outcomes: &[Outcome]) -> String {
     let mut text = format!("\n{:26}", "kills/again/lost/removed");
-    Kind::ALL.iter().for_each(|kind| write!(text, " {:>18}", kind.name()).expect("text"));
+    Kind::ALL.iter().for_each(|kind| write!(text, " {:>15}", kind.name()).expect("text"));
     let (mut last, mut column) = ("", 0);
     for (cell, outcome) in cells.iter().zip(outcomes) {
         if cell.failpoint != last {
@@ -157,11 +157,11 @@ fn table(cells: &[Cell], outcomes: &[Outcome]) -> String {
             (last, column) = (&cell.failpoint, 0);
         }
         let place = Kind::ALL.iter().position(|kind| *kind == cell.kind).expect("a kind");
-        write!(text, "{:1$}", "", 19 * (place - column)).expect("text");
+        write!(text, "{:1$}", "", 16 * (place - column)).expect("text");
         column = place + 1;
         let Outcome { kills, sent_again, lost, false_removals, failure } = outcome;
         let mark = if failure.is_some() { "!" } else { "" };
-        write!(text, " {:>18}", format!("{mark}{kills}/{sent_again}/{lost}/{false_removals}")).expect("text");
+        write!(text, " {:>15}", format!("{mark}{kills}/{sent_again}/{lost}/{false_removals}")).expect("text");
     }
     text + "\n"
 }

@@ -1,6 +1,6 @@
 //! One sync that is killed again and again: its model, its destination, and the judge beside them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -32,6 +32,7 @@ pub(super) struct World {
     /// Files of changes that were read, by path, with their time.
     files: HashMap<PathBuf, SystemTime>,
     next_id: i64,
+    sent_again_at_kill: u64,
 }
 
 impl World {
@@ -42,12 +43,13 @@ impl World {
         sink.version(0);
         let next_id = customers.rows.len() as i64 + 1;
         let (follower, files) = (Follower::default(), HashMap::new());
-        Self { kind, warehouse, customers, sink, project, follower, files, next_id }
+        Self { kind, warehouse, customers, sink, project, follower, files, next_id, sent_again_at_kill: 0 }
     }
 
     /// Kills a run when it comes by the failpoint for the `nth` time. Where a run comes by less often, the next one
     /// is killed at half of that.
     pub(super) fn kill(&mut self, failpoint: &str, mut nth: u64, dice: &mut Dice) {
+        self.sent_again_at_kill = self.judge().sent_again;
         loop {
             let ended = if failpoint.starts_with("approve::") {
                 self.backhaul(&RUN).expect(5);
@@ -82,6 +84,7 @@ impl World {
             arguments = RUN.map(str::to_owned).to_vec();
             match ended.code {
                 Some(0) if was_run => return,
+                Some(75) if self.kind == Kind::Held => self.release_doubt(),
                 // Rows in doubt go out with the next run.
                 Some(0 | 75) => {}
                 Some(5) if was_run => arguments = self.approval().to_vec(),
@@ -89,6 +92,22 @@ impl World {
             }
         }
         panic!("it does not come to its end in {COMMANDS} commands");
+    }
+
+    /// What the destination lacks is held and listed, and nothing was sent a second time. Then somebody has it sent.
+    fn release_doubt(&mut self) {
+        let list = ["rejects", "list", RUN[1], "--limit", "100000", "--reveal", "--output", "json"];
+        let listed = self.project.backhaul(&list).expect(0).json();
+        let rejects = listed["rejects"].as_array().expect("a list").iter();
+        let held: HashSet<&str> = rejects
+            .filter(|reject| reject["class"] == "in_doubt")
+            .map(|reject| reject["key"].as_str().expect("a key"))
+            .collect();
+        let judgement = self.judge();
+        let mut missing = judgement.lost.iter().chain(&judgement.stale);
+        assert_eq!(missing.find(|key| !held.contains(key.as_str())), None, "lacking at the destination and not listed");
+        assert_eq!(judgement.sent_again, self.sent_again_at_kill, "rows were sent again that should be held");
+        self.project.backhaul(&["rejects", "resolve", RUN[1], "--all", "--as", "resend"]).expect(0);
     }
 
     /// `approve` of the plan that is held.

@@ -133,6 +133,8 @@ fn a_large_first_run_to_a_live_account_waits_for_a_yes() {
     let (warehouse, sink) = (Warehouse::sqlite(), Sink::on(&own.to_string()));
     let mut project = Project::new(&warehouse);
     project.add_sink(&sink.url());
+    let named = format!("type = \"http\"\nprivate_hosts = [\"{own}\"]");
+    project.edit("backhaul.toml", "type = \"http\"", &named);
     project.write("models/customers.toml", &model("select * from customers", "id"));
     project.write(&sync_file(), &sync("customers", 1_000));
     let mut customers = Customers::new(10_001);

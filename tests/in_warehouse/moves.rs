@@ -24,6 +24,7 @@ impl World {
         let project = Project::customers(&warehouse, &sink);
         // A call whose answer is lost leaves its rows in doubt.
         project.edit(&sync_file(), "batch_size = 100\n", "batch_size = 100\nresend_safe = false\n");
+        project.edit(&sync_file(), "destination = \"api\"\n", "destination = \"api\"\non_unknown = \"resend\"\n");
         let mut customers = Customers::new(3_000);
         customers.publish(&warehouse, Some(&sink));
         project.run().expect(0);

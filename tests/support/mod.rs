@@ -12,10 +12,12 @@
 //! | `proxy` | the network in front of a server, which fails as told |
 //! | `schema` | a TOML file against the JSON Schema that it names |
 //! | `dice` | random choices that a seed repeats |
+//! | `disk` | a small disk that fills up |
 //! | `footprint` | what a folder took in while something ran |
 
 pub(crate) mod customers;
 pub(crate) mod dice;
+pub(crate) mod disk;
 pub(crate) mod footprint;
 pub(crate) mod journal;
 pub(crate) mod judge;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
 use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::reach::{Reach, host_and_port};
 use backhaul_kit::http::{Auth, HttpOptions};
-use backhaul_kit::{Account, Kit, Prepared, SyncShape};
+use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::oauth::OAuth;
 use super::sync::HttpSync;
 
 /// Calls in flight where nothing is said.
@@ -43,17 +45,22 @@ pub(super) enum Credential {
     Bearer(SecretRef),
     Header(HeaderName, SecretRef),
     Basic { user: String, password: SecretRef },
+    OAuth(Box<OAuth>),
 }
 
 impl Credential {
     /// With a handle that reads the secret when a call is made.
-    pub(super) fn auth(&self, kit: &Kit) -> Auth {
-        match self {
+    ///
+    /// # Errors
+    /// A TLS set-up that cannot be built.
+    pub(super) fn auth(&self, kit: &Kit, options: &HttpOptions) -> Result<Auth, Fault> {
+        Ok(match self {
             Self::None => Auth::None,
             Self::Bearer(token) => Auth::Bearer(kit.secret(token)),
             Self::Header(name, value) => Auth::Header(name.clone(), kit.secret(value)),
             Self::Basic { user, password } => Auth::Basic { user: user.clone(), password: kit.secret(password) },
-        }
+            Self::OAuth(oauth) => Auth::OAuth(oauth.tokens(kit, options)?),
+        })
     }
 }
 
@@ -80,7 +87,9 @@ impl HttpAccount {
             }
         }
         let concurrency = read_size(table, "concurrency").unwrap_or(DEFAULT_CONCURRENCY);
-        let options = read_timeouts(table);
+        let mut options = read_timeouts(table);
+        options.reach =
+            Reach::and(table.texts_at("private_hosts").unwrap_or_default().into_iter().map(|(host, _)| host));
         let identity = table.text("identity");
         let check = read_path(table, "check");
         if table.problems().errors() > before {
@@ -114,6 +123,14 @@ impl Account for HttpAccount {
     fn is_stand_in(&self) -> bool {
         is_loopback(&self.url)
     }
+
+    fn hosts(&self) -> Vec<String> {
+        let tokens = match &self.credential {
+            Credential::OAuth(oauth) => Some(host_and_port(oauth.token_url())),
+            _ => None,
+        };
+        [host_and_port(&self.url)].into_iter().chain(tokens).collect()
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -135,32 +152,37 @@ fn origin(url: &Url) -> String {
 }
 
 fn read_url(table: &mut ConfigTable) -> Option<Url> {
-    let (text, span) = table.required_text_at("url")?;
+    read_url_at(table, "url")
+}
+
+/// A URL of HTTP; problems go to the table.
+pub(super) fn read_url_at(table: &mut ConfigTable, key: &str) -> Option<Url> {
+    let (text, span) = table.required_text_at(key)?;
     let refuse = |message: String, remedy: &str| {
         table.problems().push(Problem::error("bad-url", message).at(&span).masked().remedy(remedy));
         None
     };
     let Ok(url) = Url::parse(&text) else {
-        return refuse(format!("`{}` is not a URL", table.path_of("url")), "write it as \"https://api.example.com\"");
+        return refuse(format!("`{}` is not a URL", table.path_of(key)), "write it as \"https://api.example.com\"");
     };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return refuse(format!("`{}` must begin with https://", table.path_of("url")), "only HTTP is spoken here");
+        return refuse(format!("`{}` must begin with https://", table.path_of(key)), "only HTTP is spoken here");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse(
-            format!("`{}` holds a credential", table.path_of("url")),
+            format!("`{}` holds a credential", table.path_of(key)),
             "use `basic = { user = \"…\", password = { secret = \"name\" } }`",
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
         return refuse(
-            format!("`{}` has a query or fragment", table.path_of("url")),
+            format!("`{}` has a query or fragment", table.path_of(key)),
             "put the query into the `url` of `[into.request]`",
         );
     }
     if url.scheme() == "http" && !is_loopback(&url) {
         table.problems().push(
-            Problem::warning("plain-http", format!("`{}` is not encrypted", table.path_of("url")))
+            Problem::warning("plain-http", format!("`{}` is not encrypted", table.path_of(key)))
                 .at(&span)
                 .remedy("use https://: rows and credentials can be read on the way"),
         );
@@ -169,13 +191,13 @@ fn read_url(table: &mut ConfigTable) -> Option<Url> {
 }
 
 fn read_credential(table: &mut ConfigTable) -> Credential {
-    let ways = ["token", "header", "basic"];
+    let ways = ["token", "header", "basic", "oauth"];
     let given: Vec<(String, Span)> = table.keys().into_iter().filter(|(key, _)| ways.contains(&key.as_str())).collect();
     if let [(first, _), (second, span), ..] = given.as_slice() {
         table.problems().push(
             Problem::error("two-credentials", format!("`{first}` and `{second}` exclude each other"))
                 .at(span)
-                .remedy("keep one of `token`, `header` and `basic`"),
+                .remedy("keep one of `token`, `header`, `basic` and `oauth`"),
         );
     }
     let token = table.secret("token").map(Credential::Bearer);
@@ -191,7 +213,8 @@ fn read_credential(table: &mut ConfigTable) -> Credential {
         basic.finish();
         Some(Credential::Basic { user: user?, password: password? })
     });
-    token.or(header).or(basic).unwrap_or(Credential::None)
+    let oauth = OAuth::read(table).map(|oauth| Credential::OAuth(Box::new(oauth)));
+    token.or(header).or(basic).or(oauth).unwrap_or(Credential::None)
 }
 
 fn read_limits(table: &mut ConfigTable) -> Vec<Window> {

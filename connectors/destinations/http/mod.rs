@@ -43,13 +43,20 @@
 //! | `token` | a secret, sent as `Authorization: Bearer …` | none |
 //! | `header = { name, value }` | a secret in a header of its own | none |
 //! | `basic = { user, password }` | HTTP basic authentication | none |
+//! | `oauth = { token_url, client_id, client_secret, … }` | OAuth 2.0 access tokens, see below | none |
 //! | `headers` | plain headers of every call; no secrets | none |
 //! | `limits = [{ cap, per }]` | at most `cap` calls in `per`, all together | none |
 //! | `quota` | our share of `limits` | `"100%"` |
 //! | `concurrency` | calls in flight | 4 |
 //! | `timeouts = { connect, first_byte, total }` | how long to wait | 10 s, as `total`, 60 s |
+//! | `private_hosts` | hosts (of `url` and `token_url`) that may have addresses inside your network; without it only public ones are connected to, loopback where the URL says so, and a cloud's metadata never | none |
 //! | `identity` | whose account it is; a general API cannot be asked | host and port of `url` |
 //! | `check` | a path that must answer 2xx to a GET | no call |
+//!
+//! **`oauth`** asks `token_url` for access tokens (`grant = "client_credentials"`, the default, or `"refresh_token"` with
+//! a secret `refresh_token`). All calls and syncs of the account share one, which is renewed before it expires, or when
+//! the API refuses it: one question for all who wait. `scope` is what is asked for; id and secret go into HTTP basic
+//! authentication or, with `secret_in = "form"`, into the form, with whatever stands in `form` (`audience`).
 //!
 //! # The calls
 //!
@@ -115,6 +122,7 @@
 
 mod account;
 mod job;
+mod oauth;
 mod read_back;
 mod render;
 mod request;

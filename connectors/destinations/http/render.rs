@@ -1,9 +1,6 @@
 //! Rows into requests.
 
-use std::fmt::Write as _;
-
-use aws_lc_rs::digest::{Context, SHA256};
-use backhaul_kit::http::Request;
+use backhaul_kit::http::{self, Request};
 use backhaul_kit::value::write_json_str;
 use backhaul_kit::{Batch, Fault, Reason, Row, Run, key};
 use minijinja::value::Value;
@@ -139,23 +136,11 @@ impl HttpSync {
 /// SHA-256 over sync, operation and each row's key and fingerprint, in hexadecimal digits; with
 /// [`Per::Run`] over the run's id too.
 pub(super) fn idempotency_key(run: &Run, batch: &Batch, per: Per) -> String {
-    let mut digest = Context::new(&SHA256);
-    let mut part = |bytes: &[u8]| {
-        digest.update(&(bytes.len() as u64).to_le_bytes());
-        digest.update(bytes);
-    };
-    part(run.sync.as_bytes());
-    part(batch.operation.as_str().as_bytes());
-    if per == Per::Run {
-        part(run.id.as_bytes());
+    let fingerprints: Vec<[u8; 8]> = batch.rows.iter().map(|row| row.fingerprint.to_le_bytes()).collect();
+    let mut parts: Vec<&[u8]> = vec![run.sync.as_bytes(), batch.operation.as_str().as_bytes()];
+    parts.extend((per == Per::Run).then_some(run.id.as_bytes()));
+    for (row, fingerprint) in batch.rows.iter().zip(&fingerprints) {
+        parts.extend([&*row.key, fingerprint]);
     }
-    for row in &batch.rows {
-        part(&row.key);
-        part(&row.fingerprint.to_le_bytes());
-    }
-    let mut text = String::with_capacity(64);
-    for byte in digest.finish().as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    http::idempotency_key(parts)
 }

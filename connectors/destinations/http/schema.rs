@@ -26,6 +26,12 @@ pub(super) fn kind() -> KindSchema {
                     "properties": { "user": { "type": "string" }, "password": secret("The password") },
                     "additionalProperties": false,
                 },
+                "oauth": oauth(),
+                "private_hosts": {
+                    "type": "array",
+                    "description": "Hosts that may have addresses inside your network",
+                    "items": { "type": "string" },
+                },
                 "headers": headers("Plain headers of every call; no secrets"),
                 "limits": {
                     "type": "array",
@@ -119,6 +125,29 @@ fn success() -> Value {
             "id": path("Where the record's id stands"),
             "error": path("Where the text of a refusal stands"),
             "error_code": path("Where the code of a refusal stands"),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn oauth() -> Value {
+    json!({
+        "type": "object",
+        "description": "OAuth 2.0 access tokens",
+        "required": ["token_url", "client_id"],
+        "properties": {
+            "token_url": { "type": "string", "description": "Where tokens are asked for" },
+            "grant": { "enum": ["client_credentials", "refresh_token"], "default": "client_credentials" },
+            "client_id": { "type": "string" },
+            "client_secret": secret("The client's secret"),
+            "refresh_token": secret("The refresh token, of the grant refresh_token"),
+            "secret_in": { "enum": ["header", "form"], "default": "header", "description": "Where id and secret are sent" },
+            "scope": { "type": "string", "description": "What is asked for, separated by spaces" },
+            "form": {
+                "type": "object",
+                "description": "Further members of the form, as `audience`",
+                "additionalProperties": { "type": "string" },
+            },
         },
         "additionalProperties": false,
     })

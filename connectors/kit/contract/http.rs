@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::subject::{CANARY, NOWHERE, Subject, batch, open, verdicts, write};
 use super::{Received, Reply, Scripted, Server, run};
 use crate::batch::{Batch, Delivery, Verdict};
-use crate::destination::Evidence;
+use crate::facts::Evidence;
 use crate::fault::{Fault, FaultClass};
 
 /// A destination over HTTP under test.

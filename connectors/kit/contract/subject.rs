@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::run;
 use crate::batch::{Batch, Delivery, Operation, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
-use crate::destination::{Destination, Prepared, Session};
+use crate::destination::{Destination, Prepared};
+use crate::facts::Session;
 use crate::fault::Fault;
 
 /// A destination under test.

@@ -9,6 +9,8 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::limit::Limiter;
+use super::reach::{Reach, Unreachable, refusal};
+use super::token::Tokens;
 use crate::config::Secret;
 use crate::destination::RequestPreview;
 use crate::fault::Fault;
@@ -29,6 +31,8 @@ pub enum Auth {
         /// The password.
         password: Secret,
     },
+    /// An OAuth 2.0 access token, renewed as needed.
+    OAuth(Arc<Tokens>),
 }
 
 /// How a client behaves.
@@ -40,6 +44,8 @@ pub struct HttpOptions {
     pub first_byte_timeout: Duration,
     /// Time for the whole call.
     pub timeout: Duration,
+    /// Which hosts may be connected to.
+    pub reach: Reach,
 }
 
 impl Default for HttpOptions {
@@ -48,6 +54,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
+            reach: Reach::default(),
         }
     }
 }
@@ -100,6 +107,9 @@ impl Request {
             Auth::Basic { user, password } => {
                 headers.push(("authorization".into(), format!("Basic {user}:<{}>", password.reference())));
             }
+            Auth::OAuth(tokens) => {
+                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.client_id())));
+            }
         }
         RequestPreview {
             method: self.method.to_string(),
@@ -146,6 +156,22 @@ pub struct Http {
     auth: Auth,
     limiter: Arc<Limiter>,
     first_byte_timeout: Duration,
+    reach: Reach,
+}
+
+/// A client that follows no redirect (a credential must not travel to another host) and unpacks gzip.
+#[expect(clippy::disallowed_methods, reason = "this is the one place where a client is built")]
+pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
+    reqwest::Client::builder()
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.timeout)
+        .gzip(true)
+        .referer(false)
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(options.reach.clone())
+        .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))
 }
 
 /// Answers beyond this are cut off and become a fault: no vendor's answer to a batch is as large.
@@ -156,18 +182,14 @@ impl Http {
     ///
     /// # Errors
     /// A TLS set-up that cannot be built.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where a client is built")]
     pub fn new(options: &HttpOptions, auth: Auth, limiter: Arc<Limiter>) -> Result<Self, Fault> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.timeout)
-            .gzip(true)
-            .referer(false)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))?;
-        Ok(Self { client, auth, limiter, first_byte_timeout: options.first_byte_timeout })
+        Ok(Self {
+            client: build(options)?,
+            auth,
+            limiter,
+            first_byte_timeout: options.first_byte_timeout,
+            reach: options.reach.clone(),
+        })
     }
 
     /// The account's limiter, to steer it by the vendor's headers.
@@ -181,18 +203,32 @@ impl Http {
     }
 
     /// Waits for the limiter, sends, and reads the whole answer. A 429 or a `Retry-After` closes the
-    /// account's gate for as long as it says.
+    /// account's gate for as long as it says. An access token that is refused (401: nothing was applied) is replaced,
+    /// and the call made once more.
     ///
     /// # Errors
     /// `Throttled` when the gate stays closed for long (nothing was sent), `Auth` for a secret that cannot be read, `Transient` when no byte was sent, `Ambiguous` when the
     /// answer did not come or broke off.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        let Auth::OAuth(tokens) = &self.auth else { return self.send_with(request, None).await };
+        let token = tokens.get().await?;
+        let answer = self.send_with(request.clone(), Some(&token)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        tokens.refused(&token).await;
+        let token = tokens.get().await?;
+        self.send_with(request, Some(&token)).await
+    }
+
+    async fn send_with(&self, request: Request, token: Option<&SecretString>) -> Result<Answer, Fault> {
+        self.reach.check(&request.url).map_err(|why| unreachable(&why))?;
         if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
             return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
         }
         // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
-        self.authorize(&mut headers)?;
+        self.authorize(&mut headers, token)?;
         let host = request.url.authority().rsplit('@').next().unwrap_or("").to_owned();
         let method = request.method.clone();
         let started = tokio::time::Instant::now();
@@ -220,7 +256,7 @@ impl Http {
         Ok(answer)
     }
 
-    fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Fault> {
+    fn authorize(&self, headers: &mut HeaderMap, token: Option<&SecretString>) -> Result<(), Fault> {
         let sensitive = |text: String| {
             let mut value = HeaderValue::from_str(&text)
                 .map_err(|_| Fault::auth("the credential has characters that no HTTP header can carry"))?;
@@ -238,6 +274,10 @@ impl Http {
             Auth::Basic { user, password } => {
                 headers.insert(AUTHORIZATION, sensitive(basic(user, &password.reveal()?))?);
             }
+            Auth::OAuth(_) => {
+                let token = token.ok_or_else(|| Fault::bug("a call without its access token"))?;
+                headers.insert(AUTHORIZATION, sensitive(format!("Bearer {}", token.expose_secret()))?);
+            }
         }
         Ok(())
     }
@@ -249,15 +289,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A 429 without `Retry-After` closes the gate this long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
-fn basic(user: &str, password: &SecretString) -> String {
+pub(super) fn basic(user: &str, password: &SecretString) -> String {
     use base64::Engine as _;
     let pair = format!("{user}:{}", password.expose_secret());
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
-fn no_answer(host: &str, error: reqwest::Error) -> Fault {
+/// Nothing was sent to a host that may not be connected to.
+pub(super) fn unreachable(why: &Unreachable) -> Fault {
+    Fault::config(format!("{why}: it is not connected to")).remedy(why.remedy())
+}
+
+pub(super) fn no_answer(host: &str, error: reqwest::Error) -> Fault {
     // The URL may carry a key in its query: it is not part of the message.
     let error = error.without_url();
+    if let Some(why) = refusal(&error) {
+        return unreachable(why);
+    }
     if error.is_connect() || error.is_builder() {
         Fault::transient(format!("cannot reach {host}")).caused_by(error)
     } else if error.is_timeout() {
@@ -352,6 +400,7 @@ mod tests {
             connect_timeout: Duration::from_secs(100),
             first_byte_timeout: Duration::from_secs(7),
             timeout: Duration::from_secs(100),
+            ..HttpOptions::default()
         };
         let started = tokio::time::Instant::now();
         let fault = client(&options).send(get(&url)).await.expect_err("no answer");

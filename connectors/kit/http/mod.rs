@@ -4,8 +4,14 @@
 //! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
 //! call without an answer: `Transient` when nothing was sent, `Ambiguous` otherwise.
 
+mod base;
 mod client;
+mod form;
 pub mod limit;
+pub mod reach;
 pub mod retry;
+pub mod token;
 
+pub use base::{BaseUrl, quota_share, scaled};
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
+pub use form::{Form, idempotency_key};

@@ -1,18 +1,20 @@
 //! `[warehouses.X]` with `type = "postgres"`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, Secret, SecretRef};
-use backhaul_kit::{Fault, Kit, Source, SourceKind, WarehouseConfig};
+use backhaul_kit::{Fault, Kit, ModelQuery, Source, SourceKind, WarehouseConfig};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::super::keys;
+use super::super::wrap::{quote, quoted_parts};
 use super::pushdown::StateSchema;
 use super::source::PgSource;
 
@@ -76,8 +78,7 @@ impl SourceKind for PostgresKind {
 
 impl WarehouseConfig for PgConfig {
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
-        let mut address = Address::new(&kit, &self.url, self.sslrootcert.as_deref(), self.connect_timeout);
-        address.application_name.clone_from(&self.application_name);
+        let address = self.address(&kit);
         address.options()?;
         let snapshots = self.state_schema.clone().unwrap_or_else(|| String::from(STATE_SCHEMA));
         Ok(Arc::new(PgSource::new(address, StateSchema::new(snapshots))))
@@ -85,6 +86,41 @@ impl WarehouseConfig for PgConfig {
 
     fn keeps_snapshots(&self) -> bool {
         true
+    }
+
+    fn grants(&self, user: &str, models: &[(&str, &ModelQuery)]) -> Vec<String> {
+        let user = quote(user);
+        let (mut schemas, mut tables, mut queries) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for (model, query) in models {
+            match query {
+                ModelQuery::Table(name) => {
+                    let Ok(parts) = quoted_parts(model, name) else { continue };
+                    if let [schema, _] = parts.as_slice() {
+                        schemas.insert(format!("GRANT USAGE ON SCHEMA {schema} TO {user};"));
+                    }
+                    tables.insert(format!("GRANT SELECT ON {} TO {user};", parts.join(".")));
+                }
+                // Which views and tables a query names, and not what lies behind them, only its author can say.
+                ModelQuery::Sql(_) => {
+                    queries
+                        .push(format!("-- model {model}: USAGE and SELECT on the tables and views that its SQL names"));
+                }
+                ModelQuery::Files(_) => {}
+            }
+        }
+        schemas.into_iter().chain(tables).chain(queries).collect()
+    }
+
+    fn hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
+        Ok(vec![place(&self.address(kit).options()?)])
+    }
+}
+
+impl PgConfig {
+    fn address(&self, kit: &Kit) -> Address {
+        let mut address = Address::new(kit, &self.url, self.sslrootcert.as_deref(), self.connect_timeout);
+        address.application_name.clone_from(&self.application_name);
+        address
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use backhaul_kit::Kit;
 use backhaul_kit::config::{Problem, Secrets};
 
 use super::demo::{self, DemoArgs};
@@ -21,7 +22,7 @@ use super::{
     ShowPlanArgs, StateAction, StateArgs,
 };
 use crate::config::{self, Project, SyncDef};
-use crate::run::{RunError, Runs, state_key};
+use crate::run::{Examined, RunError, Runs, doctor, egress, state_key};
 use crate::snapshot::StateKey;
 use crate::state::Sealer;
 
@@ -63,6 +64,15 @@ impl Engine for Work {
 
     async fn check(&self, project: &Project) -> Vec<Check> {
         check::check(project).await
+    }
+
+    async fn doctor(&self, project: &Project, syncs: &[Arc<SyncDef>]) -> Vec<Examined> {
+        doctor(project, syncs, &Kit::new(Secrets::from_env(&project.root))).await
+    }
+
+    fn egress(&self, project: &Project, syncs: &[Arc<SyncDef>]) -> Result<Vec<(String, String)>, Failure> {
+        let kit = Kit::new(Secrets::from_env(&project.root));
+        egress(project, syncs, &kit).map_err(|fault| failure(self, &RunError::from(fault)))
     }
 
     async fn plan(

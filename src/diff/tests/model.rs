@@ -99,9 +99,8 @@ pub(super) fn expected(naive: &Naive, rows: &[TestRow], mapper: &TestMapper) -> 
 pub(super) fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i64, TestRow>, hasher: &FieldHasher) {
     let id = id_of(&op.key);
     let fate = match op.kind {
-        OpKind::Touch => Settle::Accepted,
         OpKind::Forget if op.fingerprint > 0 && fates.fate(op.fingerprint - 1) == Settle::Kept => Settle::Kept,
-        OpKind::Forget => Settle::Accepted,
+        OpKind::Touch | OpKind::Forget => Settle::Accepted,
         OpKind::Reject => Settle::Kept,
         _ => fates.fate(op.number),
     };

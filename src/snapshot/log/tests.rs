@@ -191,6 +191,23 @@ fn a_resumed_log_drops_its_torn_tail_and_goes_on() {
 }
 
 #[test]
+fn a_process_that_was_replaced_does_not_reach_the_log_that_goes_on() {
+    let (log, _) = write(&[], false);
+    let mut stale = LogWriter::resume(&log.path, RUN, &Replay::read(&log.path, RUN).expect("a log")).expect("open");
+    stale.push(&Entry::Dispatched { first: 0, last: 9 }).expect("pushed");
+    stale.sync().expect("synced");
+
+    let mut writer = LogWriter::resume(&log.path, RUN, &Replay::read(&log.path, RUN).expect("a log")).expect("open");
+    stale.push(&ack(0, Fate::Rejected, None)).expect("pushed");
+    stale.seal().expect("sealed");
+    writer.push(&ack(0, Fate::Accepted, None)).expect("pushed");
+    let sealed = writer.seal().expect("sealed");
+    let replay = Replay::read(&log.path, RUN).expect("a sound log");
+    assert_eq!((replay.sealed(), replay.fate(0)), (Some(sealed), Some(Fate::Accepted)));
+    assert!(replay.dispatched(9));
+}
+
+#[test]
 fn a_log_of_another_run_or_a_newer_format_is_refused() {
     let (log, _) = write(&story(), true);
     for other in ["x", "a-run-with-a-much-longer-id"] {

@@ -1,7 +1,7 @@
 //! Appending to a log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -51,37 +51,26 @@ impl LogWriter {
         if path.try_exists()? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the run already has an acknowledgement log"));
         }
-        // Under a new name first: a log with half a header is never seen.
-        let mut fresh = path.as_os_str().to_owned();
-        fresh.push(".new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         let header = frame::header(run_id);
-        file.write_all(&header)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)?;
-        if let Some(folder) = path.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            File::open(folder)?.sync_all()?;
-        }
+        let file = put_in_place(path, |file| file.write_all(&header))?;
         let mut digest = Context::new(&SHA256);
         digest.update(&header);
         Ok(Self::over(file, run_id, 0, header.len() as u64, digest))
     }
 
-    /// Goes on with an unsealed log as `replay` read it; a bad tail is cut off.
+    /// Goes on with an unsealed log as `replay` read it; a bad tail is left out. It goes on in a file of its own under
+    /// the same name: a process that stood still while its lease ran out, and wakes up, writes to the old one.
     ///
     /// # Errors
-    /// The log is sealed, or cannot be written.
+    /// The log is sealed, has changed since, or cannot be written.
     pub fn resume(path: &Path, run_id: &str, replay: &Replay) -> io::Result<Self> {
         if replay.sealed().is_some() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the acknowledgement log is sealed"));
         }
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        if file.metadata()?.len() != replay.len() {
-            file.set_len(replay.len())?;
-            file.sync_all()?;
-        }
-        file.seek(SeekFrom::Start(replay.len()))?;
+        let file = put_in_place(path, |file| {
+            let copied = io::copy(&mut File::open(path)?.take(replay.len()), file)?;
+            if copied == replay.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        })?;
         Ok(Self::over(file, run_id, replay.frames(), replay.len(), replay.context()))
     }
 
@@ -148,6 +137,22 @@ impl LogWriter {
         self.digest.update(&frame);
         Ok(())
     }
+}
+
+/// Makes the file at `path`, under a new name first: one that is half written is never seen. It is durable when this
+/// returns.
+fn put_in_place(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    write(&mut file)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    if let Some(folder) = path.parent() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(file)
 }
 
 fn broken() -> io::Error {

@@ -1,6 +1,7 @@
 //! A stateful API (axum) over a real connection.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, State};
@@ -118,4 +119,93 @@ async fn check_says_whose_account_it_is_and_tries_the_credential() {
     std::fs::remove_file(folder.path().join("key")).expect("removed");
     let fault = destination.check().await.expect_err("the key is gone");
     assert_eq!(fault.class, FaultClass::Auth);
+}
+
+/// An API whose access tokens last for ten calls, and its token endpoint.
+#[derive(Clone, Default)]
+struct Expiring {
+    granted: Arc<AtomicUsize>,
+    used: Arc<AtomicUsize>,
+}
+
+async fn grant(State(api): State<Expiring>, headers: HeaderMap, body: String) -> Result<Json<Body>, StatusCode> {
+    // me:s3cret
+    let known = headers.get("authorization").is_some_and(|value| value == "Basic bWU6czNjcmV0");
+    if !known || body != "grant_type=client_credentials&scope=write" {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    let number = api.granted.fetch_add(1, Ordering::SeqCst) + 1;
+    Ok(Json(json!({ "access_token": format!("t{number}"), "token_type": "Bearer", "expires_in": 3600 })))
+}
+
+async fn take(State(api): State<Expiring>, headers: HeaderMap) -> StatusCode {
+    let token = format!("Bearer t{}", 1 + api.used.load(Ordering::SeqCst) / 10);
+    if headers.get("authorization").is_none_or(|value| value != token.as_str()) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    api.used.fetch_add(1, Ordering::SeqCst);
+    StatusCode::OK
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_mid_run_is_renewed_once_and_no_row_fails() {
+    let api = Expiring::default();
+    let app = Router::new().route("/token", post(grant)).route("/rows", post(take)).with_state(api.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let secrets = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(secrets.path().join("secret"), "s3cret").expect("written");
+    let text = format!(
+        "[account]\nurl = \"{url}\"\n[account.oauth]\ntoken_url = \"{url}/token\"\nclient_id = \"me\"\nscope = \"write\"\n\
+         client_secret = {{ file = \"secret\" }}\n[into]\n[into.request]\nurl = \"/rows\"\nsuccess = {{ evidence = \"call\" }}\n"
+    );
+    let kit = canary_kit(secrets.path());
+    // Two syncs of one account share its tokens.
+    let open = || prepared(&text, &["email"]).open(kit.clone()).expect("a destination");
+    let syncs = [open(), open()];
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..30_u64 {
+        let destination = syncs[(n % 2) as usize].clone();
+        calls.spawn(async move {
+            let rows = vec![row(n, n as i64, vec![Value::Text("a@example.com".into())])];
+            let batch = Batch { operation: Operation::Upsert, seq: n, last: false, rows };
+            destination.write(&run(), None, &batch, &NoTickets).await
+        });
+        // Three at a time: a token that expires is refused to all who use it.
+        if n % 3 == 2 {
+            while let Some(ended) = calls.join_next().await {
+                let delivery = ended.expect("a call").expect("an answer");
+                assert!(matches!(delivery, Delivery::Settled(outcomes) if outcomes.unknown() == 0));
+            }
+        }
+    }
+    assert_eq!(api.used.load(Ordering::SeqCst), 30);
+    assert_eq!(api.granted.load(Ordering::SeqCst), 3, "one question for each token");
+}
+
+#[tokio::test]
+async fn a_host_inside_the_network_is_not_connected_to_unless_it_is_named() {
+    let open = |more: &str| {
+        let text = format!(
+            "[account]\nurl = \"http://10.255.255.1:9\"\ntimeouts = {{ total = \"1s\" }}\n{more}[into]\n[into.request]\nurl = \"/rows\"\n\
+             success = {{ evidence = \"call\" }}\n"
+        );
+        prepared(&text, &["email"]).open(canary_kit(std::path::Path::new("/"))).expect("a destination")
+    };
+    let batch = Batch {
+        operation: Operation::Upsert,
+        seq: 0,
+        last: false,
+        rows: vec![row(0, 1, vec![Value::Text("a@example.com".into())])],
+    };
+    let fault = open("").write(&run(), None, &batch, &NoTickets).await.expect_err("not connected to");
+    assert_eq!(fault.class, FaultClass::Config);
+    assert!(fault.message.starts_with("10.255.255.1 has an address that is not public"), "{}", fault.message);
+    assert!(fault.remedy_text().contains("private_hosts"), "{}", fault.remedy_text());
+    let named = open("private_hosts = [\"10.255.255.1\"]\n");
+    // What is there, if anything, depends on the network; it is tried.
+    if let Err(fault) = named.write(&run(), None, &batch, &NoTickets).await {
+        assert!(!fault.message.contains("not public"), "{}", fault.message);
+    }
 }

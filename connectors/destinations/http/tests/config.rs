@@ -195,6 +195,11 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
     let kind = schema::kind();
     let rest = format!("[into]\n[into.request]\nurl = \"/a\"\n{CALL}\nzzz = 1\n");
     assert_eq!(known(&format!("{ACCOUNT}zzz = 1\n{rest}"), "account.zzz"), keys(&kind.account));
+    let oauth = "oauth = { token_url = \"https://a.example/token\", client_id = \"me\", client_secret = { env = \"S\" }, zzz = 1 }\n";
+    assert_eq!(
+        known(&format!("{ACCOUNT}{oauth}{rest}"), "account.oauth.zzz"),
+        keys(&kind.account["properties"]["oauth"])
+    );
     let request = &kind.into["properties"]["request"];
     assert_eq!(known(&format!("{ACCOUNT}{rest}"), "into.request.zzz"), keys(request));
     let success = &request["properties"]["success"];

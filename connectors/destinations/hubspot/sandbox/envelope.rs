@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use super::batch::{Applied, Input};
 use super::property::{Kind, Property};
 use super::record::Record;
 use super::store::Object;
+use crate::destinations::stand_in::json as json_answer;
 
 /// A refusal: of a whole call, or of one input of a batch.
 #[derive(Clone, Debug)]
@@ -106,18 +107,8 @@ impl Problem {
         if !self.context.is_empty() {
             body["context"] = Value::Object(self.context.clone());
         }
-        respond(self.status, &body)
+        json_answer(self.status, &body)
     }
-}
-
-/// A JSON answer.
-pub(super) fn respond(status: u16, body: &impl Serialize) -> Response {
-    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap_or_default()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json;charset=utf-8"));
-    response
 }
 
 /// An answer without a body.
@@ -204,7 +195,7 @@ fn batch(results: &[RecordJson<'_>], errors: &[Value], started: i64, success: u1
         num_errors: (!errors.is_empty()).then_some(errors.len()),
         errors,
     };
-    respond(if errors.is_empty() { success } else { 207 }, &body)
+    json_answer(if errors.is_empty() { success } else { 207 }, &body)
 }
 
 /// A record with the properties `wanted` (all without a list), and those that every answer has.

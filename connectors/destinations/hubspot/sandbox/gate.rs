@@ -1,6 +1,5 @@
 //! What stands before every call: the token, the limits, and faults on demand.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -8,12 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures_util::stream;
-use tokio::time::Instant;
 
 use super::envelope::Problem;
-use super::settings::{Settings, take};
+use super::settings::Settings;
 use super::{Account, Shared};
+use crate::destinations::stand_in::{Rolling, lost_answer, take};
 
 /// The length of the short window.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -27,7 +25,7 @@ const RECORDS: &str = "/crm/v3/objects/";
 pub(super) struct Gate {
     calls: u64,
     of_day: u64,
-    recent: VecDeque<Instant>,
+    recent: Rolling,
 }
 
 impl Gate {
@@ -46,16 +44,9 @@ impl Gate {
         if settings.per_day > 0 && self.of_day >= settings.per_day {
             return Err(Problem::throttled("DAILY", "You have reached your daily limit."));
         }
-        if settings.per_ten_seconds > 0 {
-            let now = Instant::now();
-            while self.recent.front().is_some_and(|call| now.duration_since(*call) >= WINDOW) {
-                self.recent.pop_front();
-            }
-            if self.recent.len() >= settings.per_ten_seconds {
-                let message = "You have reached your ten_secondly_rolling limit.";
-                return Err(Problem::throttled("TEN_SECONDLY_ROLLING", message));
-            }
-            self.recent.push_back(now);
+        if settings.per_ten_seconds > 0 && !self.recent.admit(settings.per_ten_seconds, WINDOW) {
+            let message = "You have reached your ten_secondly_rolling limit.";
+            return Err(Problem::throttled("TEN_SECONDLY_ROLLING", message));
         }
         self.of_day += 1;
         Ok(())
@@ -67,7 +58,7 @@ impl Gate {
             headers.push(("x-hubspot-ratelimit-max", settings.per_ten_seconds as u64));
             headers.push((
                 "x-hubspot-ratelimit-remaining",
-                settings.per_ten_seconds.saturating_sub(self.recent.len()) as u64,
+                settings.per_ten_seconds.saturating_sub(self.recent.used()) as u64,
             ));
             headers.push(("x-hubspot-ratelimit-interval-milliseconds", WINDOW.as_millis() as u64));
         }
@@ -102,9 +93,7 @@ pub(super) async fn pass(State(shared): State<Shared>, request: Request, next: N
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(number));
     }
     if passed.lose_answer {
-        // A body that fails before its first byte: the connection ends without an answer.
-        let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        return Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })));
+        return lost_answer();
     }
     if passed.slow_body.is_zero() { response } else { slowed(response, passed.slow_body).await }
 }
@@ -155,22 +144,4 @@ async fn slowed(response: Response, pause: Duration) -> Response {
     let mut parts = parts;
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from_stream(halves))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_window_rolls() {
-        let settings = Settings { per_ten_seconds: 2, ..Settings::default() };
-        let mut gate = Gate::default();
-        assert!(gate.admit(&settings).is_ok());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(gate.admit(&settings).is_ok());
-        assert!(gate.admit(&settings).is_err());
-        tokio::time::advance(Duration::from_secs(4)).await;
-        assert!(gate.admit(&settings).is_ok(), "the first call has left the window");
-        assert!(gate.admit(&settings).is_err(), "the second has not");
-    }
 }

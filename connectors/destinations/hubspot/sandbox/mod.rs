@@ -29,16 +29,16 @@ mod routes;
 mod settings;
 mod store;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use settings::Settings;
 use store::Store;
+
+use crate::destinations::stand_in::Serving;
 
 /// `backhaul sandbox hubspot`.
 #[derive(Debug)]
@@ -87,34 +87,20 @@ impl SandboxKind for HubSpotSandbox {
 
     async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
         let shared = Shared::new(settings)?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;
-        let (stop, stopped) = oneshot::channel();
-        let app = routes::router(shared.clone());
-        tokio::spawn(async move {
-            let served = axum::serve(listener, app).with_graceful_shutdown(async move {
-                // An error means that the handle was dropped, which is the signal.
-                let _ = stopped.await;
-            });
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the stand-in of hubspot stopped");
-            }
-        });
-        Ok(Box::new(Running { shared, address, _stop: stop }))
+        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()))?;
+        Ok(Box::new(Running { shared, serving }))
     }
 }
 
-/// A running stand-in. Dropping it closes the listener and its idle connections.
+/// A running stand-in.
 struct Running {
     shared: Shared,
-    address: SocketAddr,
-    _stop: oneshot::Sender<()>,
+    serving: Serving,
 }
 
 impl Sandbox for Running {
     fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.url()
     }
 
     fn token(&self) -> String {

@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::batch::{self, Action, WriteBody};
-use super::envelope::{self, Problem, respond};
+use super::envelope::{self, Problem};
 use super::property::NewProperty;
 use super::settings::Settings;
 use super::store::Object;
 use super::{Account, Shared, gate};
+use crate::destinations::stand_in::json as respond;
 
 /// The largest body that is read: 100 records with several long texts each.
 const MAX_BODY: usize = 64 << 20;

@@ -1,13 +1,13 @@
 //! What the stand-in can be told, at its start and while it runs.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::time::Duration;
 
 use backhaul_kit::Fault;
 
 use super::Account;
 use super::property::Property;
+use crate::destinations::stand_in::{Known, list};
 
 /// Every setting, with one line each.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
@@ -26,6 +26,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("latency", "milliseconds before every answer"),
     ("slow_body", "milliseconds between the halves of every answer's body"),
 ];
+
+const KNOWN: Known = Known(SETTINGS);
 
 /// The objects whose scopes `all` grants.
 const SCOPED: [&str; 4] = ["contacts", "companies", "deals", "custom"];
@@ -76,13 +78,6 @@ impl Default for Settings {
     }
 }
 
-/// Takes one off a counter of faults; false where there is none left.
-pub(super) fn take(counter: &mut u64) -> bool {
-    let left = *counter > 0;
-    *counter = counter.saturating_sub(1);
-    left
-}
-
 /// Changes a setting.
 ///
 /// # Errors
@@ -91,44 +86,39 @@ pub(super) fn apply(account: &mut Account, key: &str, value: &str) -> Result<(),
     let Account { settings, store, gate } = account;
     match key {
         "token" => settings.token = value.to_owned(),
-        "hub_id" => settings.hub_id = number(key, value)?,
+        "hub_id" => settings.hub_id = KNOWN.number(key, value)?,
         "scopes" if value == "all" => settings.scopes = every_scope(),
         "scopes" => settings.scopes = list(value).map(str::to_owned).collect(),
         "objects" => {
             for item in list(value) {
-                let (id, name) = item.split_once('=').ok_or_else(|| wrong(key, item))?;
-                store.add_object(id, name, settings.hub_id).ok_or_else(|| wrong(key, item))?;
+                let (id, name) = item.split_once('=').ok_or_else(|| KNOWN.wrong(key, item))?;
+                store.add_object(id, name, settings.hub_id).ok_or_else(|| KNOWN.wrong(key, item))?;
             }
         }
         "properties" => {
             for item in list(value) {
-                let (object, property) = property(item).ok_or_else(|| wrong(key, item))?;
-                let object = store.object_mut(object).ok_or_else(|| wrong(key, item))?;
-                object.add_property(property).ok_or_else(|| wrong(key, item))?;
+                let (object, property) = property(item).ok_or_else(|| KNOWN.wrong(key, item))?;
+                let object = store.object_mut(object).ok_or_else(|| KNOWN.wrong(key, item))?;
+                object.add_property(property).ok_or_else(|| KNOWN.wrong(key, item))?;
             }
         }
-        "per_ten_seconds" => settings.per_ten_seconds = number(key, value)?,
+        "per_ten_seconds" => settings.per_ten_seconds = KNOWN.number(key, value)?,
         "per_day" => {
-            settings.per_day = number(key, value)?;
+            settings.per_day = KNOWN.number(key, value)?;
             gate.start_day();
         }
         "reject" => {
-            settings.rejects =
-                list(value).map(|item| refusal(item).ok_or_else(|| wrong(key, item))).collect::<Result<_, _>>()?;
+            settings.rejects = list(value)
+                .map(|item| refusal(item).ok_or_else(|| KNOWN.wrong(key, item)))
+                .collect::<Result<_, _>>()?;
         }
-        "fail_next" => settings.fail_next = number(key, value)?,
-        "throttle_next" => settings.throttle_next = number(key, value)?,
-        "retry_after" => settings.retry_after = number(key, value)?,
-        "lose_next" => settings.lose_next = number(key, value)?,
-        "latency" => settings.latency = Duration::from_millis(number(key, value)?),
-        "slow_body" => settings.slow_body = Duration::from_millis(number(key, value)?),
-        _ => {
-            let names: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
-            let known = names.join(", ");
-            return Err(
-                Fault::config(format!("the stand-in has no setting `{key}`")).remedy(format!("one of: {known}"))
-            );
-        }
+        "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
+        "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,
+        "retry_after" => settings.retry_after = KNOWN.number(key, value)?,
+        "lose_next" => settings.lose_next = KNOWN.number(key, value)?,
+        "latency" => settings.latency = Duration::from_millis(KNOWN.number(key, value)?),
+        "slow_body" => settings.slow_body = Duration::from_millis(KNOWN.number(key, value)?),
+        _ => return Err(KNOWN.unknown(key)),
     }
     Ok(())
 }
@@ -143,19 +133,6 @@ fn every_scope() -> BTreeSet<String> {
         ]
     });
     objects.chain([String::from("oauth")]).collect()
-}
-
-fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-fn number<T: FromStr>(key: &str, value: &str) -> Result<T, Fault> {
-    value.parse().map_err(|_| wrong(key, value))
-}
-
-fn wrong(key: &str, value: &str) -> Fault {
-    let about = SETTINGS.iter().find(|(name, _)| *name == key).map_or("", |(_, about)| about);
-    Fault::config(format!("the stand-in's setting `{key}` cannot be \"{value}\"")).remedy(format!("{key}: {about}"))
 }
 
 /// `CODE:property=value`.

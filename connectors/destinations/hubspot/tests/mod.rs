@@ -17,8 +17,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request as Received, State};
 use axum::response::Response;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Secrets, SourceFile, Span, parse};
-use backhaul_kit::http::limit::Limiter;
-use backhaul_kit::http::{Answer, Auth, Http, HttpOptions, Request};
+use backhaul_kit::http::{Answer, Request};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, DestinationKind as _, Fault, FieldShape, FieldValue, Kit, Mode,
     NullPolicy, Operation, Outcomes, Prepared, Removed, Row, Run, Sandbox, SandboxKind as _, SaveTicket, SyncShape,
@@ -28,6 +27,7 @@ use tokio::net::TcpListener;
 
 use super::HubSpot;
 use super::sandbox::HubSpotSandbox;
+use crate::destinations::described::client;
 
 /// The token of every stand-in.
 const TOKEN: &str = "sandbox-token";
@@ -195,11 +195,6 @@ impl SaveTicket for NoTickets {
     async fn save(&self, ticket: &Ticket) -> Result<(), Fault> {
         Err(Fault::bug(format!("HubSpot saved a ticket of kind {}", ticket.kind)))
     }
-}
-
-/// A bare client, for calls that the destination does not make.
-fn client() -> Http {
-    Http::new(&HttpOptions::default(), Auth::None, Arc::new(Limiter::new(&[]))).expect("a client")
 }
 
 /// Makes a call with the token.

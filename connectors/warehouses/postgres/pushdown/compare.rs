@@ -126,8 +126,10 @@ fn number(bytes: &[u8]) -> Result<u64, Fault> {
 }
 
 pub(super) fn malformed() -> Fault {
-    Fault::config("a snapshot table holds what backhaul never wrote")
-        .remedy("it was changed by hand: restore it and the state folder from backups of one moment")
+    Fault::config("a snapshot table holds what backhaul never wrote").remedy(
+        "it was changed by hand: restore it and the state folder from backups of one moment; without them \
+                 `backhaul state rebuild SYNC`: every row is then sent again, and nothing is removed",
+    )
 }
 
 #[cfg(test)]

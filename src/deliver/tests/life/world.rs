@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use backhaul_kit::{Facts, Operation};
 use tempfile::TempDir;
@@ -180,7 +180,7 @@ impl World {
 
     /// What a power cut in settling leaves: before the rename the old state beside new files that may be cut, after it
     /// the new state beside the old files.
-    fn leave(&mut self, state: &PathBuf, before: &Path, after: &Path, renamed: bool) {
+    fn leave(&mut self, state: &Path, before: &Path, after: &Path, renamed: bool) {
         let (stands, beside) = if renamed { (after, before) } else { (before, after) };
         copy(stands, state);
         for name in names(beside).into_iter().filter(|name| !stands.join(name).exists() && name != "MANIFEST") {

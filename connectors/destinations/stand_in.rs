@@ -1,0 +1,145 @@
+//! What stand-ins of vendors share: serving until the handle is dropped, settings, limits, faults on demand.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use backhaul_kit::Fault;
+use futures_util::stream;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A server that runs until this is dropped: then its listener and idle connections are closed.
+#[derive(Debug)]
+pub(super) struct Serving {
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Serving {
+    /// Serves `app` on `listener`.
+    ///
+    /// # Errors
+    /// A listener without an address.
+    pub(super) fn start(vendor: &'static str, listener: TcpListener, app: Router) -> Result<Self, Fault> {
+        let address = listener
+            .local_addr()
+            .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(async move {
+            let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+                // An error means that the handle was dropped, which is the signal.
+                let _ = stopped.await;
+            });
+            if let Err(error) = served.await {
+                tracing::error!(%error, vendor, "a stand-in stopped");
+            }
+        });
+        Ok(Self { address, _stop: stop })
+    }
+
+    /// Its base URL.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: u16, body: &impl Serialize) -> Response {
+    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap_or_default()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json;charset=utf-8"));
+    response
+}
+
+/// An answer that never comes: its body fails before the first byte, and the connection ends.
+pub(super) fn lost_answer() -> Response {
+    let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })))
+}
+
+/// Takes one off a counter of faults; false where there is none left.
+pub(super) fn take(counter: &mut u64) -> bool {
+    let left = *counter > 0;
+    *counter = counter.saturating_sub(1);
+    left
+}
+
+/// The calls let through within a rolling window.
+#[derive(Debug, Default)]
+pub(super) struct Rolling(VecDeque<Instant>);
+
+impl Rolling {
+    /// Counts a call, or says that `cap` calls were let through within `window` already.
+    pub(super) fn admit(&mut self, cap: usize, window: Duration) -> bool {
+        let now = Instant::now();
+        while self.0.front().is_some_and(|call| now.duration_since(*call) >= window) {
+            self.0.pop_front();
+        }
+        let admitted = self.0.len() < cap;
+        if admitted {
+            self.0.push_back(now);
+        }
+        admitted
+    }
+
+    /// How many calls were in the window at the last one.
+    pub(super) fn used(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The settings that a stand-in knows, with one line each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known(pub(super) &'static [(&'static str, &'static str)]);
+
+impl Known {
+    /// A number.
+    pub(super) fn number<T: FromStr>(self, key: &str, value: &str) -> Result<T, Fault> {
+        value.parse().map_err(|_| self.wrong(key, value))
+    }
+
+    /// A value that the setting cannot have.
+    pub(super) fn wrong(self, key: &str, value: &str) -> Fault {
+        let about = self.0.iter().find(|(name, _)| *name == key).map_or("", |(_, about)| about);
+        Fault::config(format!("the stand-in's setting `{key}` cannot be \"{value}\"")).remedy(format!("{key}: {about}"))
+    }
+
+    /// A setting that there is not.
+    pub(super) fn unknown(self, key: &str) -> Fault {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        Fault::config(format!("the stand-in has no setting `{key}`")).remedy(format!("one of: {}", names.join(", ")))
+    }
+}
+
+/// The items of a list separated by commas.
+pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_rolls() {
+        let mut calls = Rolling::default();
+        let mut admit = || calls.admit(2, Duration::from_secs(10));
+        assert!(admit());
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert!(admit());
+        assert!(!admit());
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(admit(), "the first call has left the window");
+        assert!(!admit(), "the second has not");
+    }
+}

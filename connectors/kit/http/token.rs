@@ -1,0 +1,341 @@
+//! OAuth 2.0 access tokens: one for everybody who calls an account, renewed before it expires.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::client::{HttpOptions, basic, build, no_answer, unreachable};
+use crate::config::Secret;
+use crate::fault::Fault;
+
+/// A token is renewed when less than this part of its life is left, and at the latest a minute before its end.
+const RENEW_AT: f64 = 0.1;
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// A token whose answer does not say how long it lives is asked for again after this (RFC 6749 leaves it open).
+const UNSAID: Duration = Duration::from_secs(600);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// How a token is come by (RFC 6749).
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// Section 4.4.
+    ClientCredentials,
+    /// Section 6. A server that gives a new refresh token with every answer (rotation) is not supported: the new one
+    /// would have to be written where the operator's secrets are.
+    RefreshToken(Secret),
+}
+
+/// Where tokens come from, and who asks.
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    /// The token endpoint.
+    pub url: Url,
+    /// The grant.
+    pub grant: Grant,
+    /// The client's id.
+    pub client_id: String,
+    /// The client's secret; none for a public client.
+    pub client_secret: Option<Secret>,
+    /// Whether id and secret go into the form rather than into HTTP basic authentication.
+    pub secret_in_form: bool,
+    /// What is asked for, separated by spaces.
+    pub scope: Option<String>,
+    /// Further members of the form (`audience`, `resource`).
+    pub more: Vec<(String, String)>,
+}
+
+/// The tokens of one source, shared by all who call with them.
+#[derive(Debug)]
+pub struct Tokens {
+    source: TokenSource,
+    client: reqwest::Client,
+    /// Held while a token is asked for, so that one call serves all who wait.
+    current: tokio::sync::Mutex<Option<Token>>,
+}
+
+/// A token and when it is to be renewed.
+#[derive(Clone)]
+struct Token {
+    value: SecretString,
+    renew_at: Instant,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    token_type: Option<String>,
+    expires_in: Option<Seconds>,
+}
+
+/// Some servers write the number as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Default, Deserialize)]
+struct Refused {
+    #[serde(default)]
+    error: String,
+}
+
+impl Tokens {
+    /// Asks nothing yet.
+    ///
+    /// # Errors
+    /// A TLS set-up that cannot be built, a host that may not be connected to.
+    pub fn new(source: TokenSource, options: &HttpOptions) -> Result<Self, Fault> {
+        options.reach.check(&source.url).map_err(|why| unreachable(&why))?;
+        Ok(Self { source, client: build(options)?, current: tokio::sync::Mutex::new(None) })
+    }
+
+    /// Who asks, for previews.
+    pub fn client_id(&self) -> &str {
+        &self.source.client_id
+    }
+
+    /// A token that is good for a while: the one at hand, or a new one.
+    ///
+    /// # Errors
+    /// `Auth` where the server refuses the client, `Transient` where it cannot be asked: nothing was sent to the API.
+    pub(super) async fn get(&self) -> Result<SecretString, Fault> {
+        let mut current = self.current.lock().await;
+        if let Some(token) = current.as_ref().filter(|token| Instant::now() < token.renew_at) {
+            return Ok(token.value.clone());
+        }
+        let token = self.ask().await?;
+        Ok(current.insert(token).value.clone())
+    }
+
+    /// The API refused this token: the next [`Tokens::get`] asks for another, unless somebody has already.
+    pub(super) async fn refused(&self, token: &SecretString) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|held| held.value.expose_secret() == token.expose_secret()) {
+            *current = None;
+        }
+    }
+
+    async fn ask(&self) -> Result<Token, Fault> {
+        let source = &self.source;
+        let host = source.url.host_str().unwrap_or_default().to_owned();
+        let mut form: Vec<(&str, String)> = match &source.grant {
+            Grant::ClientCredentials => vec![("grant_type", "client_credentials".into())],
+            Grant::RefreshToken(token) => vec![
+                ("grant_type", "refresh_token".into()),
+                ("refresh_token", token.reveal()?.expose_secret().to_owned()),
+            ],
+        };
+        form.extend(source.scope.iter().map(|scope| ("scope", scope.clone())));
+        form.extend(source.more.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
+        match &source.client_secret {
+            Some(secret) if !source.secret_in_form => {
+                // RFC 6749, 2.3.1: both are form-encoded before they go into the header.
+                let encode = |text: &str| form_encoded(&[(text, String::new())]).trim_end_matches('=').to_owned();
+                let secret = SecretString::from(encode(secret.reveal()?.expose_secret()));
+                let value = HeaderValue::from_str(&basic(&encode(&source.client_id), &secret));
+                let mut value =
+                    value.map_err(|_| Fault::auth("the client's id has characters that no header can carry"))?;
+                value.set_sensitive(true);
+                request = request.header(AUTHORIZATION, value);
+            }
+            Some(secret) => {
+                form.push(("client_id", source.client_id.clone()));
+                form.push(("client_secret", secret.reveal()?.expose_secret().to_owned()));
+            }
+            None => form.push(("client_id", source.client_id.clone())),
+        }
+        let asked = Instant::now();
+        let unreachable = |error| {
+            // Whatever became of the question, nothing was sent to the API.
+            let fault: Fault = no_answer(&host, error);
+            Fault::transient(format!("no access token: {}", fault.message))
+        };
+        let request = request.header(CONTENT_TYPE, FORM).body(form_encoded(&form));
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(refusal(&host, status, &body));
+        }
+        let granted: Granted = serde_json::from_slice(&body)
+            .map_err(|_| Fault::transient(format!("{host} answered without an access token")))?;
+        if granted.token_type.as_ref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+            return Err(Fault::config(format!("{host} gives tokens of another type than Bearer")));
+        }
+        let life = granted.expires_in.and_then(Seconds::duration).unwrap_or(UNSAID);
+        let margin = life.mul_f64(RENEW_AT).max(RENEW_BEFORE.min(life / 2));
+        tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
+        Ok(Token { value: granted.access_token.into(), renew_at: asked + life.saturating_sub(margin) })
+    }
+}
+
+/// Pairs as `application/x-www-form-urlencoded`.
+fn form_encoded(pairs: &[(&str, String)]) -> String {
+    let Ok(mut url) = Url::parse("form:") else { return String::new() };
+    url.query_pairs_mut().extend_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
+    url.query().unwrap_or_default().to_owned()
+}
+
+impl Seconds {
+    fn duration(self) -> Option<Duration> {
+        let seconds = match self {
+            Self::Number(seconds) => seconds,
+            Self::Text(text) => text.trim().parse().ok()?,
+        };
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+/// What a refusal means. The server's own words may quote the client: only its code is shown.
+fn refusal(host: &str, status: StatusCode, body: &[u8]) -> Fault {
+    let Refused { error } = serde_json::from_slice(body).unwrap_or_default();
+    let code: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
+    let said = if code.is_empty() { status.to_string() } else { format!("{status}, {code}") };
+    let message = format!("{host} gives no access token ({said})");
+    match (status.as_u16(), code.as_str()) {
+        (429, _) => Fault::throttled(message, None),
+        (500.., _) | (_, "temporarily_unavailable" | "server_error") => Fault::transient(message),
+        (_, "invalid_scope") => Fault::auth(message).remedy("ask for scopes that the client may have: `scope`"),
+        (_, "invalid_grant") => Fault::auth(message).remedy("the refresh token is no longer good: authorise anew"),
+        _ => Fault::auth(message).remedy("check the client's id and secret, and what it may do"),
+    }
+}
+
+/// The tokens of one process, by their source: syncs of one account share theirs.
+#[derive(Debug, Default)]
+pub(crate) struct TokenRegistry(Mutex<HashMap<String, Arc<Tokens>>>);
+
+impl TokenRegistry {
+    /// Those of a holder; the first caller makes them.
+    pub(crate) fn get(&self, holder: &str, make: impl FnOnce() -> Result<Tokens, Fault>) -> Result<Arc<Tokens>, Fault> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokens) = known.get(holder) {
+            return Ok(tokens.clone());
+        }
+        let tokens = Arc::new(make()?);
+        known.insert(holder.to_owned(), tokens.clone());
+        Ok(tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::FaultClass;
+    use crate::contract::{Received, Reply, Scripted, Server};
+
+    fn source(url: &str) -> TokenSource {
+        TokenSource {
+            url: Url::parse(url).expect("a URL"),
+            grant: Grant::ClientCredentials,
+            client_id: "me & you".into(),
+            client_secret: None,
+            secret_in_form: false,
+            scope: Some("write read".into()),
+            more: vec![("audience".into(), "api".into())],
+        }
+    }
+
+    /// Gives tokens t1, t2 … of that life.
+    async fn server(expires_in: serde_json::Value) -> Server {
+        let count = AtomicU32::new(0);
+        Server::start(move |_: &Received| {
+            let n = count.fetch_add(1, Ordering::Relaxed) + 1;
+            Reply::Answer(Scripted::json(
+                200,
+                &json!({ "access_token": format!("t{n}"), "token_type": "bearer", "expires_in": expires_in }),
+            ))
+        })
+        .await
+    }
+
+    fn tokens(url: &str) -> Tokens {
+        Tokens::new(source(url), &HttpOptions::default()).expect("a client")
+    }
+
+    async fn get(tokens: &Tokens) -> String {
+        tokens.get().await.expect("a token").expose_secret().to_owned()
+    }
+
+    #[tokio::test]
+    async fn one_call_serves_all_who_wait() {
+        let server = server(json!(3600)).await;
+        let tokens = Arc::new(tokens(server.url()));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let tokens = tokens.clone();
+            tasks.spawn(async move { get(&tokens).await });
+        }
+        assert!(tasks.join_all().await.iter().all(|token| token == "t1"));
+        let asked = server.received();
+        assert_eq!(asked.len(), 1);
+        let form = String::from_utf8_lossy(&asked[0].body).into_owned();
+        assert_eq!(form, "grant_type=client_credentials&scope=write+read&audience=api&client_id=me+%26+you");
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_replaced_once_however_many_tell() {
+        let server = server(json!("3600")).await;
+        let tokens = tokens(server.url());
+        let first = tokens.get().await.expect("a token");
+        tokens.refused(&first).await;
+        assert_eq!(get(&tokens).await, "t2");
+        // One who was refused with the old token comes late: the new one stays.
+        tokens.refused(&first).await;
+        assert_eq!(get(&tokens).await, "t2");
+        assert_eq!(server.received().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_is_renewed_before_its_end() {
+        let server = server(json!(100)).await;
+        let tokens = tokens(server.url());
+        assert_eq!(get(&tokens).await, "t1");
+        let left = |token: &Option<Token>| token.as_ref().map(|t| t.renew_at.duration_since(Instant::now()));
+        let left = left(&*tokens.current.lock().await).expect("a token");
+        assert!(left <= Duration::from_secs(50) && left > Duration::from_secs(40), "{left:?}");
+        tokens.current.lock().await.as_mut().expect("a token").renew_at = Instant::now();
+        assert_eq!(get(&tokens).await, "t2");
+    }
+
+    #[tokio::test]
+    async fn what_a_refusal_means_is_told_by_its_code() {
+        for (status, body, class) in [
+            (400, r#"{"error":"invalid_grant","error_description":"secret words"}"#, FaultClass::Auth),
+            (401, r#"{"error":"invalid_client"}"#, FaultClass::Auth),
+            (503, "<html>", FaultClass::Transient),
+            (400, r#"{"error":"temporarily_unavailable"}"#, FaultClass::Transient),
+            (429, "", FaultClass::Throttled),
+            (200, "<html>", FaultClass::Transient),
+            (200, r#"{"access_token":"x","token_type":"mac"}"#, FaultClass::Config),
+        ] {
+            let server =
+                Server::start(move |_| Reply::Answer(Scripted::of(status, "application/json", body.as_bytes()))).await;
+            let fault = tokens(server.url()).get().await.expect_err("no token");
+            assert_eq!(fault.class, class, "{status} {body}");
+            assert!(!fault.message.contains("secret words"), "{}", fault.message);
+        }
+        let nobody = tokens("http://127.0.0.1:1/token").get().await.expect_err("nobody listens");
+        assert_eq!(nobody.class, FaultClass::Transient);
+    }
+}
