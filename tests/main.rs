@@ -49,3 +49,5 @@ mod output;
 mod sink;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tables;

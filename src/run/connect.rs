@@ -129,8 +129,10 @@ fn field_problems(sync: &SyncDef, object: &ObjectSchema) -> Vec<Problem> {
             let message = format!("`{}` cannot be written: the destination computes it", field.target);
             problems.push(Problem::error("read-only-field", message).at(&field.span).remedy("leave it out"));
         }
+        // Rows that are appended are not matched, though their key has a field.
         if let Some((_, span)) = sync.shape.match_field.as_ref().filter(|(of, _)| *of == place)
             && !known.unique
+            && sync.shape.mode.0 != Mode::Append
         {
             let message = format!("rows cannot be matched by `{}`: its values are not unique there", field.target);
             problems.push(

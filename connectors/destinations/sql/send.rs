@@ -325,12 +325,16 @@ impl<D: Database> Destination for SqlDestination<D> {
         if let Some((_, reason)) = draft.refused.first() {
             return Err(Fault::config(format!("this row cannot be written: {}", reason.text)));
         }
-        draft.groups.iter().map(|group| self.work(table, &columns, group, batch.operation).map(preview::<D>)).collect()
+        draft
+            .groups
+            .iter()
+            .map(|group| self.work(table, &columns, group, batch.operation).map(|work| preview::<D>(&work)))
+            .collect()
     }
 }
 
-fn preview<D: Database>(work: Work<'_, D::Cell>) -> RequestPreview {
-    let statement = D::statement(&work);
+fn preview<D: Database>(work: &Work<'_, D::Cell>) -> RequestPreview {
+    let statement = D::statement(work);
     let mut body = statement.clone();
     for row in &work.rows {
         let cells: Vec<String> = row.cells.iter().chain(&row.address).map(D::shown).collect();

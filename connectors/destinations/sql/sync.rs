@@ -16,6 +16,8 @@ use super::name::TableName;
 const BATCH_SIZE: u64 = 1_000;
 /// The most rows of a transaction.
 const MAX_BATCH_SIZE: u64 = 10_000;
+/// The most bytes of values of a transaction: all of them are in memory at once.
+const MAX_BYTES: usize = 16 << 20;
 
 /// A checked sync to a table.
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ impl Prepared for SqlSync {
         let appends = operation == Operation::Append;
         Facts {
             max_rows: if offered { self.batch_size } else { 0 },
-            max_bytes: None,
+            max_bytes: Some(MAX_BYTES),
             // COMMIT settles the whole batch.
             evidence: Evidence::Call,
             resend_safe: offered && !appends,
@@ -181,16 +183,16 @@ fn check_mode(into: &ConfigTable, shape: &SyncShape) {
 
 fn check_removed(into: &ConfigTable, shape: &SyncShape) {
     let (removed, span) = &shape.removed;
+    let appends = shape.mode.0 == Mode::Append;
     let (message, remedy) = match removed {
-        Removed::Ignore => return,
         Removed::Archive => ("rows of a table cannot be archived", "use removed = \"delete\", \"clear\" or \"ignore\""),
-        Removed::Delete | Removed::Clear if shape.mode.0 == Mode::Append => {
+        Removed::Delete | Removed::Clear if appends => {
             ("rows that were appended are not found again", "use removed = \"ignore\", or mode = \"upsert\"")
         }
         Removed::Clear if shape.fields.len() < 2 => {
             ("there is nothing to clear: the sync writes only its match column", "map more columns, or use \"delete\"")
         }
-        Removed::Delete | Removed::Clear => return,
+        Removed::Ignore | Removed::Delete | Removed::Clear => return,
     };
     into.problems().push(Problem::error("unsupported-removed", message).at(span).remedy(remedy));
 }

@@ -223,13 +223,14 @@ pub(super) async fn report(connection: &mut Connection, sync: &SqlSync) -> Resul
             [] => {}
             few if few.len() <= 4 => report.excess.push(format!("{} on {place}", few.join(", "))),
             many => {
-                report.excess.push(format!("{} and {} other rights on {place}", many[..3].join(", "), many.len() - 3))
+                report.excess.push(format!("{} and {} other rights on {place}", many[..3].join(", "), many.len() - 3));
             }
         }
     }
-    let needed = ["SELECT", if sync.inserts() { "INSERT" } else { "" }, if sync.updates() { "UPDATE" } else { "" }];
+    let wanted = [("INSERT", sync.inserts()), ("UPDATE", sync.updates()), ("DELETE", sync.deletes()), ("SELECT", true)];
+    let needed: Vec<&str> = wanted.into_iter().filter_map(|(right, needed)| needed.then_some(right)).collect();
     let own: Vec<&str> = of(&Reach::Table);
-    let excess = own.into_iter().filter(|right| !needed.contains(right) && !(sync.deletes() && *right == "DELETE"));
+    let excess = own.into_iter().filter(|right| !needed.contains(right));
     report.excess.extend(excess.map(|right| format!("{right} on {name}")));
     if let Some(operations) = &sync.operations
         && !is_there(connection, operations).await?

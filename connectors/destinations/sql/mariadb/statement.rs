@@ -42,7 +42,7 @@ pub(super) fn of(work: &Work<'_, Cell>, rows: usize) -> String {
 }
 
 /// The values of a row in the order of its placeholders.
-pub(super) fn cells<'a>(action: Action, row: &'a DraftRow<Cell>) -> &'a [Cell] {
+pub(super) fn cells(action: Action, row: &DraftRow<Cell>) -> &[Cell] {
     match action {
         Action::Insert | Action::Upsert | Action::Update => &row.cells,
         Action::Delete | Action::Clear => row.address.as_slice(),

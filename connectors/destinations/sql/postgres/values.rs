@@ -74,10 +74,6 @@ mod tests {
     use super::*;
     use backhaul_kit::Value;
 
-    fn of(class: Class, value: Value) -> Option<String> {
-        text(&class, (&value).into()).expect("a text")
-    }
-
     #[test]
     fn values_become_what_the_server_reads() {
         let array = || Class::Array(Box::new(Class::Text));
@@ -96,7 +92,7 @@ mod tests {
             (array(), Value::Array(vec![Value::Null, Value::Int(1)]), Some(r#"{NULL,"1"}"#)),
             (Class::Json, texts(&["a"]), Some(r#"["a"]"#)),
         ] {
-            assert_eq!(of(class, value.clone()).as_deref(), expected, "{value:?}");
+            assert_eq!(text(&class, (&value).into()).expect("a text").as_deref(), expected, "{value:?}");
         }
     }
 
