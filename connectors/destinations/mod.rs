@@ -5,3 +5,5 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+#[cfg(test)]
+mod spec;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
+use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span, is_loopback};
 use backhaul_kit::http::limit::Window;
 use backhaul_kit::http::reach::Reach;
 use backhaul_kit::http::{Auth, HttpOptions};
@@ -122,18 +122,6 @@ impl Account for HttpAccount {
 
     fn is_stand_in(&self) -> bool {
         is_loopback(&self.url)
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
     }
 }
 

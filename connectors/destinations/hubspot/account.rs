@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
+use backhaul_kit::config::{ConfigTable, Problem, SecretRef, is_loopback, share_of};
 use backhaul_kit::http::limit::Window;
 use backhaul_kit::http::{Auth, Http, HttpOptions};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
@@ -40,8 +40,8 @@ impl HubSpotAccount {
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
         let errors = table.problems().errors();
         let token = table.required_secret("token");
-        let base = base_url(table);
-        let share = share(table);
+        let base = table.base_url(LIVE);
+        let share = table.quota();
         let cap = cap(table);
         let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
         if table.problems().errors() > errors {
@@ -50,7 +50,7 @@ impl HubSpotAccount {
         let base = base?;
         // A stand-in has the limits that it was started with and says so by itself.
         let cap = cap.or_else(|| (!is_loopback(&base)).then_some(SMALLEST_CAP));
-        let windows = cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per: WINDOW }).collect();
+        let windows = cap.into_iter().map(|cap| Window { cap: share_of(cap, share), per: WINDOW }).collect();
         Some(Self { base, token: token?, windows, timeout })
     }
 
@@ -124,37 +124,6 @@ pub(super) fn json_schema() -> serde_json::Value {
     })
 }
 
-fn base_url(table: &mut ConfigTable) -> Option<Url> {
-    let Some((text, span)) = table.text_at("base_url") else { return Url::parse(LIVE).ok() };
-    let refuse = |message: &str, remedy: &str| {
-        let message = format!("`{}` {message}", table.path_of("base_url"));
-        table.problems().push(Problem::error("bad-url", message).at(&span).remedy(remedy.to_owned()));
-    };
-    let Some(url) = Url::parse(&text).ok().filter(|url| url.has_host() && !url.cannot_be_a_base()) else {
-        refuse("is not a URL", "write it as \"https://api.hubapi.com\", or leave it out");
-        return None;
-    };
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        refuse("has more than scheme, host, port and path", "leave out user, query and fragment");
-        return None;
-    }
-    let secure = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    if !secure {
-        refuse("would send the token unencrypted", "use https; only a stand-in on this machine may use http");
-        return None;
-    }
-    Some(url)
-}
-
-fn share(table: &mut ConfigTable) -> f64 {
-    let share = table.percent("quota").unwrap_or(1.0);
-    if share <= 0.0 {
-        let message = format!("`{}` leaves no call at all", table.path_of("quota"));
-        table.problems().push(Problem::error("out-of-range", message).at(table.span()).remedy("give it more than 0%"));
-    }
-    share
-}
-
 fn cap(table: &mut ConfigTable) -> Option<u32> {
     let tier = table.choice("tier", TIERS);
     let explicit = table.number("per_ten_seconds", 1).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
@@ -163,16 +132,4 @@ fn cap(table: &mut ConfigTable) -> Option<u32> {
         table.problems().push(Problem::error("conflicting-keys", message).at(table.span()).remedy("keep one of them"));
     }
     tier.or(explicit)
-}
-
-/// The part of a cap that this program may use: at least one call.
-fn scaled(cap: u32, share: f64) -> u32 {
-    ((f64::from(cap) * share) as u32).max(1)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
 }

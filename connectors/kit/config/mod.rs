@@ -4,11 +4,13 @@
 //! is an unknown key, reported by [`ConfigTable::finish`] with the nearest known one. Problems never echo
 //! the value of a secret.
 
+mod endpoint;
 mod problem;
 mod secret;
 mod table;
 mod unit;
 
+pub use endpoint::{is_loopback, share_of};
 pub use problem::{Problem, Problems, Severity, SourceFile, Span};
 pub use secret::{Secret, SecretRef, Secrets};
 pub use table::{ConfigTable, Item, ItemKind, nearest, parse};
