@@ -5,5 +5,6 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+pub mod mixpanel;
 #[cfg(test)]
 mod spec;
