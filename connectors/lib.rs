@@ -21,5 +21,10 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 
 /// Every kind of destination.
 pub fn destinations() -> &'static [&'static dyn DestinationKind] {
-    &[&destinations::file::FileKind, &destinations::http::HttpKind, &destinations::hubspot::HubSpot]
+    &[
+        &destinations::file::FileKind,
+        &destinations::http::HttpKind,
+        &destinations::hubspot::HubSpot,
+        &destinations::stripe::Stripe,
+    ]
 }

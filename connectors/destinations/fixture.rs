@@ -63,7 +63,9 @@ fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
         object: into.text_at("object"),
         mode: into.choice_at("mode", Mode::CHOICES).unwrap_or((Mode::Upsert, span.clone())),
         removed: into.choice_at("removed", Removed::CHOICES).unwrap_or((Removed::Ignore, span.clone())),
-        match_field: None,
+        match_field: into
+            .text_at("match")
+            .and_then(|(target, span)| Some((fields.iter().position(|field| *field == target)?, span))),
         fields: fields.iter().map(field).collect(),
         key: key.iter().map(|column| (*column).into()).collect(),
         span,

@@ -8,3 +8,4 @@ mod fixture;
 pub mod http;
 pub mod hubspot;
 mod stand_in;
+pub mod stripe;
