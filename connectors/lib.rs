@@ -28,5 +28,6 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::mixpanel::Mixpanel,
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,
+        &destinations::stripe::Stripe,
     ]
 }

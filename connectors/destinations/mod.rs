@@ -10,3 +10,4 @@ pub mod hubspot;
 pub mod mixpanel;
 pub mod sql;
 mod stand_in;
+pub mod stripe;
