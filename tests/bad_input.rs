@@ -213,6 +213,20 @@ fn a_key_that_is_not_there_is_named_with_its_place(warehouse: &Warehouse) {
     assert_eq!(sink.stats().calls, 0);
 }
 
+#[cfg(not(feature = "mariadb"))]
+#[test]
+fn a_destination_of_mariadb_without_the_feature_says_how_to_get_it() {
+    let (_warehouse, _customers, sink, project) = project_with(1);
+    project.append("backhaul.toml", "\n[destinations.shop]\ntype = \"mariadb\"\nurl = { env = \"SHOP_URL\" }\n");
+    let texts = [
+        "this build of backhaul has no destination of `type = \"mariadb\"`",
+        "cargo build --release --features mariadb",
+    ];
+    project.run().expect(CONFIGURATION).says(&texts);
+    project.backhaul(&["connectors"]).expect(0).says(&["lacks the feature `mariadb`"]);
+    assert_eq!(sink.stats().calls, 0);
+}
+
 #[cfg(not(feature = "files"))]
 #[test]
 fn a_warehouse_of_files_without_the_feature_says_how_to_get_it() {

@@ -12,7 +12,7 @@ use crate::support::project::Project;
 use crate::support::schema::assert_fits;
 use crate::support::warehouse::{Warehouse, execute_sqlite};
 
-const EXAMPLES: [&str; 3] = ["customers-to-hubspot", "orders-to-http", "segments-to-files"];
+const EXAMPLES: [&str; 4] = ["customers-to-hubspot", "orders-to-http", "scores-to-postgres", "segments-to-files"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("syncs").join(name)
@@ -146,6 +146,33 @@ fn segments_become_a_set_and_a_file_of_changes() {
         .collect();
     changes.sort();
     assert_eq!(changes, ["add 1001", "add 1003", "add 1004", "add 1006", "remove 1001"]);
+}
+
+#[test]
+fn scores_go_into_a_table_that_refuses_what_is_no_score() {
+    let Some(shop) = Warehouse::postgres() else { return };
+    let mut project = example("scores-to-postgres");
+    shop.execute(&text(&project.path("target.sql")));
+    project.set_variable("BACKHAUL_SECRET_SHOP_URL", &shop.url().expect("a URL"));
+
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    project.backhaul(&["run", "scores-shop"]).expect(0).says(&["4 accepted"]);
+    shop.execute("update crm.customer_scores set seen = true");
+    execute_sqlite(
+        &project.path("shop.db"),
+        "update scores set score = 1.5 where customer_id = 1001; update scores set segment = 'new' where customer_id = 1003;
+         delete from scores where customer_id = 1002",
+    );
+    project.backhaul(&["run", "scores-shop"]).expect(3).says(&["2 accepted", "1 rejected"]);
+    project.backhaul(&["rejects", "list", "scores-shop"]).expect(0).says(&["23514"]);
+    let as_they_should_be = "select 1 from crm.customer_scores where seen and (customer_id, segment, score) in
+        ((1001, 'vip', 0.91), (1003, 'new', 0.4), (1004, 'vip', 0.88))";
+    shop.assert_count(as_they_should_be, 3);
+    shop.assert_count(
+        "select 1 from crm.customer_scores where reasons = '[\"orders\"]' and scored_on = '2026-11-24'",
+        1,
+    );
+    shop.assert_count("select 1 from crm.customer_scores", 3);
 }
 
 #[test]

@@ -107,6 +107,10 @@ fn what_is_wrong_with_a_table_is_told_before_a_write() {
     let (_, server) = url.rsplit_once('@').expect("a server");
     tables.project.set_variable("SHOP_URL", &format!("postgres://{weak}:weak-secret@{server}"));
     let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE \"crm\".\"people\" TO \"{weak}\";");
+    let doctor = tables.project.backhaul(&["doctor"]).expect(CREDENTIALS);
+    doctor.says(&["missing: SELECT on crm.people", "the smallest grant", &grant]).hides(&["weak-secret"]);
+    let (host, _) = server.split_once('/').expect("a database");
+    tables.project.backhaul(&["doctor", "--egress"]).expect(0).says(&[host]).hides(&["weak-secret"]);
     tables.project.run().expect(CREDENTIALS).says(&["lacks SELECT on crm.people", &grant]).hides(&["weak-secret"]);
     tables.shop.execute(&grant);
     tables.project.run().expect(0).says(&["25 accepted"]);

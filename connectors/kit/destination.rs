@@ -212,6 +212,15 @@ pub trait Account: Send + Sync {
     fn hosts(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The same where a secret names the host. By default [`hosts`](Account::hosts).
+    ///
+    /// # Errors
+    /// A secret that cannot be read.
+    fn secret_hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
+        let _ = kit;
+        Ok(self.hosts())
+    }
 }
 
 /// A checked destination of one sync, not yet connected.
@@ -255,7 +264,7 @@ pub struct AccountReport {
     pub excess: Vec<String>,
     /// What cannot be known here.
     pub unknowable: Vec<String>,
-    /// The statements that give what is missing, where the other side has such.
+    /// The statements that give what the sync needs and no more, where the other side has such.
     pub grants: Vec<String>,
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, 
     if !report.missing.is_empty() {
         let remedy = match report.grants.as_slice() {
             [] => String::from("grant these and no more, then run again"),
-            grants => format!("have an administrator run: {}", grants.join(" ")),
+            grants => format!("grant these and no more: {}", grants.join(" ")),
         };
         let lacks = format!("the credential lacks {}", report.missing.join(", "));
         return Err(Fault::auth(lacks).remedy(remedy).into());

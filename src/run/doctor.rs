@@ -62,6 +62,7 @@ pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -
         match asked.await {
             Err(fault) => found.fault = Some(fault),
             Ok(report) => {
+                found.grant = report.grants;
                 found.identity = report.identity;
                 if !report.label.is_empty() && !found.identity.contains(&report.label) {
                     found.identity.push_str(&format!(" ({})", report.label));
@@ -69,7 +70,9 @@ pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -
                 (found.missing, found.excess, found.unknowable) = (report.missing, report.excess, report.unknowable);
             }
         }
-        found.grant = scopes(sync);
+        if found.grant.is_empty() {
+            found.grant = scopes(sync);
+        }
         examined.push(found);
     }
     examined
@@ -95,7 +98,7 @@ pub fn egress(project: &Project, syncs: &[Arc<SyncDef>], kit: &Kit) -> Result<Ve
         }
         if let Some(found) = project.destinations.get(&sync.destination) {
             let subject = format!("destination {}", sync.destination);
-            hosts.extend(found.account.hosts().into_iter().map(|host| (host, subject.clone())));
+            hosts.extend(found.account.secret_hosts(kit)?.into_iter().map(|host| (host, subject.clone())));
         }
     }
     Ok(hosts.into_iter().collect())

@@ -92,6 +92,16 @@ impl Account for SqlAccount {
     fn is_stand_in(&self) -> bool {
         false
     }
+
+    fn secret_hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
+        match self.dialect {
+            Dialect::Postgres => Postgres::new(self, kit)?.host().map(|host| vec![host]),
+            #[cfg(feature = "mariadb")]
+            Dialect::MariaDb => super::mariadb::MariaDb::new(self, kit)?.host().map(|host| vec![host]),
+            #[cfg(not(feature = "mariadb"))]
+            Dialect::MariaDb => Ok(Vec::new()),
+        }
+    }
 }
 
 /// The keys of the table, for editors.

@@ -124,7 +124,11 @@ impl DestinationKind for MariaDbKind {
     fn about(&self) -> About {
         About {
             title: "MariaDB",
-            summary: "rows of a table, one transaction a batch",
+            summary: if cfg!(feature = "mariadb") {
+                "rows of a table, one transaction a batch"
+            } else {
+                "rows of a table (not in this build: it lacks the feature `mariadb`)"
+            },
             objects: "database.table",
             modes: MODES,
             removed: REMOVED,

@@ -72,6 +72,8 @@ impl<D: Database> SqlDestination<D> {
             if matches!(self.bounded(self.database.begin(&mut connection)).await, Ok(Ok(()))) {
                 return Ok(connection);
             }
+            // What ended this one has ended the others.
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let mut connection = self.database.connect().await?;
         self.bounded(self.database.begin(&mut connection)).await??;

@@ -84,6 +84,14 @@ impl SqlSync {
         self.removed == Removed::Delete
     }
 
+    /// The rights on the table that the sync needs, in the order in which they are granted.
+    pub(super) fn needed_rights(&self) -> Vec<&'static str> {
+        let finds = self.match_place.is_some();
+        let rights =
+            [("SELECT", finds), ("INSERT", self.inserts()), ("UPDATE", self.updates()), ("DELETE", self.deletes())];
+        rights.into_iter().filter_map(|(right, needed)| needed.then_some(right)).collect()
+    }
+
     /// The rights on the table that the operation needs.
     fn rights(&self, operation: Operation) -> Vec<String> {
         let rights: &[&str] = match operation {

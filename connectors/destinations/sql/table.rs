@@ -112,15 +112,13 @@ impl Table {
     pub(super) fn missing_rights(&self, sync: &SqlSync) -> Vec<&'static str> {
         let mapped = || self.columns.iter().filter(|column| sync.columns.contains(&column.name) && !column.computed);
         let matched = sync.match_place.and_then(|place| sync.columns.get(place)).and_then(|name| self.column(name));
-        [
-            ("SELECT", matched.is_some_and(|column| !column.may.select)),
-            ("INSERT", sync.inserts() && mapped().any(|column| !column.may.insert)),
-            ("UPDATE", sync.updates() && mapped().any(|column| !column.may.update)),
-            ("DELETE", sync.deletes() && self.may_delete == Some(false)),
-        ]
-        .into_iter()
-        .filter_map(|(right, missing)| missing.then_some(right))
-        .collect()
+        let lacks = |right: &&str| match *right {
+            "SELECT" => matched.is_some_and(|column| !column.may.select),
+            "INSERT" => mapped().any(|column| !column.may.insert),
+            "UPDATE" => mapped().any(|column| !column.may.update),
+            _ => self.may_delete == Some(false),
+        };
+        sync.needed_rights().into_iter().filter(lacks).collect()
     }
 
     /// What keeps the sync from writing here, beyond fields that are not there.

@@ -234,7 +234,7 @@ fn known_parameters(url: &str) -> String {
 }
 
 /// Host and port, or the socket, for messages.
-pub(super) fn place(options: &PgConnectOptions) -> String {
+pub(crate) fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(socket) => format!("{}:{}", socket.display(), options.get_port()),
         None => format!("{}:{}", options.get_host(), options.get_port()),

@@ -76,13 +76,15 @@ impl MariaDb {
         Ok(options)
     }
 
+    /// `host:port` of the URL.
+    pub(in super::super) fn host(&self) -> Result<String, Fault> {
+        self.options().map(|options| place(&options))
+    }
+
     /// Opens a connection with pinned settings.
     pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let options = self.options()?;
-        let place = match options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
-        };
+        let place = place(&options);
         let Ok(connected) = tokio::time::timeout(self.connect_timeout, options.connect()).await else {
             let seconds = self.connect_timeout.as_secs_f32();
             return Err(Fault::transient(format!("MariaDB at {place} did not answer within {seconds} s"))
@@ -94,5 +96,13 @@ impl MariaDb {
         let max_packet = sqlx::query_scalar::<_, i64>("SELECT CAST(@@max_allowed_packet AS SIGNED)");
         let max_packet = max_packet.fetch_one(&mut inner).await.map_err(failed)?;
         Ok(Connection { inner, place, max_packet: usize::try_from(max_packet).unwrap_or(1 << 20) })
+    }
+}
+
+/// Host and port, or the socket.
+fn place(options: &MySqlConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
     }
 }

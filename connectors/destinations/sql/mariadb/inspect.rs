@@ -205,11 +205,9 @@ pub(super) async fn report(connection: &mut Connection, sync: &SqlSync) -> Resul
         label: format!("{} at {}, database {schema}, as {grantee}", user.version, connection.place),
         ..AccountReport::default()
     };
-    let missing = table.missing_rights(sync);
-    if !missing.is_empty() {
-        report.missing.extend(missing.iter().map(|right| format!("{right} on {name}")));
-        report.grants.push(format!("GRANT {} ON {} TO {grantee};", missing.join(", "), name.quoted('`')));
-    }
+    report.missing.extend(table.missing_rights(sync).iter().map(|right| format!("{right} on {name}")));
+    let needed = sync.needed_rights();
+    report.grants.push(format!("GRANT {} ON {} TO {grantee};", needed.join(", "), name.quoted('`')));
     if table.may_delete.is_none() && sync.deletes() {
         report.unknowable.push(format!("whether a role may DELETE on {name}"));
     }
@@ -227,21 +225,23 @@ pub(super) async fn report(connection: &mut Connection, sync: &SqlSync) -> Resul
             }
         }
     }
-    let wanted = [("INSERT", sync.inserts()), ("UPDATE", sync.updates()), ("DELETE", sync.deletes()), ("SELECT", true)];
-    let needed: Vec<&str> = wanted.into_iter().filter_map(|(right, needed)| needed.then_some(right)).collect();
     let own: Vec<&str> = of(&Reach::Table);
     let excess = own.into_iter().filter(|right| !needed.contains(right));
     report.excess.extend(excess.map(|right| format!("{right} on {name}")));
-    if let Some(operations) = &sync.operations
-        && !is_there(connection, operations).await?
-    {
+    if let Some(operations) = &sync.operations {
         let place = operations.schema.as_deref().unwrap_or(schema);
+        let (there, create) = match is_there(connection, operations).await? {
+            true => (true, ""),
+            false => (false, "CREATE, "),
+        };
         let creates = rights.iter().any(|(reach, right)| *reach != Reach::Table && right == "CREATE");
-        if !creates && !user.has_roles && place == schema {
+        if place != schema || user.has_roles {
+            report.unknowable.push(format!("the rights on {operations}"));
+        } else if !there && !creates {
             report.missing.push(format!("CREATE on {operations}"));
-            let table = format!("{}.{}", quoted(place, '`'), quoted(&operations.table, '`'));
-            report.grants.push(format!("GRANT CREATE, SELECT, INSERT, DELETE ON {table} TO {grantee};"));
         }
+        let table = format!("{}.{}", quoted(place, '`'), quoted(&operations.table, '`'));
+        report.grants.push(format!("GRANT {create}SELECT, INSERT, DELETE ON {table} TO {grantee};"));
     }
     Ok(report)
 }

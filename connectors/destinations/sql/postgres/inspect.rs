@@ -58,7 +58,7 @@ const RIGHTS: &str = "\
     WHERE n.nspname = $1 AND c.relname = $2";
 
 const OPERATIONS: &str = "\
-    SELECT c.oid IS NOT NULL AS there, has_schema_privilege(n.oid, 'CREATE') AS may_make,
+    SELECT n.nspname::text AS schema, c.oid IS NOT NULL AS there, has_schema_privilege(n.oid, 'CREATE') AS may_make,
            coalesce(has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
                     AND has_table_privilege(c.oid, 'DELETE'), false) AS may_write
     FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
@@ -186,13 +186,11 @@ async fn rights(
     let flag = |name: &str| found.try_get::<bool, _>(name).map_err(failed);
     if !flag("usage")? {
         report.missing.push(format!("USAGE on schema {schema}"));
-        report.grants.push(format!("GRANT USAGE ON SCHEMA {} TO {to};", quoted(schema, '"')));
     }
-    let missing = table.missing_rights(sync);
-    if !missing.is_empty() {
-        report.missing.extend(missing.iter().map(|right| format!("{right} on {name}")));
-        report.grants.push(format!("GRANT {} ON TABLE {} TO {to};", missing.join(", "), name.quoted('"')));
-    }
+    report.missing.extend(table.missing_rights(sync).iter().map(|right| format!("{right} on {name}")));
+    let needed = sync.needed_rights().join(", ");
+    report.grants.push(format!("GRANT USAGE ON SCHEMA {} TO {to};", quoted(schema, '"')));
+    report.grants.push(format!("GRANT {needed} ON TABLE {} TO {to};", name.quoted('"')));
     // Of a superuser, and of an owner, every right is the same one.
     let superuser = report.excess.iter().any(|attribute| attribute == "SUPERUSER");
     if !superuser && flag("owner")? {
@@ -208,7 +206,7 @@ async fn rights(
     Ok(())
 }
 
-/// Rights on the table of operations that are missing.
+/// Rights on the table of operations.
 async fn operations_rights(
     connection: &mut Connection,
     name: &TableName,
@@ -225,13 +223,14 @@ async fn operations_rights(
     if flag("there")? {
         if !flag("may_write")? {
             report.missing.push(format!("SELECT, INSERT, DELETE on {name}"));
-            report.grants.push(format!("GRANT SELECT, INSERT, DELETE ON TABLE {} TO {to};", name.quoted('"')));
         }
-    } else if !flag("may_make")? {
-        let schema = name.schema.as_deref();
-        report.missing.push(format!("CREATE in the schema of {name}"));
-        let schema = schema.map_or_else(|| String::from("the default schema"), |schema| quoted(schema, '"'));
-        report.grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {to};"));
+        report.grants.push(format!("GRANT SELECT, INSERT, DELETE ON TABLE {} TO {to};", name.quoted('"')));
+    } else {
+        let schema: String = found.try_get("schema").map_err(failed)?;
+        if !flag("may_make")? {
+            report.missing.push(format!("CREATE in schema {schema}"));
+        }
+        report.grants.push(format!("GRANT CREATE ON SCHEMA {} TO {to};", quoted(&schema, '"')));
     }
     Ok(())
 }

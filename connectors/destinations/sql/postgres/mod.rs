@@ -17,7 +17,7 @@ use super::database::{Action, Database, Entries, Failure, Work};
 use super::name::TableName;
 use super::sync::SqlSync;
 use super::table::{Column, Table};
-use crate::warehouses::postgres::config::Address;
+use crate::warehouses::postgres::config::{Address, place};
 use crate::warehouses::postgres::session::{Server, goodbye};
 
 /// A PostgreSQL server.
@@ -53,6 +53,11 @@ impl Postgres {
              WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
         );
         Ok(Self { address, settings })
+    }
+
+    /// `host:port` of the URL.
+    pub(super) fn host(&self) -> Result<String, Fault> {
+        self.address.options().map(|options| place(&options))
     }
 }
 
