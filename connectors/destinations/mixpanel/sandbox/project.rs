@@ -13,10 +13,11 @@ use crate::destinations::mixpanel::event::FORBIDDEN_IDS;
 pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("token", "the project's token; another one is refused by /import and vanishes in /engage"),
     ("reject", "values to refuse, as `plan=gold`, separated by commas; empty for none"),
-    ("fail_next", "how many of the next calls are answered with 500, unapplied"),
-    ("throttle_next", "how many of the next calls are answered with 429 and Retry-After"),
+    ("fail_next", "how many of the next calls with a valid record are answered with 500, unapplied"),
+    ("throttle_next", "how many of the next calls with a valid record are answered with 429 and Retry-After"),
     ("retry_after", "seconds that such a 429 asks to wait"),
-    ("lose_next", "how many of the next calls are applied, but their answer is lost"),
+    ("lose_next", "how many of the next calls with a valid record are applied, but their answer is lost"),
+    ("expire_after", "calls of events until the token is refused; 0 for never"),
     ("latency", "milliseconds before every answer"),
 ];
 /// 1971-01-01 in milliseconds.
@@ -35,6 +36,8 @@ pub(super) struct Settings {
     pub(super) throttle_next: u64,
     pub(super) retry_after: u64,
     pub(super) lose_next: u64,
+    /// Calls left, and one; 0: without end.
+    pub(super) expires: u64,
     pub(super) latency: Duration,
 }
 
@@ -47,6 +50,7 @@ impl Default for Settings {
             throttle_next: 0,
             retry_after: 1,
             lose_next: 0,
+            expires: 0,
             latency: Duration::ZERO,
         }
     }
@@ -86,6 +90,9 @@ impl Project {
             "throttle_next" => settings.throttle_next = number(key, value)?,
             "retry_after" => settings.retry_after = number(key, value)?,
             "lose_next" => settings.lose_next = number(key, value)?,
+            "expire_after" => {
+                settings.expires = number::<u64>(key, value)?.checked_add(1).filter(|n| *n > 1).unwrap_or(0)
+            }
             "latency" => settings.latency = Duration::from_millis(number(key, value)?),
             _ => {
                 let known: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
@@ -112,11 +119,11 @@ impl Project {
         json!({ "events": events, "profiles": self.profiles })
     }
 
-    /// Takes an event in.
+    /// What tells an event from others: name, time, distinct id and insert id.
     ///
     /// # Errors
     /// Why it is not valid.
-    pub(super) fn import(&mut self, event: &Value) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, event: &Value) -> Result<[String; 4], Refusal> {
         let properties = &event["properties"];
         let refuse = |field: &str, why: &str| {
             Err((format!("properties.{field}"), format!("'properties.{field}' is invalid: {why}")))
@@ -150,12 +157,16 @@ impl Project {
         if let Some(name) = fields.and_then(|fields| self.refused(fields)) {
             return refuse(&name, "refused as the stand-in was told");
         }
-        let place = *self.known.entry([name, time.to_string(), id, insert_id]).or_insert(self.events.len());
+        Ok([name, time.to_string(), id, insert_id])
+    }
+
+    /// Takes a valid event in.
+    pub(super) fn import(&mut self, identity: [String; 4], event: Value) {
+        let place = *self.known.entry(identity).or_insert(self.events.len());
         match self.events.get_mut(place) {
-            Some(known) => *known = event.clone(),
-            None => self.events.push(event.clone()),
+            Some(known) => *known = event,
+            None => self.events.push(event),
         }
-        Ok(())
     }
 
     /// Applies an update of a profile.

@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::project::{Refusal, Settings};
 
 /// Records in a call.
 const MAX_RECORDS: usize = 2000;
@@ -27,34 +28,35 @@ pub(super) fn router(shared: Shared) -> Router {
     calls.route("/sandbox/records", get(records)).layer(DefaultBodyLimit::max(2 * MAX_BYTES)).with_state(shared)
 }
 
-/// Faults on demand, before and after a call.
+/// What is around every call.
 async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    shared.lock().calls += 1;
     let latency = shared.lock().settings.latency;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let lost = {
-        let mut project = shared.lock();
-        project.calls += 1;
-        let settings = &mut project.settings;
-        if take(&mut settings.throttle_next) {
-            let message = "Project exceeded rate limits. Please retry the request with exponential backoff.";
-            let mut response = refusal(429, message, "Too Many Requests");
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(settings.retry_after));
-            return response;
-        }
-        if take(&mut settings.fail_next) {
-            return refusal(500, "internal error", "Internal Server Error");
-        }
-        take(&mut settings.lose_next)
-    };
-    let response = next.run(request).await;
-    if lost {
-        // A body that fails before its first byte: the connection ends without an answer.
-        let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        return Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })));
+    next.run(request).await
+}
+
+/// The refusal that a call gets on demand.
+fn fault(settings: &mut Settings) -> Option<Response> {
+    if take(&mut settings.throttle_next) {
+        let message = "Project exceeded rate limits. Please retry the request with exponential backoff.";
+        let mut response = refusal(429, message, "Too Many Requests");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(settings.retry_after));
+        return Some(response);
     }
-    response
+    take(&mut settings.fail_next).then(|| refusal(500, "internal error", "Internal Server Error"))
+}
+
+/// An answer, or its loss on demand.
+fn answer(settings: &mut Settings, response: Response) -> Response {
+    if !take(&mut settings.lose_next) {
+        return response;
+    }
+    // A body that fails before its first byte: the connection ends without an answer.
+    let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })))
 }
 
 fn take(counter: &mut u64) -> bool {
@@ -66,7 +68,8 @@ fn take(counter: &mut u64) -> bool {
 async fn import(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let mut project = shared.lock();
     let wanted = format!("Basic {}", STANDARD.encode(format!("{}:", project.settings.token)));
-    if headers.get(header::AUTHORIZATION).is_none_or(|got| got.as_bytes() != wanted.as_bytes()) {
+    let is_known = headers.get(header::AUTHORIZATION).is_some_and(|got| got.as_bytes() == wanted.as_bytes());
+    if !is_known || project.settings.expires == 1 {
         return refusal(401, "Invalid credentials", "Unauthorized");
     }
     let Ok(events) = serde_json::from_slice::<Vec<Value>>(&body) else {
@@ -75,10 +78,28 @@ async fn import(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     if body.len() > MAX_BYTES || events.len() > MAX_RECORDS {
         return refusal(413, "request exceeds max limit", "Request Entity Too Large");
     }
+    let judged: Vec<_> = events.iter().map(|event| project.judge(event)).collect();
+    if judged.iter().all(Result::is_err) {
+        return imported(&events, judged);
+    }
+    if let Some(fault) = fault(&mut project.settings) {
+        return fault;
+    }
+    project.settings.expires = project.settings.expires.saturating_sub(1);
+    for (event, identity) in events.iter().zip(&judged) {
+        if let Ok(identity) = identity {
+            project.import(identity.clone(), event.clone());
+        }
+    }
+    answer(&mut project.settings, imported(&events, judged))
+}
+
+/// The answer of `/import`.
+fn imported(events: &[Value], judged: Vec<Result<[String; 4], Refusal>>) -> Response {
     let mut failed = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        if let Err((field, message)) = project.import(event) {
-            let insert_id = event["properties"]["$insert_id"].as_str().unwrap_or_default();
+    for (index, refusal) in judged.into_iter().enumerate() {
+        if let Err((field, message)) = refusal {
+            let insert_id = events[index]["properties"]["$insert_id"].as_str().unwrap_or_default();
             failed.push(json!({ "index": index, "insert_id": insert_id, "field": field, "message": message }));
         }
     }
@@ -110,10 +131,13 @@ async fn engage(State(shared): State<Shared>, RawQuery(query): RawQuery, body: B
         return refusal(413, "request exceeds max limit", "Request Entity Too Large");
     }
     let mut project = shared.lock();
+    if let Some(fault) = fault(&mut project.settings) {
+        return fault;
+    }
     let outcomes: Vec<_> = updates.iter().map(|update| project.update(update)).collect();
     // One valid record is enough.
     let error = outcomes.iter().all(Result::is_err).then(|| outcomes.into_iter().find_map(Result::err)).flatten();
-    said(error.map(|(_, message)| message))
+    answer(&mut project.settings, said(error.map(|(_, message)| message)))
 }
 
 async fn records(State(shared): State<Shared>) -> Response {
