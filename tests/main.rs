@@ -48,4 +48,6 @@ mod output;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]
+mod stripe;
+#[cfg(test)]
 mod support;
