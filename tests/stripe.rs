@@ -74,7 +74,8 @@ impl Shop {
     fn customer(&self, row: u32) -> (String, Value) {
         let records = self.stripe.records();
         let customers = records["customers"].as_object().expect("customers");
-        let of_row = |values: &Value| values["metadata[customer_id]"] == row.to_string();
+        let row = row.to_string();
+        let of_row = |values: &Value| values["metadata[customer_id]"].as_str() == Some(&row);
         let found = customers.iter().find(|(_, values)| of_row(values)).expect("the row's customer");
         (found.0.clone(), found.1.clone())
     }
