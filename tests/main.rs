@@ -50,6 +50,8 @@ mod output;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]
+mod stripe;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tables;

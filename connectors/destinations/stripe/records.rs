@@ -21,19 +21,22 @@ pub(super) enum Search {
 }
 
 impl StripeDestination {
-    /// The search for a value of the match key.
-    pub(super) fn search_call(&self, key: &str, value: &str) -> Result<Request, Fault> {
+    /// The search for a value of the match key; none where customers are found by their ids.
+    pub(super) fn search_call(&self, value: &str) -> Result<Option<Request>, Fault> {
+        let Finder::Metadata(key) = &self.sync.finder else { return Ok(None) };
         let mut request = self.sync.account.call(Method::GET, &[CUSTOMERS, "search"])?;
         let query = format!("metadata['{}']:'{}'", quoted(key), quoted(value));
         // The most that a page has: the index is not exact about case, so that there can be more than one.
         request.url.query_pairs_mut().append_pair("query", &query).append_pair("limit", "100");
-        Ok(request)
+        Ok(Some(request))
     }
 
     /// The customer whose metadata has `value` under the match key.
     pub(super) async fn find(&self, value: &str) -> Result<Search, Fault> {
-        let Finder::Metadata(key) = &self.sync.finder else { return Ok(Search::Nothing) };
-        let answer = self.http.send(self.search_call(key, value)?).await.map_err(answer::of_reading)?;
+        let (Finder::Metadata(key), Some(search)) = (&self.sync.finder, self.search_call(value)?) else {
+            return Ok(Search::Nothing);
+        };
+        let answer = self.http.send(search).await.map_err(answer::of_reading)?;
         if let Some(said) = answer::refusal(&answer, &self.sync.params).map_err(answer::of_reading)? {
             return Ok(Search::Refused(said.verdict()));
         }

@@ -1,10 +1,12 @@
 //! The destination: one row a call, and what it comes to.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use backhaul_kit::http::{Form, Http, Request, idempotency_key};
 use backhaul_kit::{
-    AccountReport, Batch, ChangeKind, Delivery, Destination, Fault, Mode, Operation, Outcomes, Reason, Removed,
-    RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
+    AccountReport, Address, Batch, ChangeKind, Delivery, Destination, Fault, Mode, Operation, Outcomes, Prepared as _,
+    Reason, Removed, RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -24,56 +26,103 @@ pub(super) struct StripeDestination {
     pub(super) http: Http,
 }
 
-/// A row, ready to be sent.
-struct Draft<'a> {
+/// A row, ready to be sent: the customer of `id`; else the one that is found; else a new one.
+struct Draft {
     form: Form,
-    /// The match value.
-    value: String,
     /// The customer's id, where it is known.
-    id: Option<&'a str>,
-    /// Match values to search for where it is not: the old one first.
-    searched: Vec<&'a str>,
+    id: Option<String>,
+    /// Match values to search for where it is not, or where that customer is gone: the old one first.
+    searched: Vec<String>,
+    /// The match value to create a customer of, where none is found.
+    created: Option<String>,
 }
 
 impl StripeDestination {
-    fn draft<'a>(&self, row: &'a Row) -> Result<Draft<'a>, Reason> {
-        let form = params::form(&self.sync.params, &row.fields)?;
-        let value = row.fields.get(self.sync.match_place).map(params::text).transpose()?.flatten();
-        let value = value.filter(|value| !value.is_empty()).map(std::borrow::Cow::into_owned);
-        let value = value.ok_or_else(|| Reason::new("NO_MATCH_VALUE", "the match field has no value in this row"))?;
-        let old = row.address.match_value.as_deref().filter(|old| *old != value);
-        Ok(Draft { form, value, id: row.address.remote_id.as_deref(), searched: old.into_iter().collect() })
+    fn draft(&self, operation: Operation, row: &Row) -> Result<Draft, Reason> {
+        let by_id = self.sync.finder == Finder::Id;
+        let Address { remote_id, match_value: old } = row.address.clone();
+        let draft = if operation.is_removal() {
+            let form = params::emptied(&self.sync.params, self.sync.match_place);
+            let (id, searched) = if by_id { (remote_id.or(old), None) } else { (remote_id, old) };
+            Draft { form, id, searched: searched.into_iter().collect(), created: None }
+        } else {
+            let form = params::form(&self.sync.params, &row.fields)?;
+            let value = row.fields.get(self.sync.match_place).map(params::text).transpose()?.flatten();
+            let value = value.filter(|value| !value.is_empty()).map(Cow::into_owned).ok_or_else(no_match_value)?;
+            if by_id {
+                Draft { form, id: Some(value), searched: Vec::new(), created: None }
+            } else if operation == Operation::Create && remote_id.is_some() {
+                return Err(already_created());
+            } else {
+                // What is created for the first time is not looked for.
+                let searches = operation != Operation::Create || row.change != ChangeKind::Add;
+                let old = old.filter(|old| *old != value);
+                let searched = old.into_iter().chain([value.clone()]).filter(|_| searches).collect();
+                Draft { form, id: remote_id, searched, created: (self.sync.mode != Mode::Update).then_some(value) }
+            }
+        };
+        if draft.id.as_deref().is_some_and(|id| !is_id(id)) { Err(no_id()) } else { Ok(draft) }
     }
 
-    fn update_call(&self, id: &str, form: Form) -> Result<Request, Fault> {
-        Ok(self.sync.account.call(Method::POST, &[CUSTOMERS, id])?.form(form))
+    /// The call that does it to a customer that is there.
+    fn call(&self, operation: Operation, id: &str, form: &Form) -> Result<Request, Fault> {
+        match operation {
+            Operation::Delete => self.sync.account.call(Method::DELETE, &[CUSTOMERS, id]),
+            _ => Ok(self.sync.account.call(Method::POST, &[CUSTOMERS, id])?.form(form.clone())),
+        }
     }
 
     /// `dead` is a deleted customer that an earlier creation of this match value made.
-    fn create_call(&self, value: &str, dead: Option<&str>, form: Form) -> Result<Request, Fault> {
+    fn create_call(&self, value: &str, dead: Option<&str>, form: &Form) -> Result<Request, Fault> {
         let Finder::Metadata(key) = &self.sync.finder else {
             return Err(Fault::bug("a creation of a customer that is matched by its id"));
         };
         let parts = ["backhaul", CUSTOMERS, key, value, dead.unwrap_or_default()];
         let once = HeaderValue::from_str(&idempotency_key(parts.map(str::as_bytes)))
             .map_err(|error| Fault::bug("an idempotency key that is no header").caused_by(error))?;
-        let mut request = self.sync.account.call(Method::POST, &[CUSTOMERS])?.form(form);
+        let mut request = self.sync.account.call(Method::POST, &[CUSTOMERS])?.form(form.clone());
         request.headers.insert("idempotency-key", once);
         Ok(request)
     }
 
-    async fn update(&self, id: &str, form: Form) -> Result<Said, Fault> {
-        if !is_id(id) {
-            return Ok(Said::Verdict(Verdict::Rejected(no_id())));
+    async fn send(&self, operation: Operation, row: &Row) -> Result<Verdict, Fault> {
+        let draft = match self.draft(operation, row) {
+            Ok(draft) => draft,
+            Err(reason) => return Ok(Verdict::Rejected(reason)),
+        };
+        let (mut gone, mut refusal) = (None, not_found());
+        let mut searched = draft.searched.iter();
+        let mut known = draft.id;
+        loop {
+            let id = match known.take() {
+                Some(id) => id,
+                None => match searched.next() {
+                    None => break,
+                    Some(value) => match self.find(value).await? {
+                        Search::One(id) => id,
+                        Search::Refused(verdict) => return Ok(verdict),
+                        Search::Nothing => continue,
+                    },
+                },
+            };
+            let answer = self.http.send(self.call(operation, &id, &draft.form)?).await?;
+            match answer::of_write(&answer, Some(&id), operation == Operation::Delete, &self.sync.params)? {
+                Said::Verdict(verdict) => return Ok(verdict),
+                Said::Gone(_) if operation.is_removal() => return Ok(Verdict::Unchanged),
+                Said::Gone(reason) => (gone, refusal) = (Some(id), reason),
+            }
         }
-        let answer = self.http.send(self.update_call(id, form)?).await?;
-        answer::of_write(&answer, Some(id), false, &self.sync.params)
+        match &draft.created {
+            Some(value) => self.create(value, gone, &draft.form).await,
+            // A removed customer may be there and not yet be in the index.
+            None => Ok(Verdict::Rejected(refusal)),
+        }
     }
 
     /// Creates a customer. `dead` is the one that was there before, where one is known.
     async fn create(&self, value: &str, mut dead: Option<String>, form: &Form) -> Result<Verdict, Fault> {
         for _ in 0..MOST_DEAD {
-            let answer = self.http.send(self.create_call(value, dead.as_deref(), form.clone())?).await?;
+            let answer = self.http.send(self.create_call(value, dead.as_deref(), form)?).await?;
             let verdict = answer::of_write(&answer, None, false, &self.sync.params)?.verdict();
             let Verdict::Written { remote_id: Some(id) } = &verdict else { return Ok(verdict) };
             if self.sync.removed != Removed::Delete && dead.is_none() {
@@ -88,111 +137,6 @@ impl StripeDestination {
             }
         }
         Ok(Verdict::Retry(None))
-    }
-
-    /// Writes a row that is in the model.
-    async fn put(&self, operation: Operation, row: &Row) -> Result<Verdict, Fault> {
-        let draft = match self.draft(row) {
-            Ok(draft) => draft,
-            Err(reason) => return Ok(Verdict::Rejected(reason)),
-        };
-        if self.sync.finder == Finder::Id {
-            return Ok(self.update(&draft.value, draft.form).await?.verdict());
-        }
-        let (makes, mut dead) = (self.sync.mode != Mode::Update, None);
-        if let Some(id) = draft.id {
-            if operation == Operation::Create {
-                return Ok(Verdict::Rejected(already_created()));
-            }
-            match self.update(id, draft.form.clone()).await? {
-                Said::Gone(_) => dead = Some(id.to_owned()),
-                said @ Said::Verdict(_) => return Ok(said.verdict()),
-            }
-        }
-        let new = operation == Operation::Create && row.change == ChangeKind::Add;
-        for value in draft.searched.iter().copied().chain([draft.value.as_str()]).filter(|_| !new) {
-            match self.find(value).await? {
-                Search::Nothing => {}
-                Search::Refused(verdict) => return Ok(verdict),
-                Search::One(id) => match self.update(&id, draft.form.clone()).await? {
-                    Said::Gone(_) => dead = Some(id),
-                    said @ Said::Verdict(_) => return Ok(said.verdict()),
-                },
-            }
-        }
-        if makes { self.create(&draft.value, dead, &draft.form).await } else { Ok(Verdict::Rejected(not_found())) }
-    }
-
-    /// Deletes or empties the customer of a row that left the model.
-    async fn take_away(&self, operation: Operation, row: &Row) -> Result<Verdict, Fault> {
-        let id = match (self.known(row), &row.address.match_value) {
-            (Some(id), _) => id.to_owned(),
-            (None, None) => return Ok(Verdict::Rejected(not_found())),
-            (None, Some(value)) => match self.find(value).await? {
-                Search::One(id) => id,
-                Search::Refused(verdict) => return Ok(verdict),
-                // It may be there and not yet be in the index.
-                Search::Nothing => return Ok(Verdict::Rejected(not_found())),
-            },
-        };
-        if !is_id(&id) {
-            return Ok(Verdict::Rejected(no_id()));
-        }
-        let answer = self.http.send(self.removal_call(operation, &id)?).await?;
-        let deleted = operation == Operation::Delete;
-        Ok(match answer::of_write(&answer, Some(&id), deleted, &self.sync.params)? {
-            Said::Gone(_) => Verdict::Unchanged,
-            Said::Verdict(verdict) => verdict,
-        })
-    }
-
-    fn removal_call(&self, operation: Operation, id: &str) -> Result<Request, Fault> {
-        match operation {
-            Operation::Delete => self.sync.account.call(Method::DELETE, &[CUSTOMERS, id]),
-            _ => self.update_call(id, params::emptied(&self.sync.params, self.sync.match_place)),
-        }
-    }
-
-    /// The id of a removed row's customer, where it is known.
-    fn known<'a>(&self, row: &'a Row) -> Option<&'a str> {
-        let by_match = row.address.match_value.as_deref().filter(|_| self.sync.finder == Finder::Id);
-        row.address.remote_id.as_deref().or(by_match)
-    }
-
-    fn requests(&self, batch: &Batch) -> Result<Vec<Request>, Fault> {
-        let mut requests = Vec::new();
-        let search = |value: &str| match &self.sync.finder {
-            Finder::Metadata(key) => self.search_call(key, value).map(Some),
-            Finder::Id => Ok(None),
-        };
-        for row in &batch.rows {
-            if batch.operation.is_removal() {
-                match (self.known(row), &row.address.match_value) {
-                    (Some(id), _) if is_id(id) => requests.push(self.removal_call(batch.operation, id)?),
-                    (None, Some(value)) => requests.extend(search(value)?),
-                    _ => {}
-                }
-                continue;
-            }
-            let Ok(draft) = self.draft(row) else { continue };
-            let id = if self.sync.finder == Finder::Id { Some(draft.value.as_str()) } else { draft.id };
-            if let Some(id) = id {
-                if is_id(id) && batch.operation != Operation::Create {
-                    requests.push(self.update_call(id, draft.form)?);
-                }
-                continue;
-            }
-            if !(batch.operation == Operation::Create && row.change == ChangeKind::Add) {
-                for value in draft.searched.iter().copied().chain([draft.value.as_str()]) {
-                    requests.extend(search(value)?);
-                }
-            }
-            // What is not found is created.
-            if self.sync.mode != Mode::Update {
-                requests.push(self.create_call(&draft.value, None, draft.form)?);
-            }
-        }
-        Ok(requests)
     }
 }
 
@@ -209,17 +153,14 @@ impl Destination for StripeDestination {
         batch: &Batch,
         _save: &dyn SaveTicket,
     ) -> Result<Delivery, Fault> {
+        if self.sync.facts(batch.operation).max_rows == 0 {
+            return Err(Fault::bug(format!("`{}` is no write of customers", batch.operation.as_str())));
+        }
         let mut outcomes = Outcomes::of(batch);
         match batch.rows.as_slice() {
             [] => {}
             [row] => {
-                let verdict = match batch.operation {
-                    Operation::Delete | Operation::Clear => self.take_away(batch.operation, row).await?,
-                    Operation::Upsert | Operation::Update | Operation::Create | Operation::Move => {
-                        self.put(batch.operation, row).await?
-                    }
-                    other => return Err(Fault::bug(format!("`{}` is no write of customers", other.as_str()))),
-                };
+                let verdict = self.send(batch.operation, row).await?;
                 if verdict != Verdict::Unknown {
                     outcomes.set_at(0, verdict)?;
                 }
@@ -230,7 +171,23 @@ impl Destination for StripeDestination {
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        Ok(self.requests(batch)?.iter().map(|request| request.preview(self.http.auth())).collect())
+        let mut requests = Vec::new();
+        for row in &batch.rows {
+            // A row that is refused here makes no call.
+            let Ok(draft) = self.draft(batch.operation, row) else { continue };
+            if let Some(id) = &draft.id {
+                requests.push(self.call(batch.operation, id, &draft.form)?);
+                continue;
+            }
+            for value in &draft.searched {
+                requests.extend(self.search_call(value)?);
+            }
+            // What is not found is created.
+            if let Some(value) = &draft.created {
+                requests.push(self.create_call(value, None, &draft.form)?);
+            }
+        }
+        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
     }
 }
 
@@ -245,6 +202,10 @@ fn no_id() -> Reason {
 
 fn already_created() -> Reason {
     Reason::new("ALREADY_CREATED", "this row's customer was created before, and mode create changes none")
+}
+
+fn no_match_value() -> Reason {
+    Reason::new("NO_MATCH_VALUE", "the match field has no value in this row")
 }
 
 fn not_found() -> Reason {

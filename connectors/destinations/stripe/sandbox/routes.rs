@@ -89,6 +89,9 @@ async fn write(
 ) -> Response {
     let mut lose = false;
     let said = about_customers(&shared, &headers, "rak_customer_write", |account| {
+        if take(&mut account.settings.throttle_next) {
+            return Err(throttled());
+        }
         lose = take(&mut account.settings.lose_next);
         let id = id.map(|Path(id)| id);
         if method == Method::DELETE {
@@ -160,8 +163,7 @@ async fn about_customers(
 ) -> Response {
     pass(shared, headers, permission).await.unwrap_or_else(|shared| {
         let account = &mut *shared.lock();
-        let said = if take(&mut account.settings.throttle_next) { Err(throttled()) } else { say(account) };
-        match said {
+        match say(account) {
             Ok(body) => answer(200, &body),
             Err((status, body)) => answer(status, &body),
         }

@@ -18,7 +18,7 @@ pub(super) const KNOWN: Known = Known(&[
     ("forget_keys", "any value: idempotency keys are forgotten, as after 24 hours"),
     ("reject", "values to refuse, as `email=x@example.com`, separated by commas; empty for none"),
     ("fail_next", "how many of the next writes are answered with 500, unapplied; kept under their idempotency key"),
-    ("throttle_next", "how many of the next calls about customers are answered with 429"),
+    ("throttle_next", "how many of the next writes are answered with 429"),
     ("lose_next", "how many of the next writes are applied, but their answer is lost"),
     ("latency", "milliseconds before every answer"),
 ]);
