@@ -91,7 +91,7 @@ impl Project {
             "retry_after" => settings.retry_after = number(key, value)?,
             "lose_next" => settings.lose_next = number(key, value)?,
             "expire_after" => {
-                settings.expires = number::<u64>(key, value)?.checked_add(1).filter(|n| *n > 1).unwrap_or(0)
+                settings.expires = number::<u64>(key, value)?.checked_add(1).filter(|n| *n > 1).unwrap_or(0);
             }
             "latency" => settings.latency = Duration::from_millis(number(key, value)?),
             _ => {
