@@ -25,7 +25,9 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::file::FileKind,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
+        &destinations::mixpanel::Mixpanel,
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,
+        &destinations::stripe::Stripe,
     ]
 }

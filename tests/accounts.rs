@@ -1,22 +1,19 @@
 //! The account that a snapshot belongs to: its rows are never sent to another one.
 
 use crate::support::customers::Customers;
-use crate::support::program::Running;
 use crate::support::project::{Project, SYNC, model, sync_file};
+use crate::support::sandbox::Sandbox;
 use crate::support::sink_process::Sink;
 use crate::support::warehouse::Warehouse;
 
-/// `backhaul sandbox hubspot` with a hub id of its own: the process, its URL and its token.
-fn hubspot(project: &Project, hub_id: &str) -> (Running, String, String) {
+/// `backhaul sandbox hubspot` with a hub id of its own.
+fn hubspot(project: &Project, hub_id: &str) -> Sandbox {
     hubspot_with(project, &format!("hub_id={hub_id}"))
 }
 
 /// The same with another setting.
-fn hubspot_with(project: &Project, setting: &str) -> (Running, String, String) {
-    let mut sandbox = project.start(&["sandbox", "hubspot", "--set", setting, "--output", "json"]);
-    let json = sandbox.wait_for_json();
-    let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {json}")).to_owned();
-    (sandbox, text("url"), text("token"))
+fn hubspot_with(project: &Project, setting: &str) -> Sandbox {
+    Sandbox::start(project, &["hubspot", "--set", setting])
 }
 
 fn hubspot_project(warehouse: &Warehouse) -> Project {
@@ -35,21 +32,21 @@ fn a_token_of_another_account_stops_the_run_and_both_accounts_are_named() {
     let warehouse = Warehouse::sqlite();
     let mut project = hubspot_project(&warehouse);
     Customers::new(100).publish(&warehouse, None);
-    let (_first, url, token) = hubspot(&project, "1111");
-    project.edit("backhaul.toml", "BASE", &url);
-    project.set_variable("HUBSPOT_TOKEN", &token);
+    let Sandbox { url, token, .. } = &hubspot(&project, "1111");
+    project.edit("backhaul.toml", "BASE", url);
+    project.set_variable("HUBSPOT_TOKEN", token);
     project.run().expect(0);
     project.run().expect(0);
 
-    let (_second, other_url, other_token) = hubspot(&project, "2222");
-    project.edit("backhaul.toml", &url, &other_url);
-    project.set_variable("HUBSPOT_TOKEN", &other_token);
+    let Sandbox { url: other_url, token: other_token, .. } = &hubspot(&project, "2222");
+    project.edit("backhaul.toml", url, other_url);
+    project.set_variable("HUBSPOT_TOKEN", other_token);
     warehouse.execute("update customers set name = 'changed' where id = 1;");
-    let run = project.run().says(&["1111", "2222"]).hides(&[&token, &other_token]);
+    let run = project.run().says(&["1111", "2222"]).hides(&[token, other_token]);
     assert!(!matches!(run.code, Some(0) | None), "{run:?}");
 
-    project.edit("backhaul.toml", &other_url, &url);
-    project.set_variable("HUBSPOT_TOKEN", &token);
+    project.edit("backhaul.toml", other_url, url);
+    project.set_variable("HUBSPOT_TOKEN", token);
     project.run().expect(0);
 }
 
@@ -75,18 +72,18 @@ fn the_doctor_tells_what_a_credential_lacks_and_has_beyond_need() {
     let warehouse = Warehouse::sqlite();
     let mut project = hubspot_project(&warehouse);
     Customers::new(10).publish(&warehouse, None);
-    let (_wide, url, token) = hubspot_with(&project, "scopes=all");
-    project.edit("backhaul.toml", "BASE", &url);
-    project.set_variable("HUBSPOT_TOKEN", &token);
+    let Sandbox { url, token, .. } = &hubspot_with(&project, "scopes=all");
+    project.edit("backhaul.toml", "BASE", url);
+    project.set_variable("HUBSPOT_TOKEN", token);
     let needed = ["crm.objects.contacts.read", "crm.objects.contacts.write"];
-    let wide = project.backhaul(&["doctor"]).expect(0).hides(&[&token]);
+    let wide = project.backhaul(&["doctor"]).expect(0).hides(&[token]);
     assert!(wide.stdout.contains("more than needed: crm.objects.deals.write"), "{}", wide.stdout);
     assert!(!wide.stdout.contains("missing"), "{}", wide.stdout);
     wide.says(&needed).says(&["the smallest grant"]);
 
-    let (_narrow, other, token) = hubspot_with(&project, "scopes=crm.objects.contacts.read");
-    project.edit("backhaul.toml", &url, &other);
-    project.set_variable("HUBSPOT_TOKEN", &token);
+    let Sandbox { url: other, token, .. } = &hubspot_with(&project, "scopes=crm.objects.contacts.read");
+    project.edit("backhaul.toml", url, other);
+    project.set_variable("HUBSPOT_TOKEN", token);
     let narrow = project.backhaul(&["doctor", SYNC]).expect(4);
     narrow.says(&["missing: crm.objects.contacts.write", "the smallest grant"]).says(&needed);
 

@@ -1,18 +1,18 @@
 //! The projects in `syncs/` are what they say: they load without a warning, fit their schemas, plan and run.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::program::Running;
 use crate::support::project::Project;
+use crate::support::sandbox::{Sandbox, get_json};
 use crate::support::schema::assert_fits;
 use crate::support::warehouse::{Warehouse, execute_sqlite};
 
-const EXAMPLES: [&str; 4] = ["customers-to-hubspot", "orders-to-http", "scores-to-postgres", "segments-to-files"];
+const EXAMPLES: [&str; 5] =
+    ["customers-to-hubspot", "events-to-mixpanel", "orders-to-http", "scores-to-postgres", "segments-to-files"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("syncs").join(name)
@@ -89,9 +89,9 @@ fn every_example_loads_without_a_warning() {
 #[test]
 fn customers_reach_the_stand_in_of_hubspot_that_the_readme_starts() {
     let mut project = example("customers-to-hubspot");
-    let (_sandbox, url, token) = start_sandbox(&project);
-    project.set_variable("BACKHAUL_SECRET_HUBSPOT_TOKEN", &token);
-    project.edit("backhaul.toml", "http://127.0.0.1:8081", &url);
+    let Sandbox { url, token, .. } = &start_sandbox(&project, "hubspot");
+    project.set_variable("BACKHAUL_SECRET_HUBSPOT_TOKEN", token);
+    project.edit("backhaul.toml", "http://127.0.0.1:8081", url);
 
     project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
     assert_eq!(planned(&project, "customers-crm")["added"], 10);
@@ -99,24 +99,57 @@ fn customers_reach_the_stand_in_of_hubspot_that_the_readme_starts() {
 
     execute_sqlite(&project.path("shop.db"), "update customers set plan = 'pro' where customer_id = 1002");
     let request = project.backhaul(&["plan", "customers-crm", "--request", "1002"]).expect(0);
-    request.says(&["/crm/v3/objects/contacts/batch/upsert", "ben.costa@example.com"]).hides(&[&token]);
+    request.says(&["/crm/v3/objects/contacts/batch/upsert", "ben.costa@example.com"]).hides(&[token]);
     project.backhaul(&["run", "customers-crm"]).expect(0).says(&["1 accepted"]);
     execute_sqlite(&project.path("shop.db"), "delete from customers where customer_id = 1003");
     project.backhaul(&["run", "customers-crm"]).expect(0).says(&["1 accepted"]);
     assert_eq!(planned(&project, "customers-crm")["unchanged"], 9);
 }
 
-/// The stand-in as `syncs/README.md` starts it, but on a free port: the process, its URL and its token.
-fn start_sandbox(project: &Project) -> (Running, String, String) {
+/// The stand-in as `syncs/README.md` starts it, but on a free port.
+fn start_sandbox(project: &Project, vendor: &str) -> Sandbox {
     let readme = text(&folder("README.md"));
-    let line = readme.lines().find_map(|line| line.strip_prefix("backhaul ").filter(|line| line.contains("sandbox")));
-    let line = line.expect("a command that starts the stand-in").trim_end_matches(" &");
-    let words: Vec<&str> = line.split(' ').map(|word| word.trim_matches('\'')).collect();
-    let words: Vec<&str> = words.iter().map(|word| if *word == "8081" { "0" } else { word }).collect();
-    let mut sandbox = project.start(&[&words[..], &["--output", "json"]].concat());
-    let json = sandbox.wait_for_json();
-    let member = |name: &str| json[name].as_str().expect("text").to_owned();
-    (sandbox, member("url"), member("token"))
+    let command = format!("backhaul sandbox {vendor} ");
+    let line = readme.lines().find_map(|line| line.strip_prefix(&command)).expect("a command that starts the stand-in");
+    let words = line.trim_end_matches(" &").split(' ').map(|word| word.trim_matches('\''));
+    let words: Vec<&str> = words.map(|word| if word.parse::<u16>().is_ok() { "0" } else { word }).collect();
+    Sandbox::start(project, &[&[vendor], &words[..]].concat())
+}
+
+#[test]
+fn orders_become_events_of_mixpanel_and_customers_its_profiles() {
+    let mut project = example("events-to-mixpanel");
+    let sandbox = start_sandbox(&project, "mixpanel");
+    project.set_variable("BACKHAUL_SECRET_MIXPANEL_TOKEN", &sandbox.token);
+    project.edit("backhaul.toml", "http://127.0.0.1:8082", &sandbox.url);
+    let run = |rows: &[&str]| project.backhaul(&["run", "order-events", "customer-profiles"]).expect(0).says(rows);
+
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    let request = project.backhaul(&["plan", "customer-profiles", "--request", "c-1001"]).expect(0);
+    request.says(&["/engage", "anna.becker@example.com", "mixpanel-token"]).hides(&[&sandbox.token]);
+    run(&["3 accepted"]);
+    run(&[]);
+    let records = sandbox.records();
+    let events = records["events"].as_object().expect("events");
+    let first = events.values().find(|event| event["properties"]["total"] == 129.9).expect("the first order");
+    let mut first = first["properties"].clone();
+    first.as_object_mut().expect("properties").remove("$insert_id").expect("an insert id");
+    let expected = json!({
+        "time": 1_763_453_520_000_i64, "distinct_id": "c-1001", "ip": 0, "total": 129.9, "currency": "EUR"
+    });
+    assert_eq!((first, events.len()), (expected, 3));
+    assert_eq!(records["profiles"]["c-1003"], json!({ "plan": "starter" }));
+
+    execute_sqlite(
+        &project.path("shop.db"),
+        "update orders set paid_at = '2025-11-20T07:30:00Z' where order_id = 70004;
+         delete from customers where customer_id = 'c-1002'",
+    );
+    run(&["1 accepted"]);
+    let records = sandbox.records();
+    assert_eq!(records["events"].as_object().map(serde_json::Map::len), Some(4));
+    let left: Vec<&String> = records["profiles"].as_object().expect("profiles").keys().collect();
+    assert_eq!(left, ["c-1001", "c-1003"]);
 }
 
 #[test]
@@ -222,12 +255,7 @@ impl OrdersApi {
     }
 
     fn orders(&self) -> Vec<Value> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the API listens");
-        stream.write_all(b"GET /orders HTTP/1.1\r\nhost: api\r\nconnection: close\r\n\r\n").expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).expect("JSON")
+        serde_json::from_value(get_json(self.port, "/orders")).expect("a list")
     }
 }
 

@@ -111,6 +111,13 @@ impl Spec {
         best.1.get(method).cloned()
     }
 
+    /// The answer of an operation with that status; null where none is described.
+    pub(crate) fn response(&self, operation: &Value, status: u16) -> Value {
+        let response = &operation["responses"][status.to_string()];
+        let shared = response["$ref"].as_str().and_then(|name| self.document.pointer(name.trim_start_matches('#')));
+        shared.unwrap_or(response).clone()
+    }
+
     /// Checks a JSON body against the schema of a `content` object.
     pub(crate) fn judge(&mut self, content: &Value, body: &[u8], what: &str) {
         let Some(schema) = schema_of(content) else {

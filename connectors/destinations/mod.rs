@@ -7,5 +7,7 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+pub mod mixpanel;
 pub mod sql;
 mod stand_in;
+pub mod stripe;

@@ -12,6 +12,7 @@ use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
 use crate::facts::Facts;
 use crate::fault::Fault;
+use crate::preview::RequestPreview;
 use crate::source::TypeClass;
 use crate::value::Value;
 
@@ -334,19 +335,6 @@ pub enum Presence {
     Absent,
     /// It cannot be told.
     Unknown,
-}
-
-/// A request as it would be sent, without secrets, for `plan --request`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct RequestPreview {
-    /// HTTP method, or the kind of write.
-    pub method: String,
-    /// URL or path.
-    pub target: String,
-    /// Headers, redacted.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: String,
 }
 
 /// A destination: one object of one account.

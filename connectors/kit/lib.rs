@@ -12,6 +12,7 @@
 //! | [`http`] | the one HTTP client, limits and retries |
 //! | [`context`] | what the engine hands to connectors |
 //! | [`nested`] | nested JSON objects out of flat fields |
+//! | [`preview`] | what `plan --request` shows |
 //! | [`normalise`] | e-mail addresses, country codes … in one form |
 //! | [`contract`] | the suite that every destination passes (feature `contract`) |
 
@@ -27,6 +28,7 @@ pub mod http;
 pub mod key;
 pub mod nested;
 pub mod normalise;
+pub mod preview;
 pub mod source;
 pub mod table;
 pub mod value;
@@ -37,13 +39,14 @@ pub use batch::{
 pub use context::Kit;
 pub use destination::{
     About, Account, AccountReport, Destination, DestinationKind, FieldShape, Found, KindSchema, Lookup, Match, Mode,
-    NullPolicy, ObjectField, ObjectSchema, Prepared, Presence, Removed, RequestPreview, Run, Sandbox, SandboxKind,
-    SyncShape, WritePolicy,
+    NullPolicy, ObjectField, ObjectSchema, Prepared, Presence, Removed, Run, Sandbox, SandboxKind, SyncShape,
+    WritePolicy,
 };
 pub use facts::{AddressKind, Evidence, Facts, Order, Session};
 pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};
 pub use nested::{Nest, PathError};
+pub use preview::RequestPreview;
 pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
     Scanned, Schema, Source, SourceKind, SourceReport, TypeClass, WarehouseConfig,

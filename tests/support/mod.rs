@@ -10,6 +10,7 @@
 //! | `journal` | what the sink writes down |
 //! | `judge` | the journal against the history |
 //! | `proxy` | the network in front of a server, which fails as told |
+//! | `sandbox` | a vendor's stand-in in a process of its own |
 //! | `schema` | a TOML file against the JSON Schema that it names |
 //! | `dice` | random choices that a seed repeats |
 //! | `disk` | a small disk that fills up |
@@ -24,6 +25,7 @@ pub(crate) mod judge;
 pub(crate) mod program;
 pub(crate) mod project;
 pub(crate) mod proxy;
+pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod sink_process;
 pub(crate) mod warehouse;

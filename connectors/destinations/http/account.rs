@@ -6,7 +6,7 @@ use std::time::Duration;
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
 use backhaul_kit::http::limit::Window;
 use backhaul_kit::http::reach::{Reach, host_and_port};
-use backhaul_kit::http::{Auth, HttpOptions};
+use backhaul_kit::http::{Auth, HttpOptions, is_loopback};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -130,18 +130,6 @@ impl Account for HttpAccount {
             _ => None,
         };
         [host_and_port(&self.url)].into_iter().chain(tokens).collect()
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
     }
 }
 

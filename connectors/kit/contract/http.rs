@@ -112,6 +112,19 @@ pub async fn an_empty_batch_makes_no_call(subject: impl HttpSubject + 'static) {
     }
 }
 
+/// Whether `shown` is `sent` with something else wherever the secret stands in it.
+fn is_masked(shown: &str, sent: &str) -> bool {
+    let mut rest = shown;
+    for (number, part) in sent.split(CANARY).enumerate() {
+        match rest.find(part) {
+            Some(at) if at == 0 || number > 0 => rest = &rest[at + part.len()..],
+            _ => return false,
+        }
+    }
+    // Where the secret stands last, its mask is what is left.
+    rest.is_empty() || sent.ends_with(CANARY)
+}
+
 /// A preview makes no call, and shows the call that is then made.
 pub async fn a_preview_makes_no_call(subject: impl HttpSubject + 'static) {
     let server = Server::start(|_| Reply::Lost).await;
@@ -127,7 +140,8 @@ pub async fn a_preview_makes_no_call(subject: impl HttpSubject + 'static) {
         let (call, shown) = (&received[before], &preview[0]);
         assert_eq!(shown.method, call.method, "{operation:?}");
         assert!(shown.target.ends_with(&call.target), "{operation:?}: {} is not {}", shown.target, call.target);
-        assert_eq!(shown.body.as_bytes(), call.body, "{operation:?}");
+        let sent = String::from_utf8_lossy(&call.body);
+        assert!(is_masked(&shown.body, &sent), "{operation:?}: {} is not {sent}", shown.body);
     }
 }
 

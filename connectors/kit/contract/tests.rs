@@ -9,11 +9,12 @@ use serde_json::json;
 use super::{Case, HttpSubject, Received, Scripted, Subject, row};
 use crate::batch::{Batch, Delivery, Operation, Outcomes, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
-use crate::destination::{AccountReport, Destination, Prepared, RequestPreview, Run};
+use crate::destination::{AccountReport, Destination, Prepared, Run};
 use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::http::limit::Limiter;
 use crate::http::{Auth, Http, HttpOptions, Request};
+use crate::preview::RequestPreview;
 use crate::value::Value;
 
 /// Sends its rows and takes whatever happens for success.

@@ -58,11 +58,16 @@ impl BaseUrl {
 
     /// Whether it points to this machine, which only a stand-in does.
     pub fn is_loopback(&self) -> bool {
-        self.0.host_str().is_some_and(|host| {
-            host == "localhost"
-                || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        })
+        is_loopback(&self.0)
     }
+}
+
+/// Whether a URL leads to this machine: to a stand-in rather than to a live account.
+pub fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 impl std::fmt::Display for BaseUrl {

@@ -12,6 +12,6 @@ pub mod reach;
 pub mod retry;
 pub mod token;
 
-pub use base::{BaseUrl, quota_share, scaled};
+pub use base::{BaseUrl, is_loopback, quota_share, scaled};
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
 pub use form::{Form, idempotency_key};

@@ -1,0 +1,145 @@
+//! A batch as calls.
+
+use backhaul_kit::value::write_json_str;
+use backhaul_kit::{Batch, FieldRef, Operation, Reason, Removed, Row};
+use jiff::Timestamp;
+
+use super::event;
+use super::sync::{MixpanelSync, Object};
+
+/// One call.
+#[derive(Debug, Default)]
+pub(super) struct Call {
+    /// A JSON array of records.
+    pub(super) body: Vec<u8>,
+    /// Where the project's token belongs into it.
+    pub(super) tokens: Vec<usize>,
+    /// The place in the batch of each record.
+    pub(super) places: Vec<usize>,
+    /// The `$insert_id` of each event.
+    pub(super) insert_ids: Vec<String>,
+}
+
+/// The calls of a batch, to be made one after the other, and the rows that cannot be sent.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// Calls with at least one record.
+    pub(super) calls: Vec<Call>,
+    /// Rows refused here, by place.
+    pub(super) refused: Vec<(usize, Reason)>,
+}
+
+impl Draft {
+    /// The calls of a batch.
+    pub(super) fn of(sync: &MixpanelSync, batch: &Batch, now: Timestamp) -> Self {
+        let mut draft = Self::default();
+        let mut calls: [Call; 3] = Default::default();
+        for (place, row) in batch.rows.iter().enumerate() {
+            let added = match sync.object {
+                Object::Events { event, time, distinct_id } => {
+                    add_event(&mut calls[0], sync, [event, time, distinct_id], place, row, now)
+                }
+                Object::Profiles { distinct_id } => {
+                    add_profile(&mut calls, sync, distinct_id, batch.operation, place, row)
+                }
+            };
+            draft.refused.extend(added.err().map(|reason| (place, reason)));
+        }
+        draft.calls.extend(calls.into_iter().filter(|call| !call.places.is_empty()).map(|mut call| {
+            call.body.push(b']');
+            call
+        }));
+        draft
+    }
+}
+
+impl Call {
+    fn begin(&mut self, place: usize) {
+        self.body.push(if self.places.is_empty() { b'[' } else { b',' });
+        self.places.push(place);
+    }
+
+    /// Adds an update of a profile: what follows its id, without the closing brace.
+    fn update(&mut self, place: usize, id: &str, verb: &[u8]) {
+        self.begin(place);
+        self.body.extend_from_slice(br#"{"$token":"#);
+        self.tokens.push(self.body.len());
+        self.body.extend_from_slice(br#","$distinct_id":"#);
+        write_json_str(id, &mut self.body);
+        self.body.extend_from_slice(verb);
+        self.body.push(b'}');
+    }
+
+    fn unset(&mut self, place: usize, id: &str, names: &[&str]) {
+        let mut verb = br#","$unset":["#.to_vec();
+        for (number, name) in names.iter().enumerate() {
+            if number > 0 {
+                verb.push(b',');
+            }
+            write_json_str(name, &mut verb);
+        }
+        verb.push(b']');
+        self.update(place, id, &verb);
+    }
+}
+
+fn add_event(
+    call: &mut Call,
+    sync: &MixpanelSync,
+    places: [usize; 3],
+    place: usize,
+    row: &Row,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    let mut record = Vec::new();
+    let insert_id = event::write(sync, places, row, now, &mut record)?;
+    call.begin(place);
+    call.body.extend_from_slice(&record);
+    call.insert_ids.push(insert_id);
+    Ok(())
+}
+
+/// Adds what a row asks of profiles: to set, to empty, to remove.
+fn add_profile(
+    [sets, unsets, removals]: &mut [Call; 3],
+    sync: &MixpanelSync,
+    distinct_id: usize,
+    operation: Operation,
+    place: usize,
+    row: &Row,
+) -> Result<(), Reason> {
+    let old = row.address.match_value.as_deref();
+    if !operation.is_removal() {
+        let id = event::id(row.fields.get(distinct_id))?
+            .ok_or_else(|| Reason::new("NO_MATCH_VALUE", "`$distinct_id` has no value in this row"))?;
+        let (mut verb, mut emptied) = (br#","$set":{"#.to_vec(), Vec::new());
+        let start = verb.len();
+        for (number, (target, field)) in sync.targets.iter().zip(&row.fields).enumerate() {
+            match event::set(target, field)? {
+                _ if number == distinct_id || field == FieldRef::Skip => {}
+                Some(value) => {
+                    if verb.len() > start {
+                        verb.push(b',');
+                    }
+                    event::write_member(target, value, &mut verb);
+                }
+                None => emptied.push(target.as_str()),
+            }
+        }
+        verb.push(b'}');
+        sets.update(place, &id, &verb);
+        if !emptied.is_empty() {
+            unsets.unset(place, &id, &emptied);
+        }
+        if operation != Operation::Move || old == Some(id.as_str()) {
+            return Ok(());
+        }
+    }
+    let old = old.ok_or_else(|| Reason::new("NO_ADDRESS", "the profile's `$distinct_id` is not known"))?;
+    if sync.removed == Removed::Clear {
+        removals.unset(place, old, &sync.properties().collect::<Vec<_>>());
+    } else {
+        removals.update(place, old, br#","$delete":"","$ignore_alias":true"#);
+    }
+    Ok(())
+}

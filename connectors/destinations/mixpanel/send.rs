@@ -1,0 +1,144 @@
+//! The destination: calls, and what they come to.
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use backhaul_kit::config::Secret;
+use backhaul_kit::http::{Http, Request};
+use backhaul_kit::{
+    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Kit, Outcomes, Prepared as _, RequestPreview, Run,
+    SaveTicket, Ticket, Verdict,
+};
+use jiff::Timestamp;
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+
+use super::answer;
+use super::draft::{Call, Draft};
+use super::event::hex;
+use super::sync::{MixpanelSync, Object};
+
+/// An event that breaks three rules: it is judged, and never taken in.
+const PROBE: &str = r#"[{"event":"backhaul check","properties":{"time":1,"distinct_id":"null","$insert_id":"null"}}]"#;
+
+/// One object of one project.
+#[derive(Debug)]
+pub(super) struct MixpanelDestination {
+    sync: MixpanelSync,
+    events: Http,
+    profiles: Http,
+    token: Secret,
+}
+
+impl MixpanelDestination {
+    pub(super) fn new(sync: MixpanelSync, kit: &Kit) -> Result<Self, Fault> {
+        let (events, profiles) = sync.account.clients(kit)?;
+        let token = kit.secret(&sync.account.token);
+        Ok(Self { sync, events, profiles, token })
+    }
+
+    fn import(&self, body: impl Into<bytes::Bytes>) -> Result<Request, Fault> {
+        Ok(Request::new(Method::POST, self.sync.account.url("import", &[("strict", "1")])?).json(body))
+    }
+
+    fn request(&self, call: &mut Call) -> Result<(&Http, Request), Fault> {
+        let (body, tokens) = (std::mem::take(&mut call.body), std::mem::take(&mut call.tokens));
+        if matches!(self.sync.object, Object::Events { .. }) {
+            return Ok((&self.events, self.import(body)?));
+        }
+        let url = self.sync.account.url("engage", &[("strict", "1"), ("verbose", "1"), ("ip", "0")])?;
+        let request = Request::new(Method::POST, url).json(body).with_secret(self.token.clone(), tokens);
+        Ok((&self.profiles, request))
+    }
+
+    async fn call(&self, call: &mut Call) -> Result<Vec<Verdict>, Fault> {
+        let (http, request) = self.request(call)?;
+        let answer = http.send(request).await?;
+        match self.sync.object {
+            Object::Events { .. } => answer::of_events(&answer, call),
+            Object::Profiles { .. } => answer::of_profiles(&answer, call),
+        }
+    }
+}
+
+#[async_trait]
+impl Destination for MixpanelDestination {
+    async fn check(&self) -> Result<AccountReport, Fault> {
+        let of_reading = |mut fault: Fault| {
+            // Nothing was to be written: the question may be asked again.
+            if fault.class == FaultClass::Ambiguous {
+                fault.class = FaultClass::Transient;
+            }
+            fault
+        };
+        let answer = self.events.send(self.import(PROBE)?).await.map_err(of_reading)?;
+        if answer.status != 400
+            && let Some(fault) = answer::fault(&answer)
+        {
+            return Err(of_reading(fault));
+        }
+        let digest = digest(&SHA256, self.token.reveal()?.expose_secret().as_bytes());
+        let region = self.sync.account.region;
+        Ok(AccountReport {
+            identity: format!("mixpanel:{region}:{}", &hex(digest.as_ref())[..12]),
+            label: format!("Mixpanel project ({region})"),
+            unknowable: vec![String::from("the project of the token: Mixpanel has no call that tells it")],
+            ..AccountReport::default()
+        })
+    }
+
+    async fn write(
+        &self,
+        _run: &Run,
+        _session: Option<&Ticket>,
+        batch: &Batch,
+        _save: &dyn SaveTicket,
+    ) -> Result<Delivery, Fault> {
+        let most = self.sync.facts(batch.operation).max_rows;
+        if batch.rows.len() > most {
+            return Err(Fault::split(format!("{} rows are more than the {most} of a call", batch.rows.len())));
+        }
+        let Draft { mut calls, refused } = Draft::of(&self.sync, batch, Timestamp::now());
+        let mut said: Vec<Option<Verdict>> = vec![None; batch.rows.len()];
+        let mut applied = false;
+        for call in &mut calls {
+            let verdicts = self.call(call).await.map_err(|fault| after(applied, fault))?;
+            applied = true;
+            let mut all_written = true;
+            for (place, verdict) in call.places.iter().zip(verdicts) {
+                all_written &= matches!(verdict, Verdict::Written { .. });
+                said[*place] = Some(verdict);
+            }
+            if !all_written {
+                break;
+            }
+        }
+        for (place, reason) in refused {
+            said[place] = Some(Verdict::Rejected(reason));
+        }
+        let mut outcomes = Outcomes::of(batch);
+        for (place, verdict) in said.into_iter().enumerate() {
+            match verdict {
+                None | Some(Verdict::Unknown) => {}
+                Some(verdict) => outcomes.set_at(place, verdict)?,
+            }
+        }
+        Ok(Delivery::Settled(outcomes))
+    }
+
+    fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
+        let mut draft = Draft::of(&self.sync, batch, Timestamp::now());
+        let shown = draft.calls.iter_mut().map(|call| {
+            let (http, request) = self.request(call)?;
+            Ok(request.preview(http.auth()))
+        });
+        shown.collect()
+    }
+}
+
+/// The fault of a later call of a batch: what the earlier ones did is not undone by it.
+fn after(applied: bool, mut fault: Fault) -> Fault {
+    if applied && matches!(fault.class, FaultClass::Throttled | FaultClass::Transient) {
+        fault.class = FaultClass::Ambiguous;
+    }
+    fault
+}
