@@ -1,5 +1,6 @@
 //! The destination: one transaction a batch.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -226,20 +227,21 @@ impl<D: Database> SqlDestination<D> {
     }
 
     /// Which ops of the batch were committed.
-    async fn committed(&self, run: &Run, batch: &Batch) -> Result<Vec<i64>, Fault> {
-        let Some(operations) = &self.sync.operations else { return Ok(Vec::new()) };
+    async fn committed(&self, run: &Run, batch: &Batch) -> Result<HashSet<i64>, Fault> {
+        let Some(operations) = &self.sync.operations else { return Ok(HashSet::new()) };
         self.operations.get_or_try_init(|| self.make_operations()).await?;
         let entries = batch.rows.iter().map(entry).collect();
         let entries = Entries { table: operations, sync: &run.sync, run: &run.id, entries };
         let mut connection = self.begin().await?;
         let recorded = self.bounded(self.database.recorded(&mut connection, &entries)).await?;
         self.roll_back(connection).await;
-        recorded.map_err(|failure| match failure {
-            Failure::Row(reason) => {
-                Fault::transient(format!("the table of operations cannot be asked ({})", reason.code))
+        match recorded {
+            Ok(ops) => Ok(ops.into_iter().collect()),
+            Err(Failure::Call(fault)) => Err(fault),
+            Err(Failure::Row(reason)) => {
+                Err(Fault::transient(format!("the table of operations cannot be asked ({})", reason.code)))
             }
-            Failure::Call(fault) => fault,
-        })
+        }
     }
 }
 

@@ -6,6 +6,8 @@ mod operations;
 mod statement;
 mod values;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use backhaul_kit::{AccountReport, Fault, Kit, Reason, ValueRef};
 use sqlx::postgres::PgArguments;
@@ -154,7 +156,7 @@ impl Database for Postgres {
 
     async fn recorded(&self, connection: &mut Connection, entries: &Entries<'_>) -> Result<Vec<i64>, Failure> {
         // An entry that is being written by a transaction that is not over makes this wait for its end.
-        let new = operations::record(connection, entries).await?;
+        let new: HashSet<i64> = operations::record(connection, entries).await?.into_iter().collect();
         let ops = entries.entries.iter().map(|entry| entry.op);
         Ok(ops.filter(|op| !new.contains(op)).collect())
     }

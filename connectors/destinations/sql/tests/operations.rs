@@ -10,6 +10,7 @@ super::scenarios!(
     what_was_committed_is_known
     a_question_waits_for_a_transaction_that_is_not_over
     entries_of_earlier_runs_go
+    a_call_that_is_made_again_has_one_entry
     without_the_table_nothing_is_known
 );
 
@@ -70,6 +71,22 @@ async fn entries_of_earlier_runs_go(server: &mut impl Server) {
     events.write(&next, None, &rows, &backhaul_kit::contract::NoTickets).await.expect("written");
     let seen = server.column("SELECT concat_ws(' ', sync, run, op) FROM delivered ORDER BY sync").await;
     assert_eq!(seen, ["contract run-2 1", "other run-0 1"]);
+}
+
+async fn a_call_that_is_made_again_has_one_entry(server: &mut impl Server) {
+    server.run("CREATE TABLE people (id int PRIMARY KEY, note int)").await;
+    let into = "match = \"id\"\nremoved = \"delete\"\noperations = \"delivered\"";
+    let people = open(server, into, &["id", "note"]);
+    let rows = vec![row(1, 1, vec![Value::Int(1), Value::Int(2)]), row(2, 2, vec![Value::Int(2), Value::Int(2)])];
+    for _ in 0..2 {
+        assert_eq!(write(&*people, Operation::Upsert, rows.clone()).await, [WRITTEN; 2]);
+        write(&*people, Operation::Delete, vec![super::found_by(row(3, 2, Vec::new()), "2")]).await;
+    }
+    assert_eq!(server.column("SELECT concat('', op) FROM delivered ORDER BY op").await, ["1", "2", "3"]);
+    // What is rejected was not delivered.
+    let people = open(server, &into.replace("\"id\"", "\"id\"\nmode = \"update\""), &["id", "note"]);
+    write(&*people, Operation::Update, vec![row(4, 9, vec![Value::Int(9), Value::Int(2)])]).await;
+    assert_eq!(server.column("SELECT concat('', op) FROM delivered ORDER BY op").await, ["1", "2", "3"]);
 }
 
 async fn without_the_table_nothing_is_known(server: &mut impl Server) {

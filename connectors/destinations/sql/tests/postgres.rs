@@ -185,6 +185,35 @@ async fn types_of_the_server_take_what_a_warehouse_has() {
 }
 
 #[tokio::test]
+async fn a_text_that_the_server_cannot_hold_is_a_bad_row() {
+    let Some(mut server) = PostgresServer::start().await else { return };
+    server.run("CREATE TABLE people (id int PRIMARY KEY, name text)").await;
+    let people = open(&server, "match = \"id\"", &["id", "name"]);
+    let rows = [(1, "a"), (2, "a\0b"), (3, "b")].map(|(id, name)| row(id, 1, vec![Value::Int(id as i64), text(name)]));
+    assert_eq!(bisect(&*people, Operation::Upsert, rows.to_vec()).await, [(2, String::from("22021"))]);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn rights_on_the_table_of_operations_are_named_too() {
+    let Some(mut server) = PostgresServer::start().await else { return };
+    server.run("CREATE TABLE people (id int PRIMARY KEY)").await;
+    server.as_weak_user().await;
+    server.run("GRANT INSERT ON people TO weak").await;
+    let events = open(&server, "mode = \"append\"\noperations = \"delivered\"", &["id"]);
+    let report = events.check().await.expect("checked");
+    assert_eq!(report.missing, ["CREATE in schema public"]);
+    assert!(report.grants.iter().any(|grant| grant.starts_with("GRANT CREATE ON SCHEMA \"public\"")), "{report:?}");
+    server.run("GRANT CREATE ON SCHEMA public TO weak").await;
+    assert_eq!(events.check().await.expect("checked").missing, Vec::<String>::new());
+    assert_eq!(write(&*events, Operation::Append, vec![row(1, 1, vec![Value::Int(1)])]).await, [WRITTEN]);
+    // A table that somebody else has made.
+    server.run("ALTER TABLE delivered OWNER TO CURRENT_USER").await;
+    assert_eq!(events.check().await.expect("checked").missing, ["SELECT, INSERT, DELETE on delivered"]);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn what_a_trigger_leaves_out_is_not_written() {
     let Some(mut server) = PostgresServer::start().await else { return };
     server
