@@ -97,9 +97,8 @@ fn of_call(answer: &Answer, error: Option<&VendorError>) -> Fault {
             fault.retry_after = retry_after(answer);
             fault
         }
-        300..=399 => Fault::config(said).remedy("redirects are not followed: check `base_url`"),
-        400..=499 if error.is_none() => Fault::config(format!("{said} without saying why")).remedy("check `base_url`"),
-        _ => Fault::config(said),
+        // A redirect, which is not followed, or somebody who speaks otherwise than Stripe.
+        _ => Fault::config(said).remedy("check `base_url`"),
     }
 }
 

@@ -36,16 +36,17 @@
 //!   find is created with an `Idempotency-Key` made of the match field and its value: for at least 24 hours Stripe
 //!   answers the same creation with the same customer, and refuses another one under the same key
 //!   (`idempotency_error`: the row is deferred until the search has caught up). After that time the search knows the
-//!   customer. So there is no moment at which a lost answer makes a second customer.
+//!   customer. As far as Stripe keeps both of its words, a lost answer makes no second customer.
 //! - `match = "id"` (mode `update`): a column holds the ids. Nothing is searched.
 //!
 //! `create` searches only for rows in doubt. A row that changes after it was created is rejected
 //! (`ALREADY_CREATED`).
 //!
 //! Updates carry no `Idempotency-Key`: they may be repeated as they are, and where a value goes from A to B and back
-//! within 24 hours, the stored answer to A would be replayed and B would stay. For the same reason a creation is read
-//! back where customers are deleted (`removed = "delete"`): a row that left and came back within 24 hours may be
-//! answered with its deleted customer, and is then created under the next key.
+//! within 24 hours, the stored answer to A would be replayed and B would stay. For the same reason a customer that is
+//! not made within the run (give or take a minute) is read back: the stored answer may be of one that was deleted since,
+//! or got another match value. The row's customer is then created under the next key. Where another row takes over a
+//! match value that was created less than 24 hours ago, with other values, it is deferred for the rest of that time.
 //!
 //! # Facts, and where they come from
 //!

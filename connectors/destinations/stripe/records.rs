@@ -3,6 +3,7 @@
 use backhaul_kit::http::Request;
 use backhaul_kit::{Fault, Reason, Verdict};
 use reqwest::Method;
+use serde_json::Value;
 
 use super::answer::{self, Said};
 use super::send::StripeDestination;
@@ -33,18 +34,16 @@ impl StripeDestination {
 
     /// The customer whose metadata has `value` under the match key.
     pub(super) async fn find(&self, value: &str) -> Result<Search, Fault> {
-        let (Finder::Metadata(key), Some(search)) = (&self.sync.finder, self.search_call(value)?) else {
-            return Ok(Search::Nothing);
-        };
+        let Some(search) = self.search_call(value)? else { return Ok(Search::Nothing) };
         let answer = self.http.send(search).await.map_err(answer::of_reading)?;
         if let Some(said) = answer::refusal(&answer, &self.sync.params).map_err(answer::of_reading)? {
             return Ok(Search::Refused(said.verdict()));
         }
         let found: Found = answer.json().ok_or_else(|| Fault::transient("Stripe's search answer is unreadable"))?;
         let mut there = None;
-        for candidate in found.data.into_iter().filter(|customer| customer.has(key, value)) {
+        for candidate in found.data.into_iter().filter(|customer| self.is_of(customer, value)) {
             // The index lags: only what the customer itself says now counts.
-            if !self.read(&candidate.id).await?.is_some_and(|customer| customer.has(key, value)) {
+            if !self.read(&candidate.id).await?.is_some_and(|customer| self.is_of(&customer, value)) {
                 continue;
             }
             if there.replace(candidate.id).is_some() {
@@ -53,6 +52,14 @@ impl StripeDestination {
             }
         }
         Ok(there.map_or(Search::Nothing, Search::One))
+    }
+
+    /// Whether a customer has this match value.
+    pub(super) fn is_of(&self, customer: &Customer, value: &str) -> bool {
+        match &self.sync.finder {
+            Finder::Metadata(key) => customer.metadata.get(key).and_then(Value::as_str) == Some(value),
+            Finder::Id => customer.id == value,
+        }
     }
 
     /// The customer as it is now; `None` where it is not there or was deleted.

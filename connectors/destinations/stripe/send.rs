@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Form, Http, Request, idempotency_key};
 use backhaul_kit::{
     AccountReport, Address, Batch, ChangeKind, Delivery, Destination, Fault, Mode, Operation, Outcomes, Prepared as _,
-    Reason, Removed, RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
+    Reason, RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -15,9 +15,12 @@ use super::answer::{self, Said};
 use super::params;
 use super::records::Search;
 use super::sync::{CUSTOMERS, Finder, StripeSync};
+use super::wire::Customer;
 
-/// Deleted customers that a creation may be answered with, one after the other, before the row waits for another run.
-const MOST_DEAD: usize = 8;
+/// Former customers that a creation may be answered with, one after the other, before the row waits for another run.
+const MOST_FORMER: usize = 8;
+/// How far the clock here may be behind Stripe's, in seconds.
+const SKEW: i64 = 60;
 
 /// The customers of one Stripe account.
 #[derive(Debug)]
@@ -72,12 +75,12 @@ impl StripeDestination {
         }
     }
 
-    /// `dead` is a deleted customer that an earlier creation of this match value made.
-    fn create_call(&self, value: &str, dead: Option<&str>, form: &Form) -> Result<Request, Fault> {
+    /// `former` is a customer that an earlier creation of this match value made, and that has it no more.
+    fn create_call(&self, value: &str, former: Option<&str>, form: &Form) -> Result<Request, Fault> {
         let Finder::Metadata(key) = &self.sync.finder else {
             return Err(Fault::bug("a creation of a customer that is matched by its id"));
         };
-        let parts = ["backhaul", CUSTOMERS, key, value, dead.unwrap_or_default()];
+        let parts = ["backhaul", CUSTOMERS, key, value, former.unwrap_or_default()];
         let once = HeaderValue::from_str(&idempotency_key(parts.map(str::as_bytes)))
             .map_err(|error| Fault::bug("an idempotency key that is no header").caused_by(error))?;
         let mut request = self.sync.account.call(Method::POST, &[CUSTOMERS])?.form(form.clone());
@@ -85,7 +88,7 @@ impl StripeDestination {
         Ok(request)
     }
 
-    async fn send(&self, operation: Operation, row: &Row) -> Result<Verdict, Fault> {
+    async fn send(&self, run: &Run, operation: Operation, row: &Row) -> Result<Verdict, Fault> {
         let draft = match self.draft(operation, row) {
             Ok(draft) => draft,
             Err(reason) => return Ok(Verdict::Rejected(reason)),
@@ -113,25 +116,26 @@ impl StripeDestination {
             }
         }
         match &draft.created {
-            Some(value) => self.create(value, gone, &draft.form).await,
+            Some(value) => self.create(run, value, gone, &draft.form).await,
             // A removed customer may be there and not yet be in the index.
             None => Ok(Verdict::Rejected(refusal)),
         }
     }
 
-    /// Creates a customer. `dead` is the one that was there before, where one is known.
-    async fn create(&self, value: &str, mut dead: Option<String>, form: &Form) -> Result<Verdict, Fault> {
-        for _ in 0..MOST_DEAD {
-            let answer = self.http.send(self.create_call(value, dead.as_deref(), form)?).await?;
+    /// Creates a customer. `former` is the one that was there before, where one is known.
+    async fn create(&self, run: &Run, value: &str, mut former: Option<String>, form: &Form) -> Result<Verdict, Fault> {
+        for _ in 0..MOST_FORMER {
+            let answer = self.http.send(self.create_call(value, former.as_deref(), form)?).await?;
             let verdict = answer::of_write(&answer, None, false, &self.sync.params)?.verdict();
             let Verdict::Written { remote_id: Some(id) } = &verdict else { return Ok(verdict) };
-            if self.sync.removed != Removed::Delete && dead.is_none() {
+            let made: Customer = answer.json().unwrap_or_default();
+            if made.created >= run.started.as_second() + SKEW {
                 return Ok(verdict);
             }
-            // The stored answer of a customer that was deleted since?
+            // The stored answer to an earlier run's creation? Its customer may be deleted, or have another match value.
             match self.read(id).await {
-                Ok(Some(_)) => return Ok(verdict),
-                Ok(None) => dead = Some(id.clone()),
+                Ok(Some(customer)) if self.is_of(&customer, value) => return Ok(verdict),
+                Ok(_) => former = Some(id.clone()),
                 // It may have been created: whatever keeps us from looking says nothing of that.
                 Err(_) => return Ok(Verdict::Unknown),
             }
@@ -148,7 +152,7 @@ impl Destination for StripeDestination {
 
     async fn write(
         &self,
-        _run: &Run,
+        run: &Run,
         _session: Option<&Ticket>,
         batch: &Batch,
         _save: &dyn SaveTicket,
@@ -160,7 +164,7 @@ impl Destination for StripeDestination {
         match batch.rows.as_slice() {
             [] => {}
             [row] => {
-                let verdict = self.send(batch.operation, row).await?;
+                let verdict = self.send(run, batch.operation, row).await?;
                 if verdict != Verdict::Unknown {
                     outcomes.set_at(0, verdict)?;
                 }

@@ -37,7 +37,6 @@ pub(super) enum Finder {
 pub(super) struct StripeSync {
     pub(super) account: StripeAccount,
     pub(super) mode: Mode,
-    pub(super) removed: Removed,
     pub(super) finder: Finder,
     /// Place of the match field in `params`.
     pub(super) match_place: usize,
@@ -59,8 +58,7 @@ impl StripeSync {
             return None;
         }
         let (match_place, finder) = found?;
-        let (mode, removed) = (shape.mode.0, shape.removed.0);
-        Some(Self { account: account.clone(), mode, removed, finder, match_place, params })
+        Some(Self { account: account.clone(), mode: shape.mode.0, finder, match_place, params })
     }
 }
 

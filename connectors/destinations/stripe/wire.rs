@@ -15,15 +15,10 @@ pub(super) struct Customer {
     pub(super) object: String,
     /// True of a deleted one only.
     pub(super) deleted: bool,
+    /// When it was made, in seconds since 1970.
+    pub(super) created: i64,
     /// Texts by key.
     pub(super) metadata: BTreeMap<String, Value>,
-}
-
-impl Customer {
-    /// Whether its metadata has this value under this key.
-    pub(super) fn has(&self, key: &str, value: &str) -> bool {
-        self.metadata.get(key).and_then(Value::as_str) == Some(value)
-    }
 }
 
 /// The answer of a search.

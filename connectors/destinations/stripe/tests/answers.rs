@@ -86,7 +86,7 @@ async fn a_creation_that_cannot_be_read_back_may_have_been_made() {
         _ => Reply::Answer(Scripted::empty(503)),
     };
     let server = Server::start(reply).await;
-    let bench = open(server.url(), &format!("{UPSERT}\n{DELETE}"));
+    let bench = open(server.url(), UPSERT);
     assert_eq!(bench.upsert(new(&["c1", "", ""])).await, Verdict::Unknown);
 }
 

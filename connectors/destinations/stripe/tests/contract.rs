@@ -52,7 +52,7 @@ impl HttpSubject for Customers {
             Scripted::json(status, &json!({ "error": { "type": kind, "code": code, "message": "no" } }))
         };
         let named = request.target.rsplit('/').next().filter(|name| name.starts_with("cus_")).unwrap_or("cus_new");
-        let mut customer = json!({ "id": named, "object": "customer" });
+        let mut customer = json!({ "id": named, "object": "customer", "created": 1_700_000_000 });
         if batch.operation == Operation::Delete {
             customer["deleted"] = json!(true);
         }

@@ -10,9 +10,9 @@ mod spec;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NoTickets, run};
+use backhaul_kit::contract::NoTickets;
 use backhaul_kit::{
-    Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Sandbox,
+    Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
     SandboxKind as _, Value, Verdict, key,
 };
 use tokio::net::TcpListener;
@@ -67,6 +67,11 @@ async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
 /// The values of all live customers, by id.
 fn customers(sandbox: &dyn Sandbox) -> serde_json::Value {
     sandbox.records()["customers"].clone()
+}
+
+/// A run that starts now.
+fn run() -> Run {
+    Run { started: jiff::Timestamp::now(), ..backhaul_kit::contract::run() }
 }
 
 /// The id of the stand-in's customer number `n`.
