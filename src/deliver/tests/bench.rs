@@ -114,6 +114,7 @@ impl Destination for Scripted {
         Ok(match ticket.kind.as_str() {
             "lost" => Progress::Lost,
             "endless" => Progress::Running { after: SECOND },
+            "unreachable" if polls < 12 => return Err(Fault::transient("nobody answers")),
             _ if polls < 3 => Progress::Running { after: SECOND },
             _ => Progress::Done(Outcomes::all(batch, &Verdict::Unchanged)),
         })

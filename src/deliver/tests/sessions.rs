@@ -113,3 +113,18 @@ async fn a_job_that_is_still_running_at_the_end_keeps_its_ticket_in_the_log() {
     assert!((0..10).all(|op| replay.standing(op) == Standing::InDoubt));
     assert!((10..30).all(|op| replay.standing(op) == Standing::Kept));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_nobody_answers_for_is_left_open_and_asked_after_by_the_next_process() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("unreachable")))));
+    let (bench, facts) = (Bench::new(), Facts { resend_safe: false, concurrency: 1, ..facts() });
+    let parked = bench.upsert(&destination, &facts, 30).await;
+    assert!(parked.sealed.is_none() && !parked.interrupted && parked.stopped_by.is_some());
+    assert_eq!(bench.replay().open_tickets().map(|ticket| ticket.ops.len()).collect::<Vec<_>>(), [10]);
+
+    let delivered = bench.upsert(&destination, &facts, 30).await;
+    assert!(delivered.sealed.is_some());
+    assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (30, 0));
+    assert!((0..30).all(|op| destination.times_sent(op) == 1), "no job is created twice");
+    assert_eq!(bench.replay().open_tickets().count(), 0);
+}
