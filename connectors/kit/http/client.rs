@@ -147,7 +147,7 @@ impl Request {
             }
             Auth::BasicKey(key) => headers.push(("authorization".into(), format!("Basic <{}>:", key.reference()))),
             Auth::OAuth(tokens) => {
-                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.client_id())));
+                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.of_whom())));
             }
         }
         let masked =

@@ -4,6 +4,7 @@
 //! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
 //! call without an answer: `Transient` when nothing was sent, `Ambiguous` otherwise.
 
+pub mod assertion;
 mod base;
 mod client;
 mod form;
