@@ -6,6 +6,7 @@
 //! | `files` | reading files: regular, small, UTF-8 |
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
+//! | `people` | who may be sent: suppression lists, holdouts, consent |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
@@ -24,6 +25,7 @@ mod later;
 mod load;
 mod model;
 mod names;
+mod people;
 mod project;
 mod render;
 mod root;
@@ -36,6 +38,7 @@ pub(crate) mod tests;
 pub use digest::digest;
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use load::{Registry, load, load_with};
+pub use people::{Consent, Holdout, OnIneligible, Pair, People, Signal, Suppression};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
     Project, Schedule, StateSettings, SyncDef, Warehouse,

@@ -10,6 +10,7 @@ fn guards() -> Guards {
         max_changed: None,
         max_removed: Threshold::Percent { fraction: 0.2, beyond: 100 },
         max_removed_per_day: None,
+        max_withdrawn: Threshold::Percent { fraction: 0.1, beyond: 100 },
         max_rejected: Threshold::Percent { fraction: 0.5, beyond: 100 },
         first_run_max: 10_000,
         on_remap: OnRemap::Hold,

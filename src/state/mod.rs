@@ -11,6 +11,7 @@ mod allowances;
 mod approvals;
 mod error;
 mod leases;
+mod lists;
 mod rejects;
 mod rename;
 mod runs;
