@@ -161,7 +161,8 @@ impl Asked<'_> {
 
 /// Reads a scan of its own to its end.
 async fn read(scan: Box<dyn Scan>, columns: &[String], take: &mut TakeRow<'_>) -> Result<u64, Fault> {
-    let projection = Projection { columns: columns.to_vec(), fingerprinted: 0, key: Vec::new(), seed: 0 };
+    // A projection has a key; nobody asks for it.
+    let projection = Projection { columns: columns.to_vec(), fingerprinted: columns.len(), key: vec![0], seed: 0 };
     let mut pages = scan.pages(projection);
     let mut came = 0;
     while let Some(scanned) = pages.next().await {
