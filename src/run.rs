@@ -221,7 +221,8 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
         for record in self.unfinished(&ground.sync.name).await? {
-            if let Some(record) = self.recover(ground, record, options.yes || options.anew).await? {
+            let anew = options.yes || options.anew || self.has_more_urgent(ground, &record).await?;
+            if let Some(record) = self.recover(ground, record, anew).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
                 if !goes_on {

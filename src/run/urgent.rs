@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 
-use super::RunError;
+use super::connect::Operations;
 use super::error::io_error;
+use super::{Ground, RunError, RunOptions, Runs};
 use crate::config::SyncDef;
 use crate::diff::{CauseCounts, OpKind, PlanCounts, PlanReader, PlanWriter};
 use crate::guard::{Hold, MAX_WITHDRAWN};
 use crate::snapshot::{Snapshot, StateKey, order};
+use crate::state::{RunRecord, RunStatus};
 
 /// Whether such removals of the plan go before the rest: that is held, or its canary may come to hold it, and these are
 /// not too many themselves. Out of a full file nothing can be taken alone.
@@ -79,4 +81,28 @@ pub(super) fn cut(
     };
     writer.finish(counts, &whole.proof)?;
     Ok(PlanReader::open(&path, key)?)
+}
+
+impl Runs {
+    /// Whether more such removals have come up since the plan of a held run was made: that plan is superseded then.
+    /// Looks at the model for it, and sends nothing.
+    pub(super) async fn has_more_urgent(&self, ground: &Ground<'_>, held: &RunRecord) -> Result<bool, RunError> {
+        let Ground { sync, watch, cancel, .. } = ground;
+        let found = self.project.syncs.get(&sync.name).filter(|sync| sync.people.decide());
+        let (RunStatus::Held, Some(sync)) = (held.status, found) else { return Ok(false) };
+        if Operations::of(sync).write.1.whole_set {
+            return Ok(false);
+        }
+        match self.plan(sync, &RunOptions::default(), *watch, cancel).await {
+            Ok(preview) => {
+                let urgent = preview.plan.summary().counts.removed_for.urgent();
+                Ok(urgent > held.counts.removed_for.urgent())
+            }
+            Err(RunError::Cancelled) => Err(RunError::Cancelled),
+            Err(error) => {
+                tracing::warn!(sync = sync.name, %error, "a held sync could not be looked at for people who may not be sent");
+                Ok(false)
+            }
+        }
+    }
 }

@@ -127,3 +127,20 @@ fn an_interrupted_run_asks_again_before_it_goes_on() {
     assert_eq!(ads.there(), before.iter().copied().chain([301, 302]).collect());
     assert!(!keys(&applied_since(&ads.sink, from), Change::Put).contains("300"));
 }
+
+#[test]
+fn whoever_withdraws_while_a_run_is_held_leaves_with_the_next_run() {
+    let ads = Ads::delivered("", "max_removed = 0");
+    let before = ads.there();
+    ads.execute("delete from people where id = 20");
+    ads.run(5);
+    let held = ads.held();
+    ads.run(5);
+    assert_eq!(ads.held(), held, "nothing has come up");
+    ads.execute("update people set ads = null where id = 11");
+    ads.run(5);
+    assert_eq!(ads.there(), before.difference(&set([11])).copied().collect());
+    assert_ne!(ads.held(), held, "what was looked at is not what would be sent");
+    ads.approve(&[], 0);
+    assert_eq!(ads.there(), before.difference(&set([11, 20])).copied().collect());
+}
