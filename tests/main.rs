@@ -50,6 +50,8 @@ mod output;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod stripe;

@@ -17,7 +17,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "guards", include_str!("migrations/0002_guards.sql")),
     (3, "warnings", include_str!("migrations/0003_warnings.sql")),
-    (4, "lists", include_str!("migrations/0004_lists.sql")),
+    (4, "quotas", include_str!("migrations/0004_quotas.sql")),
+    (5, "lists", include_str!("migrations/0005_lists.sql")),
 ];
 
 /// The state of one project. Cloning shares the connections.
