@@ -10,6 +10,8 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
 //! | `siblings` | other syncs that write to the same object |
+//! | `references` | records that rows refer to, at the destination or of other syncs |
+//! | `waves` | parents before their children |
 //! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
@@ -41,6 +43,7 @@ mod phases;
 mod preview;
 mod rebuild;
 mod recover;
+mod references;
 mod scan;
 mod siblings;
 mod site;
@@ -48,20 +51,20 @@ mod stage;
 mod table;
 mod values;
 mod verify;
+mod waves;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
 use backhaul_kit::{Kit, Session};
-use jiff::Timestamp;
 
 use crate::check;
 use crate::config::{Canary, Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
 use crate::snapshot::{Binding, Snapshot, StateKey};
-use crate::state::{NewRun, RunRecord, RunStatus, State, Trigger};
+use crate::state::{RunRecord, RunStatus, State, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
 pub use approve::{Allow, Approval, StoredPlan};
@@ -189,8 +192,8 @@ impl Runs {
         &self.kit
     }
 
-    /// Brings interrupted runs of the sync to their end, then makes one run of it. The records come in that
-    /// order.
+    /// Brings interrupted runs of the sync to their end, then makes one run of it, or several where its rows refer to
+    /// each other. The records come in that order.
     ///
     /// # Errors
     /// Whatever stopped it; the record of a run that had begun says so too.
@@ -227,16 +230,7 @@ impl Runs {
         if *ground.cancel.borrow() {
             return Ok(ended);
         }
-        let new = NewRun {
-            sync: ground.sync.name.clone(),
-            trigger: options.trigger,
-            stage: Stage::Scan.to_string(),
-            config_digest: None,
-        };
-        let mut record = self.state.create_run(&new, Timestamp::now()).await?;
-        let result = self.fresh(ground, &mut record, options, connected).await;
-        self.close(ground.site, &mut record, result).await?;
-        ended.push(record);
+        self.waves(ground, options, connected, &mut ended).await?;
         Ok(ended)
     }
 
@@ -363,4 +357,5 @@ fn note_summary(record: &mut RunRecord, PlanSummary { hash, counts, .. }: &PlanS
     noted.refreshed = counts.refreshed;
     noted.touched = counts.touched;
     noted.withheld = counts.withheld;
+    (noted.waiting, noted.next_wave, noted.looked_up) = (counts.waiting, counts.next_wave, counts.looked_up);
 }

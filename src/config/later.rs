@@ -33,9 +33,6 @@ pub(super) const SYNC: &[Later] = &[
 /// In `[guards]`.
 pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
 
-/// In a field.
-pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];
-
 /// Refuses those of `keys` that are there; returns whether any was.
 pub(super) fn refuse(table: &mut ConfigTable, keys: &[Later]) -> bool {
     let mut any = false;

@@ -7,7 +7,7 @@
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
 //! | `later` | keys of the language that this version refuses |
-//! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
+//! | `across`, `groups`, `references` | what no file can know alone: `after` cycles, two syncs on one object, groups that may, records of other syncs |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
 //! | [`schema`] | JSON Schema of the three files |
@@ -25,6 +25,7 @@ mod load;
 mod model;
 mod names;
 mod project;
+mod references;
 mod render;
 mod root;
 mod schedule;
@@ -38,6 +39,6 @@ pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, 
 pub use load::{Registry, load, load_with};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Project, Schedule, StateSettings, SyncDef, Warehouse,
+    Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

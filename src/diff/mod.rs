@@ -1,5 +1,6 @@
 //! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
 
+mod aside;
 mod counts;
 mod differ;
 mod doubt;
@@ -9,6 +10,7 @@ mod op;
 mod places;
 mod plan;
 mod recall;
+mod refer;
 mod repeats;
 mod request;
 mod seen;
@@ -19,6 +21,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waiting;
+mod waves;
 
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
@@ -29,6 +32,8 @@ pub use op::{Op, OpKind};
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
+pub use refer::{Answer, Missing, Reference, Resolve};
+pub(crate) use refer::remote_ids;
 pub(crate) use repeats::Repeats;
 pub use request::{PlanRequest, SiblingState};
 pub use siblings::Sibling;
@@ -47,4 +52,15 @@ pub trait RowMapper: Send + Sync {
     /// # Errors
     /// Why the row cannot be sent; it becomes a reject.
     fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason>;
+
+    /// The fields that are ids of other records: [`map`](Self::map) gives what finds these.
+    fn references(&self) -> &[Reference] {
+        &[]
+    }
+
+    /// What such a field becomes once its value is known: `default` where it is NULL, then what `null` says.
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        let _ = place;
+        FieldValue::Set(value)
+    }
 }

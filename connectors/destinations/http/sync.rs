@@ -108,6 +108,10 @@ impl Prepared for HttpSync {
         self.object.clone()
     }
 
+    fn gives_ids(&self) -> bool {
+        self.write.success.gives_ids()
+    }
+
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
         let limiter = kit.limiter(&format!("http:{}", self.account.identity), &self.account.windows);
         let http =

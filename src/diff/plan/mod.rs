@@ -4,7 +4,7 @@
 //! digest of every chunk and the plan hash.
 
 mod chunk;
-mod codec;
+pub(in crate::diff) mod codec;
 mod footer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
