@@ -240,11 +240,12 @@ pub trait Prepared: Send + Sync {
         })
     }
 
-    /// Whether records of `object` can be found by their field `by`: whether [`Destination::lookup`] knows them.
+    /// Whether records of `object` can be found by their field `by`: whether [`Destination::lookup`] knows them. Gives
+    /// the scopes that it takes.
     ///
     /// # Errors
     /// Why not, as the end of a sentence (`has no object "User"`).
-    fn check_lookup(&self, object: &str, by: &str) -> Result<(), String> {
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
         let _ = (object, by);
         Err(String::from("cannot look records up"))
     }

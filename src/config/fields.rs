@@ -152,7 +152,7 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
                 .remedy(format!("a field has exactly one of {}", list_of_sources())),
         );
     }
-    let reference = if refers { references::read(table, span) } else { None };
+    let reference = references::read(table, span);
     let column = table.text_at("column").map(|(column, span)| FieldSource::Column(column, span));
     let value = table.take("value").and_then(|item| constant(table, "value", &item)).map(FieldSource::Value);
     let template = table.text_at("template").and_then(|(text, span)| template(&problems, text, span));
@@ -161,16 +161,6 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let null = table.choice("null", NULL);
     let write = table.choice("write", WRITE).unwrap_or(WritePolicy::Always);
     // Asked for only where it is there, so that no hint offers it.
-    if !refers
-        && table.keys().iter().any(|(key, _)| key == "missing")
-        && let Some((span, _)) = table.take_with_key("missing")
-    {
-        problems.push(
-            Problem::error("bad-field", format!("`{}` only goes with `lookup` and `ref`", table.path_of("missing")))
-                .at(&span)
-                .remedy("for NULLs there are `default` and `null`"),
-        );
-    }
     let source = reference.map(FieldSource::Reference).or(column).or(value).or(template);
     if let (Some(FieldSource::Value(value)), Some((normaliser, span))) = (&source, &normalise)
         && let Err(reason) = normaliser.apply(value)

@@ -14,25 +14,40 @@ const OWN: &str = "self";
 
 /// Reads `lookup` or `ref` of a field, with what belongs to it.
 pub(super) fn read(table: &mut ConfigTable, field: &Span) -> Option<Reference> {
-    let lookup = table.text_at("lookup");
-    let by = if lookup.is_some() { table.required_text_at("by") } else { None };
-    let to = match (lookup, table.text_at("ref")) {
-        (Some((object, span)), _) => Some((Referred::Lookup { object, by: by?.0 }, span)),
-        (None, Some((name, span))) if name == OWN => Some((Referred::Own, span)),
-        (None, Some((name, span))) => Some((Referred::Sync(name), span)),
-        (None, None) => None,
-    };
+    let refers = table.has("lookup") || table.has("ref");
+    let looks_up = table.has("lookup");
+    let place =
+        |table: &ConfigTable, key| table.keys().into_iter().find(|(known, _)| known == key).map(|(_, span)| span);
+    let (lookup, to) = (table.text_at("lookup"), table.text_at("ref"));
+    let by_place = place(table, "by");
+    let by = if looks_up { table.required_text_at("by") } else { table.text_at("by") };
+    let missing_place = place(table, "missing");
     let missing = table.choice("missing", Missing::CHOICES).unwrap_or_default();
+    let stray = |key: &str, with: &str, remedy: &str, span: Option<Span>| {
+        if let Some(span) = span {
+            let message = format!("`{}` only goes with {with}", table.path_of(key));
+            table.problems().push(Problem::error("bad-field", message).at(&span).remedy(remedy));
+        }
+    };
+    if !looks_up {
+        stray("by", "`lookup`", "take it out", by_place);
+    }
+    if !refers {
+        stray("missing", "`lookup` and `ref`", "for NULLs there are `default` and `null`", missing_place);
+        return None;
+    }
     if !table.has("column") {
-        let what = table.path_of("column");
-        table.problems().push(
-            Problem::error("missing-key", format!("`{}` needs `column`", table.path()))
-                .at(field)
-                .remedy(format!("`{what}` says which column's value finds the record")),
-        );
+        let message = format!("`{}` needs `column`", table.path());
+        let problem = Problem::error("missing-key", message).at(field);
+        table.problems().push(problem.remedy("add `column = …`, whose value finds the record"));
     }
     let column = table.text_at("column")?;
-    let (to, span) = to?;
+    let (to, span) = match (lookup, to) {
+        (Some((object, span)), _) => (Referred::Lookup { object, by: by?.0 }, span),
+        (None, Some((name, span))) if name == OWN => (Referred::Own, span),
+        (None, Some((name, span))) => (Referred::Sync(name), span),
+        (None, None) => return None,
+    };
     Some(Reference { to, span, column, missing })
 }
 
@@ -107,10 +122,18 @@ fn check_parent(sync: &SyncDef, parent: &SyncDef, reference: &Reference, problem
             "\"{child}\" writes to \"{}\" and refers to \"{name}\", which writes to \"{}\"",
             sync.destination, parent.destination
         );
-        refuse("reference-elsewhere", message, "an id means something only in its own account: refer to a sync of that");
+        refuse(
+            "reference-elsewhere",
+            message,
+            "an id means something only in its own account: refer to a sync of that",
+        );
     } else if !parent.prepared.gives_ids() {
         let message = format!("\"{name}\" does not learn the ids of its records");
-        refuse("reference-without-ids", message, "refer to a sync whose destination answers with ids, in a mode that does");
+        refuse(
+            "reference-without-ids",
+            message,
+            "refer to a sync whose destination answers with ids, in a mode that does",
+        );
     }
     if parent.diff == DiffPlace::Warehouse {
         let message = format!("\"{name}\" compares in the warehouse: its records cannot be asked for by others");

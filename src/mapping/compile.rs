@@ -194,26 +194,26 @@ impl<'a> Checker<'a> {
             }
             FieldSource::Column(name, span) | FieldSource::Reference(Reference { column: (name, span), .. }) => {
                 match (self.column(name, span), field.normalise) {
-                (Err(problem), _) => vec![problem],
-                // Whatever finds a record can be compared, as a key can.
-                (Ok(_), None) if matches!(field.source, FieldSource::Reference(_)) => {
-                    self.key(name, span).into_iter().collect()
+                    (Err(problem), _) => vec![problem],
+                    // Whatever finds a record can be compared, as a key can.
+                    (Ok(_), None) if matches!(field.source, FieldSource::Reference(_)) => {
+                        self.key(name, span).into_iter().collect()
+                    }
+                    (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
+                        let message = format!(
+                            "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
+                            normaliser.as_str(),
+                            column.class,
+                            column.native
+                        );
+                        vec![
+                            Problem::error("wrong-column-type", message)
+                                .at(span)
+                                .remedy("take `as` out, or cast the column in the model"),
+                        ]
+                    }
+                    (Ok(_), _) => Vec::new(),
                 }
-                (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
-                    let message = format!(
-                        "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
-                        normaliser.as_str(),
-                        column.class,
-                        column.native
-                    );
-                    vec![
-                        Problem::error("wrong-column-type", message)
-                            .at(span)
-                            .remedy("take `as` out, or cast the column in the model"),
-                    ]
-                }
-                (Ok(_), _) => Vec::new(),
-            }
             }
         }
     }

@@ -78,7 +78,8 @@ impl Finder {
 
     /// What a sync has had accepted.
     fn accepted(&self, sync: &str, keys: &[Value]) -> Result<Vec<Answer>, DiffError> {
-        let folder = self.folders.get(sync).ok_or_else(|| Fault::bug(format!("sync `{sync}` is not in the project")))?;
+        let folder =
+            self.folders.get(sync).ok_or_else(|| Fault::bug(format!("sync `{sync}` is not in the project")))?;
         let Some(snapshot) = Store::read(folder, &self.key)? else { return Ok(vec![Answer::Missing; keys.len()]) };
         if snapshot.table().is_some() {
             return Err(Fault::config(format!("the snapshot of sync `{sync}` is still in the warehouse"))

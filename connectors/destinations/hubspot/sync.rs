@@ -10,6 +10,7 @@ use backhaul_kit::{
 };
 
 use super::account::HubSpotAccount;
+use super::lookup;
 use super::object::{ObjectType, RECORD_ID};
 use super::send::HubSpotDestination;
 
@@ -114,6 +115,10 @@ impl Prepared for HubSpotSync {
 
     fn object(&self) -> String {
         self.object.name().to_owned()
+    }
+
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        lookup::check(object, by)
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

@@ -118,7 +118,8 @@ impl<R: Recall> Judge<'_, R> {
         })?;
         let resolver = self.resolver.ok_or_else(|| Fault::bug("a row refers to a record, and nobody can find it"))?;
         for (reference, answers) in references.iter().zip(&mut answers) {
-            let values: Option<Vec<Value>> = answers.keys().map(|encoded| Value::decode(&mut encoded.as_slice())).collect();
+            let values: Option<Vec<Value>> =
+                answers.keys().map(|encoded| Value::decode(&mut encoded.as_slice())).collect();
             let values = values.ok_or(FileError::Crypto("a value changed in memory"))?;
             if values.is_empty() {
                 continue;

@@ -8,6 +8,7 @@ mod model;
 mod order;
 mod plan_file;
 pub(crate) mod random;
+mod references;
 mod settings;
 mod siblings;
 mod table;
