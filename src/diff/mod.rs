@@ -1,4 +1,5 @@
-//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
+//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async. Whoever rows refer to is
+//! asked for through a [`Resolve`] that the run brings.
 
 mod aside;
 mod counts;
