@@ -18,7 +18,7 @@
 //! | `holds` | whether a plan is held |
 //! | `values` | values of guarded fields against those accepted |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
-//! | `phases`, `moves`, `canary` | which ops of a plan go out, and in which order |
+//! | `phases`, `moves`, `canary`, `partial` | which ops of a plan go out, in which order, with which fields |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -39,6 +39,7 @@ mod home;
 mod leased;
 mod leftovers;
 mod moves;
+mod partial;
 mod phases;
 mod preview;
 mod rebuild;

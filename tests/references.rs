@@ -219,6 +219,29 @@ fn a_ring_stops_the_run_with_its_keys_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_record_that_is_there_gets_what_changed_of_it_and_no_more() {
+    let crm = Crm::new(BY_LOOKUP);
+    crm.warehouse.execute(
+        "insert into companies values ('c1', 'Acme'), ('c2', 'Init');
+         insert into people values (1, 'ada@example.com', 'c1', null), (2, 'bob@example.com', 'c1', null);",
+    );
+    crm.run("companies").expect(0);
+    crm.run("people").expect(0);
+    crm.project.edit("syncs/people.toml", "mode = \"upsert\"", "mode = \"update\"");
+    crm.run("people").expect(0).says(&["nothing to send"]);
+    crm.warehouse.execute("update people set company = 'c2' where id = 2");
+    let second = crm.records("companies", "no")["c2"].0.clone();
+    let request = crm.project.backhaul(&["plan", "people", "--request", "2"]).expect(0);
+    request.says(&[&format!("\"company_id\":\"{second}\"")]).hides(&["bob@example.com", "\"email\""]);
+    crm.run("people").expect(0).says(&["1 accepted"]);
+    let people = crm.records("contacts", "customer_id");
+    assert_eq!((&people["2"].1["company_id"], &people["2"].1["email"]), (&second.into(), &"bob@example.com".into()));
+    let whole = crm.project.backhaul(&["run", "people", "--full"]).expect(0);
+    whole.says(&["2 accepted"]);
+    assert_eq!(crm.records("contacts", "customer_id"), people);
+}
+
+#[test]
 fn a_run_that_is_killed_between_or_within_waves_is_made_good_by_the_next() {
     let tree: BTreeMap<i64, Option<i64>> = (1..=60).map(|id| (id, (id > 1).then_some(id / 2))).collect();
     for failpoint in [

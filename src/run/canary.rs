@@ -123,6 +123,7 @@ mod tests {
             keep_address: true,
             removals: true,
             remap: false,
+            full: false,
             table_fingerprints: None,
             siblings: Vec::new(),
         };

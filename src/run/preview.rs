@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Kit, Operation};
+use backhaul_kit::{Kit, Operation, Row};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
 use super::holds::Judged;
+use super::partial::Partial;
 use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled};
 use crate::check;
 use crate::config::{DiffPlace, Project, SyncDef};
-use crate::diff::{OpKind, PlanReader};
+use crate::deliver;
+use crate::diff::{Op, OpKind, PlanReader};
 use crate::guard::Hold;
 use crate::snapshot::Store;
 
@@ -35,6 +37,16 @@ impl Preview {
     /// What the destination does with ops of that kind, if it hears of them.
     pub fn operation(&self, kind: OpKind) -> Option<Operation> {
         Operations::of(&self.sync).of_kind(kind).map(|(operation, _)| *operation)
+    }
+
+    /// The row that an op is sent as; `None` where the destination does not hear of it.
+    pub fn row(&self, op: Op) -> Option<Row> {
+        let (_, facts) = Operations::of(&self.sync).of_kind(op.kind)?.clone();
+        let partial = Partial::of(self.plan.header(), &facts);
+        deliver::row(match partial {
+            Some(partial) => partial.apply(op),
+            None => op,
+        })
     }
 }
 

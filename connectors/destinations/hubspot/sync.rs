@@ -102,6 +102,8 @@ impl Prepared for HubSpotSync {
             resend_safe,
             // A record that a lost call created is found by its unique property.
             read_back: operation == Operation::Create && self.match_property.is_some(),
+            // An upsert may have to make the record, and needs all of it.
+            merges: operation == Operation::Update,
             address,
             // Unique values are free again once their record is archived or moved.
             order: Order::RemovalsFirst,
