@@ -59,6 +59,7 @@ use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
 use backhaul_kit::{Kit, Session};
+use jiff::Timestamp;
 
 use crate::check;
 use crate::config::{Canary, Project, SyncDef};
@@ -175,6 +176,7 @@ impl Runs {
         let kit = Kit::new(secrets);
         make_private(&settings.dir)?;
         let state = State::open(&settings.dir, key.clone()).await?;
+        kit.recall_quotas(state.quotas(Timestamp::now()).await?);
         Ok(Self { project, kit, state, key })
     }
 

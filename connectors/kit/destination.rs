@@ -12,6 +12,7 @@ use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
 use crate::facts::{AddressKind, Facts};
 use crate::fault::Fault;
+use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
 use crate::value::Value;
@@ -248,6 +249,12 @@ pub trait Prepared: Send + Sync {
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
         let _ = (object, by);
         Err(String::from("cannot look records up"))
+    }
+
+    /// The limiter of the account's calls, where it has one: for forecasts.
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        let _ = kit;
+        None
     }
 
     /// Builds the destination; starts nothing.

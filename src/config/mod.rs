@@ -39,6 +39,6 @@ pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, 
 pub use load::{Registry, load, load_with};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
+    Priority, Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Kit, Operation, Row};
+use backhaul_kit::http::limit::Forecast;
+use backhaul_kit::{Kit, Lookup, Operation, Row};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
@@ -26,6 +27,8 @@ pub struct Preview {
     pub warnings: Vec<String>,
     /// About how many calls it takes: full batches of every kind.
     pub calls: u64,
+    /// What they come to under the account's limits, where it has some.
+    pub forecast: Option<Forecast>,
     /// The sync.
     pub sync: Arc<SyncDef>,
     files: RunFiles,
@@ -90,7 +93,10 @@ impl Runs {
         let holds = self.holds(sync, &judged).await?;
         let calls = Operations::of(sync).calls(&planned.summary.counts);
         let warnings = check::warnings(&planned.findings);
-        Ok(Preview { plan, holds, warnings, calls, sync: sync.clone(), files, _claim: claim })
+        // A run asks for these values again, before it writes.
+        let lookups = planned.summary.counts.looked_up.div_ceil(Lookup::MOST_VALUES as u64);
+        let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(lookups + calls));
+        Ok(Preview { plan, holds, warnings, calls, forecast, sync: sync.clone(), files, _claim: claim })
     }
 }
 

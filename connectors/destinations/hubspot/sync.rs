@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
     Session, SyncShape,
@@ -121,6 +122,10 @@ impl Prepared for HubSpotSync {
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
         lookup::check(object, by)
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
