@@ -6,13 +6,13 @@ use super::*;
 use crate::diff::{Answer, Missing, Reference, Resolve, remote_ids};
 
 /// `email`; `boss`, a row of the same sync by `n`; `owner`, looked up by `note`. 0 stands for NULL.
-struct Staff {
+pub(super) struct Staff {
     fields: Vec<String>,
     references: Vec<Reference>,
 }
 
 impl Staff {
-    fn with(missing: Missing) -> Self {
+    pub(super) fn with(missing: Missing) -> Self {
         Self {
             fields: ["email", "boss", "owner"].map(str::to_owned).to_vec(),
             references: vec![Reference { place: 1, missing, own: true }, Reference { place: 2, missing, own: false }],
@@ -40,12 +40,25 @@ impl RowMapper for Staff {
 }
 
 /// Knows the sync's own records, and owners 1 to 9; 5 is the number of two.
-struct Known<'a> {
+pub(super) struct Owners<'a> {
     own: &'a Snapshot,
     asked: Mutex<Vec<i64>>,
 }
 
-impl Resolve for Known<'_> {
+impl<'a> Owners<'a> {
+    pub(super) fn of(own: &'a Snapshot) -> Self {
+        Self { own, asked: Mutex::default() }
+    }
+
+    /// What was looked up, in order of the numbers.
+    pub(super) fn into_asked(self) -> Vec<i64> {
+        let mut asked = self.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        asked.sort_unstable();
+        asked
+    }
+}
+
+impl Resolve for Owners<'_> {
     fn resolve(&self, place: usize, values: &[Value]) -> Result<Vec<Answer>, DiffError> {
         if place == 1 {
             return Ok(remote_ids(self.own, values)?);
@@ -70,7 +83,7 @@ impl Resolve for Known<'_> {
     }
 }
 
-fn staff(id: i64, boss: i64, owner: i64) -> TestRow {
+pub(super) fn staff(id: i64, boss: i64, owner: i64) -> TestRow {
     TestRow { note: owner, ..TestRow::new(id, &format!("{id}@example.com"), boss) }
 }
 
@@ -83,16 +96,14 @@ fn plan(
 ) -> Result<(PlanReader, Vec<i64>), DiffError> {
     let path = sync.folder.path().join(format!("{}.plan", request.run_id));
     let snapshot = sync.store.snapshot().expect("a snapshot");
-    let known = Known { own: &snapshot, asked: Mutex::default() };
+    let owners = Owners::of(&snapshot);
     let mapper = Staff::with(missing);
-    let mut differ = Differ::new(&snapshot, request, &mapper, PlanWriter::new(&path, state_key()))?.referring(&known);
+    let mut differ = Differ::new(&snapshot, request, &mapper, PlanWriter::new(&path, state_key()))?.referring(&owners);
     for page in rows.chunks(100) {
         differ.page(&TestPage { rows: page.to_vec(), seed: snapshot.seed() })?;
     }
     differ.finish(rows.len() as u64, &PROOF)?;
-    let mut asked = known.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
-    asked.sort_unstable();
-    Ok((PlanReader::open(&path, &state_key()).expect("the plan"), asked))
+    Ok((PlanReader::open(&path, &state_key()).expect("the plan"), owners.into_asked()))
 }
 
 /// Plans and settles; every row that is sent is accepted as `id-KEY`.
