@@ -36,7 +36,8 @@ pub enum DiffError {
     ReferenceRing {
         /// How many rows the ring has.
         rows: usize,
-        /// Canonical bytes of up to five of their keys. People's data: mask them before they are shown.
+        /// Canonical bytes of up to five of their keys, each followed by that of the row it waits for. People's data: mask
+        /// them before they are shown.
         examples: Vec<Vec<u8>>,
         /// Place of the field that refers.
         field: usize,

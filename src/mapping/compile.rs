@@ -192,31 +192,59 @@ impl<'a> Checker<'a> {
                 let refused = columns.iter().filter_map(|column| self.column(column, span).err());
                 refused.map(|problem| in_template(problem, self.schema)).collect()
             }
-            FieldSource::Column(name, span) | FieldSource::Reference(Reference { column: (name, span), .. }) => {
-                match (self.column(name, span), field.normalise) {
-                    (Err(problem), _) => vec![problem],
-                    // Whatever finds a record can be compared, as a key can.
-                    (Ok(_), None) if matches!(field.source, FieldSource::Reference(_)) => {
-                        self.key(name, span).into_iter().collect()
-                    }
-                    (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
-                        let message = format!(
-                            "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
-                            normaliser.as_str(),
-                            column.class,
-                            column.native
-                        );
-                        vec![
-                            Problem::error("wrong-column-type", message)
-                                .at(span)
-                                .remedy("take `as` out, or cast the column in the model"),
-                        ]
-                    }
-                    (Ok(_), _) => Vec::new(),
-                }
-            }
+            FieldSource::Column(name, span) => self.normalised(name, span, field.normalise),
+            FieldSource::Reference(reference) => self.reference(reference, field.normalise),
         }
     }
+
+    fn normalised(&self, name: &str, span: &Span, normalise: Option<Normaliser>) -> Vec<Problem> {
+        match (self.column(name, span), normalise) {
+            (Err(problem), _) => vec![problem],
+            (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
+                let message = format!(
+                    "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
+                    normaliser.as_str(),
+                    column.class,
+                    column.native
+                );
+                vec![
+                    Problem::error("wrong-column-type", message)
+                        .at(span)
+                        .remedy("take `as` out, or cast the column in the model"),
+                ]
+            }
+            (Ok(_), _) => Vec::new(),
+        }
+    }
+
+    /// Whatever finds a record can be compared, as a key can; a row of the same model is found by a value of its key's
+    /// type.
+    fn reference(&self, reference: &Reference, normalise: Option<Normaliser>) -> Vec<Problem> {
+        let (name, span) = &reference.column;
+        if normalise.is_some() {
+            return self.normalised(name, span, normalise);
+        }
+        if let Some(problem) = self.key(name, span) {
+            return vec![problem];
+        }
+        let (Referred::Own, [(key, _)]) = (&reference.to, self.model.key.as_slice()) else { return Vec::new() };
+        let class = |column: &str| self.schema.column(column).map(|(_, column)| &column.class);
+        match (class(name), class(key)) {
+            (Some(theirs), Some(own)) if !are_alike(theirs, own) => {
+                let message =
+                    format!("column `{name}` is {theirs}, and the key `{key}`, which it has values of, is {own}");
+                vec![Problem::error("wrong-column-type", message).at(span).remedy("cast one of them in the model")]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether values of both can be the same key.
+fn are_alike(a: &TypeClass, b: &TypeClass) -> bool {
+    use TypeClass as T;
+    let numeric = |class: &TypeClass| matches!(class, T::Integer | T::Decimal);
+    a == b || *a == T::Any || *b == T::Any || numeric(a) && numeric(b)
 }
 
 /// A template's names are columns; whoever looks for a function or a clock should be told.

@@ -1,7 +1,7 @@
 //! Rows that refer to other records. They are put aside until the scan is over; then each value is asked for once, and
 //! they are judged with the ids in their fields: the plan has what is sent, and the snapshot remembers it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use backhaul_kit::value::{put_varint, take_varint};
 use backhaul_kit::{Fault, FieldValue, Fields, KeyHash, Reason, Value};
@@ -12,7 +12,7 @@ use crate::diff::aside::PutAside;
 use crate::diff::plan::codec;
 use crate::diff::refer::key_of;
 use crate::diff::standing::Standing;
-use crate::diff::waves::Waves;
+use crate::diff::waves::{Parents, Waves};
 use crate::diff::{Answer, DiffError, Missing, Op, Recall, Reference};
 use crate::snapshot::FileError;
 
@@ -100,8 +100,8 @@ impl<R: Recall> Judge<'_, R> {
             return Ok(());
         }
         let answers = self.ask(&aside)?;
-        let coming = self.coming(&aside, &answers)?;
-        each_entry(&aside, self.seed, |entry| self.told(entry, &answers, &coming))
+        let parents = self.coming(&aside, &answers)?;
+        each_entry(&aside, self.seed, |entry| self.told(entry, &answers, &parents))
     }
 
     /// Asks for every value once.
@@ -134,13 +134,12 @@ impl<R: Recall> Judge<'_, R> {
         Ok(answers)
     }
 
-    /// The rows that others wait for and that are sent by this plan, or wait themselves.
-    fn coming(&mut self, aside: &PutAside, answers: &Answers) -> Result<HashSet<KeyHash>, DiffError> {
+    /// The rows that others wait for: which of them are sent by this plan, or wait themselves.
+    fn coming(&mut self, aside: &PutAside, answers: &Answers) -> Result<Parents, DiffError> {
         let (references, seed) = (self.mapper.references(), self.seed);
         let (mut waves, mut field) = (Waves::default(), 0);
-        let mut coming = HashSet::new();
         if !references.iter().any(|reference| reference.own) {
-            return Ok(coming);
+            return Ok(Parents::default());
         }
         each_entry(aside, seed, |entry| {
             for (reference, answers) in references.iter().zip(answers).filter(|(reference, _)| reference.own) {
@@ -154,40 +153,39 @@ impl<R: Recall> Judge<'_, R> {
             Ok(())
         })?;
         if let Some(ring) = waves.ring() {
-            let (mut examples, rows) = (Vec::new(), ring.len());
+            let mut examples = vec![Vec::new(); EXAMPLES.min(ring.len())];
             each_entry(aside, seed, |entry| {
-                if ring.contains(&entry.op.key_hash) && examples.len() < EXAMPLES {
-                    examples.push(entry.op.key.to_vec());
+                if let Some(at) = ring.iter().take(EXAMPLES).position(|row| *row == entry.op.key_hash) {
+                    examples[at] = entry.op.key.to_vec();
                 }
                 Ok(())
             })?;
-            return Err(DiffError::ReferenceRing { rows, examples, field });
+            return Err(DiffError::ReferenceRing { rows: ring.len(), examples, field });
         }
-        let waited_for: HashSet<KeyHash> = waves.parents().collect();
-        if waited_for.is_empty() {
-            return Ok(coming);
+        let mut parents = waves.into_parents();
+        if parents.is_empty() {
+            return Ok(parents);
         }
-        let mut note = |key: KeyHash| coming.extend(Some(key).filter(|key| waited_for.contains(key)));
         self.plan.read_back(|op| {
             if op.kind.is_sent() {
-                note(op.key_hash);
+                parents.comes(op.key_hash);
             }
             true
         })?;
         each_entry(aside, seed, |entry| {
-            note(entry.op.key_hash);
+            parents.comes(entry.op.key_hash);
             Ok(())
         })?;
-        Ok(coming)
+        Ok(parents)
     }
 
     /// Judges a row whose values are known.
-    fn told(&mut self, entry: Entry, answers: &Answers, coming: &HashSet<KeyHash>) -> Result<(), DiffError> {
+    fn told(&mut self, entry: Entry, answers: &Answers, parents: &Parents) -> Result<(), DiffError> {
         if self.is_full() {
             self.counts.postponed += 1;
             return Ok(());
         }
-        let told = self.fields_of(&entry, answers, coming);
+        let told = self.fields_of(&entry, answers, parents);
         let Entry { mut op, standing, remembered } = entry;
         op.fields = Fields::default();
         match told {
@@ -207,7 +205,7 @@ impl<R: Recall> Judge<'_, R> {
     }
 
     /// The row's fields with the ids of what it refers to.
-    fn fields_of(&self, entry: &Entry, answers: &Answers, coming: &HashSet<KeyHash>) -> Told {
+    fn fields_of(&self, entry: &Entry, answers: &Answers, parents: &Parents) -> Told {
         let mut fields: Vec<FieldValue> = entry.op.fields.iter().map(FieldValue::from).collect();
         let (mut waits, mut in_turn) = (false, true);
         for (reference, answers) in self.mapper.references().iter().zip(answers) {
@@ -220,8 +218,8 @@ impl<R: Recall> Judge<'_, R> {
                 continue;
             };
             let answer = answers.get(&encoded).unwrap_or(&Answer::Missing);
-            let is_coming =
-                || reference.own && key_of(&value).is_some_and(|key| coming.contains(&KeyHash::of(&key, self.seed)));
+            let comes = |key: Vec<u8>| parents.is_coming(KeyHash::of(&key, self.seed));
+            let is_coming = || reference.own && key_of(&value).is_some_and(comes);
             fields[place] = match (answer, reference.missing) {
                 (Answer::Id(id), _) => self.mapper.settle(place, Value::Text(id.clone())),
                 (Answer::Ambiguous, _) => return refuse(AMBIGUOUS, "several records have the value"),
