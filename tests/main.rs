@@ -52,6 +52,8 @@ mod people;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod references;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod stripe;

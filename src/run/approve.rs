@@ -85,7 +85,7 @@ impl Runs {
                 Some(connected) => connected,
                 None => unless_cancelled(&ground.cancel, connect(sync, self.kit.clone())).await?,
             };
-            check_identity(&plan.header().binding, &there.binding, sync)?;
+            check_identity(&plan.header().binding, &there.binding, &sync.name)?;
             connected = Some(there);
             vetoed = self.vetoed(ground, run, &plan).await?;
         }

@@ -8,6 +8,7 @@ use super::canary::CanaryRows;
 use super::connect::Connected;
 use super::moves::Moves;
 use super::veto::Vetoed;
+use super::partial::Partial;
 use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::Phase;
 use crate::diff::{Cause, Op, OpKind, PlanError, PlanReader};
@@ -41,7 +42,12 @@ pub(super) fn phases(
     let phase = |ops: Ops, (operation, facts): &(Operation, Facts)| {
         let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
         let facts = Facts { read_back, ..facts.clone() };
-        Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
+        let partial = Partial::of(plan.header(), &facts);
+        let part = move |op: Op| match &partial {
+            Some(partial) => partial.apply(op),
+            None => op,
+        };
+        Phase { operation: *operation, facts, ops: Box::new(ops.map(move |op| op.map(&part).map_err(unreadable))) }
     };
     let ops = |kinds: &[OpKind], only: Option<(Arc<CanaryRows>, bool)>| {
         let (vetoed, already) = (vetoed.clone(), already.clone());

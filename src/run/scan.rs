@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::connect::Operations;
 use super::people::{Asked, ListRows};
+use super::references::Finder;
 use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
@@ -87,6 +88,7 @@ pub(super) async fn scan(
         None => None,
     };
     let options = request.options;
+    let finder = Finder::new(sync, project, kit, key, &request.binding, cancel);
     let plan_request = PlanRequest {
         run_id: request.run_id.to_owned(),
         config_digest: digest,
@@ -94,7 +96,10 @@ pub(super) async fn scan(
         removals: operations.removal.is_some(),
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
-        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        keep_address: operations.removal.is_some()
+            || operations.moves.is_some()
+            || sync.group.is_some()
+            || sync.referred_to,
         removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
         siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
@@ -113,11 +118,13 @@ pub(super) async fn scan(
     let mapper: Box<dyn RowMapper> = Box::new(mapper);
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
+            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, finder };
             compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
         Some(_) => {
-            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches: None };
+            let matches = None;
+            let work =
+                Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches, finder };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
@@ -165,6 +172,7 @@ pub(super) struct Work {
     pub(super) writer: PlanWriter,
     pub(super) checker: Checker,
     pub(super) matches: Option<MatchValues>,
+    pub(super) finder: Finder,
 }
 
 /// The plan, and the checks with what they have seen.
@@ -179,11 +187,11 @@ async fn compare_here(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker, matches } = work;
+    let Work { scan, projection, request, mapper, writer, checker, matches, finder } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
         let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
-        let differ = differ.beside(&siblings).admitting(eligibility);
+        let differ = differ.beside(&siblings).admitting(eligibility).referring(&finder);
         compare(differ, checker, matches, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
@@ -340,6 +348,21 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
             )
             .remedy(find(&|from| repeats_of(&quote(column), from)))
         }
+        DiffError::ReferenceRing { rows, examples, field } => {
+            place = sync.fields.get(field).map(|field| field.span.clone());
+            let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
+            let message = match rows {
+                1 => format!("model `{}` has a row that refers to itself: {}", model.name, shown.join(", ")),
+                _ => format!(
+                    "{rows} rows of model `{}` refer to each other in a ring: {}",
+                    model.name,
+                    shown.join(" → ")
+                ),
+            };
+            Problem::error("reference-ring", message)
+                .remedy("one of them has to refer to nothing until the others are there: nothing was sent")
+        }
+        DiffError::Stopped => return RunError::Cancelled,
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),
         other => return other.into(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Mode, ObjectSchema, Operation, Outcomes,
-    Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, Mode, ObjectSchema, Operation,
+    Outcomes, Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -193,6 +193,10 @@ impl Destination for HubSpotDestination {
 
     async fn describe(&self) -> Result<Option<ObjectSchema>, Fault> {
         self.object_schema().await.map(Some)
+    }
+
+    async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
+        self.look_up(query).await
     }
 
     async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
