@@ -4,22 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, Request, quota_share, scaled};
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, Request, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
 
 use super::sync::ZendeskSync;
 
-/// Plans of Zendesk Suite and Support, and the add-on; their calls in a minute.
-pub(super) const PLANS: &[(&str, u32)] = &[
-    ("team", 200),
-    ("growth", 400),
-    ("professional", 400),
-    ("enterprise", 700),
-    ("enterprise_plus", 2500),
-    ("high_volume", 2500),
-];
+/// Plans of Zendesk Suite and Support, and their calls in a minute.
+const PLANS: &[(&str, u32)] =
+    &[("team", 200), ("growth", 400), ("professional", 400), ("enterprise", 700), ("enterprise_plus", 2500)];
 
 /// A checked Zendesk account.
 #[derive(Clone, Debug)]
@@ -30,8 +24,8 @@ pub(super) struct ZendeskAccount {
     email: Option<String>,
     secret: SecretRef,
     windows: Vec<Window>,
-    /// The time after which a call counts as unanswered.
-    pub(super) timeout: Duration,
+    /// How calls are made.
+    pub(super) http: HttpKeys,
 }
 
 impl ZendeskAccount {
@@ -43,7 +37,7 @@ impl ZendeskAccount {
         let credential = credential(table);
         let share = quota_share(table);
         let cap = table.choice("plan", PLANS).unwrap_or(PLANS[0].1);
-        let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
+        let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
@@ -51,7 +45,7 @@ impl ZendeskAccount {
         let window = Window { cap: scaled(cap, share), per: Duration::from_secs(60) };
         // A stand-in has the limits that it was started with.
         let windows = if base.is_loopback() { Vec::new() } else { vec![window] };
-        Some(Self { subdomain, base, email, secret, windows, timeout })
+        Some(Self { subdomain, base, email, secret, windows, http })
     }
 
     /// A call below `/api/v2/`; every segment is escaped.
@@ -59,15 +53,19 @@ impl ZendeskAccount {
         Ok(Request::new(method, self.base.join(&[&["api", "v2"], segments].concat())?))
     }
 
-    /// The client: its credential, and the limiter that all who call the account share.
+    /// The client, with the credential.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
         let secret = kit.secret(&self.secret);
         let auth = match &self.email {
             Some(email) => Auth::Basic { user: format!("{email}/token"), password: secret },
             None => Auth::Bearer(secret),
         };
-        let options = HttpOptions { timeout: self.timeout, ..HttpOptions::default() };
-        Http::new(&options, auth, kit.limiter(&format!("zendesk {}", self.base), &self.windows))
+        Http::new(&self.http.options(kit), auth, self.limiter(kit))
+    }
+
+    /// The limiter that all who call the account share.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("zendesk {}", self.base), &self.windows)
     }
 }
 
@@ -81,7 +79,7 @@ impl Account for ZendeskAccount {
     }
 
     fn hosts(&self) -> Vec<String> {
-        vec![self.base.host_and_port()]
+        self.http.hosts(vec![self.base.host_and_port()])
     }
 }
 
@@ -114,31 +112,18 @@ fn credential(table: &mut ConfigTable) -> Option<(Option<String>, SecretRef)> {
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
     let plans: Vec<&str> = PLANS.iter().map(|(name, _)| *name).collect();
-    serde_json::json!({
-        "properties": {
-            "subdomain": { "description": "`acme` of acme.zendesk.com.", "type": "string" },
-            "token": {
-                "description": "An OAuth access token, by reference, with the scopes that `doctor` names.",
-                "$ref": "#/$defs/Secret"
-            },
-            "email": { "description": "The agent whose `api_token` is used.", "type": "string" },
-            "api_token": {
-                "description": "An API token, by reference. It has no scopes, and ends on 30 April 2027.",
-                "$ref": "#/$defs/Secret"
-            },
-            "plan": { "description": "The account's plan, for its limit. Default \"team\".", "enum": plans },
-            "quota": {
-                "description": "Share of the plan's limit that backhaul may use. Default \"100%\".",
-                "type": "string",
-                "pattern": "^[0-9.]+ *%$"
-            },
-            "base_url": {
-                "description": "Where the API is, instead of the subdomain's; a loopback address means a stand-in.",
-                "type": "string",
-                "format": "uri"
-            },
-            "timeout": { "description": "How long a call may take. Default \"60s\".", "type": "string" }
+    let own = serde_json::json!({
+        "subdomain": { "description": "`acme` of acme.zendesk.com.", "type": "string" },
+        "token": {
+            "description": "An OAuth access token, by reference, with the scopes that `doctor` names.",
+            "$ref": "#/$defs/Secret"
         },
-        "required": ["subdomain"]
-    })
+        "email": { "description": "The agent whose `api_token` is used.", "type": "string" },
+        "api_token": {
+            "description": "An API token, by reference. It has no scopes, and ends on 30 April 2027.",
+            "$ref": "#/$defs/Secret"
+        },
+        "plan": { "description": "The account's plan, for its limit. Default \"team\".", "enum": plans }
+    });
+    account_schema("https://SUBDOMAIN.zendesk.com", own, &["subdomain"])
 }

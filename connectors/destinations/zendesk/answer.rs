@@ -39,7 +39,7 @@ pub(super) fn refused(answer: &Answer, rows: usize) -> Result<Option<Reason>, Fa
     Err(match (status, reason.code.as_str()) {
         (_, "TooManyJobs") => Fault::throttled(said, Some(retry_after(answer).unwrap_or(TOO_MANY_JOBS))),
         (422, _) | (404, "RecordNotFound") if rows == 1 => return Ok(Some(reason)),
-        (422, _) if rows > 1 => Fault::split(said),
+        (422, _) | (404, "RecordNotFound") if rows > 1 => Fault::split(said),
         (401, _) => Fault::auth(said).remedy("Zendesk refused the credential: it is wrong, expired or deactivated"),
         (403, _) if reason.text.to_lowercase().contains("imports are not enabled") => {
             Fault::config("bulk imports of users are not enabled in this Zendesk account")

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use backhaul_kit::{Batch, FieldRef, Fields, Operation, Reason, Row, ValueRef};
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::object::{ID, USERS};
@@ -24,13 +23,6 @@ pub(super) struct Draft {
     pub(super) lookups: Vec<String>,
 }
 
-/// A custom field of a ticket.
-#[derive(Serialize)]
-struct CustomField {
-    id: u64,
-    value: Box<RawValue>,
-}
-
 impl ZendeskSync {
     /// The rows of a batch that can be sent.
     pub(super) fn drafts(&self, batch: &Batch) -> Vec<Draft> {
@@ -45,25 +37,18 @@ impl ZendeskSync {
             (self.members(&row.fields)?, Some(self.match_value(row)?))
         };
         let mut draft = Draft { op: row.op, members, id: None, lookups: Vec::new() };
-        let (known, old) = (&row.address.remote_id, &row.address.match_value);
-        let values = match operation {
-            Operation::Upsert => return Ok(draft),
-            // The record may have been made anew since its id was learnt.
-            Operation::Update => vec![value],
-            _ => {
-                draft.id = known.as_deref().and_then(|id| id.parse().ok());
-                vec![old.clone(), value]
-            }
-        };
-        let values = values.into_iter().flatten();
-        if draft.id.is_none() && self.matched.1 == ID {
-            let id = values.last().and_then(|value| value.parse().ok());
-            draft.id = Some(id.ok_or_else(|| Reason::new("INVALID_ID", "this is no id of Zendesk's: a whole number"))?);
-        } else if draft.id.is_none() {
-            draft.lookups = values.filter(|value| self.by_external_id() && !value.contains(',')).collect();
-            if draft.lookups.is_empty() {
-                let text = "the record's id is not known, and what is known of it cannot be looked for";
-                return Err(Reason::new("NO_ADDRESS", text));
+        let id = |text: &str| text.parse().map_err(|_| Reason::new("INVALID_ID", "an id is a whole number"));
+        match (operation, &row.address.remote_id) {
+            (Operation::Upsert, _) => {}
+            (Operation::Update, _) => draft.id = Some(id(&value.unwrap_or_default())?),
+            (_, Some(known)) => draft.id = Some(id(known)?),
+            (_, None) => {
+                let values = [row.address.match_value.clone(), value].into_iter().flatten();
+                draft.lookups = values.filter(|value| self.by_external_id() && !value.contains(',')).collect();
+                if draft.lookups.is_empty() {
+                    let text = "the record's id is not known, and what is known of it cannot be looked for";
+                    return Err(Reason::new("NO_ADDRESS", text));
+                }
             }
         }
         Ok(draft)
@@ -78,13 +63,6 @@ impl ZendeskSync {
 
     /// A row's fields as the members of a record. NULL and `clear` are null.
     fn members(&self, fields: &Fields) -> Result<Members, Reason> {
-        let mut invalid = fields.iter().filter_map(|field| match field {
-            FieldRef::Set(ValueRef::Invalid(why)) => Some(why),
-            _ => None,
-        });
-        if let Some(why) = invalid.next() {
-            return Err(Reason::new("INVALID_VALUE", why));
-        }
         let mut json = Vec::new();
         self.nest.write_json(fields, &mut json);
         self.shaped(&json).map_err(|_| Reason::new("INVALID_VALUE", "a value of this row is no JSON"))
@@ -93,13 +71,14 @@ impl ZendeskSync {
     fn shaped(&self, json: &[u8]) -> Result<Members, serde_json::Error> {
         let mut members: Members = serde_json::from_slice(json)?;
         members.remove(ID);
-        if self.object.name == USERS.name && self.upserts && self.skip_verify_email {
+        if self.object.name == USERS.name && self.skip_verify_email {
             members.insert("skip_verify_email".into(), to_raw_value(&true)?);
         }
         if let Some(fields) = members.get_mut(self.object.custom).filter(|_| self.object.is_tickets()) {
             let by_id: BTreeMap<u64, Box<RawValue>> = serde_json::from_str(fields.get())?;
-            let list: Vec<CustomField> = by_id.into_iter().map(|(id, value)| CustomField { id, value }).collect();
-            *fields = to_raw_value(&list)?;
+            let list: Vec<String> =
+                by_id.iter().map(|(id, value)| format!(r#"{{"id":{id},"value":{value}}}"#)).collect();
+            *fields = RawValue::from_string(format!("[{}]", list.join(",")))?;
         }
         Ok(members)
     }

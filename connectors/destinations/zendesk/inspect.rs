@@ -5,7 +5,7 @@ use backhaul_kit::{Account as _, AccountReport, Fault, ObjectField, ObjectSchema
 use reqwest::Method;
 use serde_json::Value;
 
-use super::object::{EXTERNAL_ID, ID, ORGANIZATIONS, USERS};
+use super::object::{EXTERNAL_ID, ID};
 use super::send::ZendeskDestination;
 
 /// Fields on a page.
@@ -53,11 +53,9 @@ impl ZendeskDestination {
     /// The fields of users and organizations; custom fields of tickets are not looked at.
     pub(super) async fn object_schema(&self) -> Result<Option<ObjectSchema>, Fault> {
         let object = self.sync.object;
-        let list = match object.name {
-            name if name == USERS.name => "user_fields",
-            name if name == ORGANIZATIONS.name => "organization_fields",
-            _ => return Ok(None),
-        };
+        if object.is_tickets() {
+            return Ok(None);
+        }
         let field = |name: &str, native: &str| ObjectField {
             name: name.to_owned(),
             native: native.to_owned(),
@@ -67,22 +65,23 @@ impl ZendeskDestination {
             unique: [ID, EXTERNAL_ID, "email"].contains(&name),
         };
         let mut fields: Vec<ObjectField> = object.fields().chain([ID]).map(|name| field(name, "standard")).collect();
-        let mut query = vec![("page[size]", String::from(PAGE))];
+        let mut after = None;
         loop {
-            let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let page = self.read(&[list], &pairs).await?;
-            let custom =
-                page[list].as_array().ok_or_else(|| Fault::transient("Zendesk's list of fields is unreadable"))?;
-            for one in custom {
-                let (key, kind) = (one["key"].as_str().unwrap_or_default(), one["type"].as_str().unwrap_or_default());
+            let next = after.as_deref().map(|after| ("page[after]", after));
+            let query: Vec<(&str, &str)> = [("page[size]", PAGE)].into_iter().chain(next).collect();
+            let page = self.read(&[object.custom], &query).await?;
+            let unreadable = || Fault::transient("Zendesk's list of fields is unreadable");
+            for one in page[object.custom].as_array().ok_or_else(unreadable)? {
+                let text = |name: &str| one[name].as_str().unwrap_or_default();
                 let options = one["custom_field_options"].as_array().into_iter().flatten();
                 let choices = options.filter_map(|option| option["value"].as_str().map(str::to_owned)).collect();
-                let writable = one["active"] != false;
-                fields.push(ObjectField { choices, writable, ..field(&format!("{}.{key}", object.custom), kind) });
+                let known = field(&format!("{}.{}", object.custom, text("key")), text("type"));
+                fields.push(ObjectField { choices, writable: one["active"] != false, ..known });
             }
-            match page["meta"]["after_cursor"].as_str().filter(|_| page["meta"]["has_more"] == true) {
-                Some(after) => query = vec![("page[size]", PAGE.to_owned()), ("page[after]", after.to_owned())],
-                None => return Ok(Some(ObjectSchema { fields })),
+            after =
+                page["meta"]["after_cursor"].as_str().filter(|_| page["meta"]["has_more"] == true).map(str::to_owned);
+            if after.is_none() {
+                return Ok(Some(ObjectSchema { fields }));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::Answer;
-use backhaul_kit::{Fault, Ticket, Verdict};
+use backhaul_kit::{Fault, Progress, Ticket, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,16 +29,6 @@ pub(super) struct Job {
     pub(super) sent: Vec<(u64, Option<u64>)>,
 }
 
-/// Where a job stands.
-#[derive(Debug)]
-pub(super) enum Standing {
-    Running(Duration),
-    /// What became of each row, as far as it is known.
-    Done(Vec<(u64, Verdict)>),
-    /// It did not end within the time in which Zendesk would tell.
-    Lost,
-}
-
 impl Job {
     /// The ticket of the job that a call became.
     pub(super) fn begun(answer: &Answer, sent: Vec<(u64, Option<u64>)>) -> Result<Ticket, Fault> {
@@ -56,37 +46,34 @@ impl Job {
         ours.then(|| serde_json::from_value(ticket.body.clone()).ok()).flatten()
     }
 
-    /// What Zendesk says of it. `key` is the match field where rows were sent without ids, `value` a row's value of it.
-    pub(super) fn standing(
+    /// A job that has not ended: it is asked after again, or given up when Zendesk tells no more.
+    pub(super) fn goes_on(&self) -> Progress {
+        let age = Timestamp::now().as_second().saturating_sub(self.created);
+        let after = Duration::from_secs((age / 2).clamp(SOONEST, LATEST).unsigned_abs());
+        if age > KEPT { Progress::Lost } else { Progress::Running { after } }
+    }
+
+    /// What its results say of each row. `value` is a row's value of the match field `key`.
+    pub(super) fn verdicts(
         &self,
-        json: &Value,
+        results: &Value,
         deletes: bool,
         key: &str,
         value: impl Fn(u64) -> Option<String>,
-    ) -> Result<Standing, Fault> {
-        let job = &json["job_status"];
-        let Some(status) = job["status"].as_str() else {
-            return Err(Fault::transient("Zendesk's answer does not say how a job stands"));
-        };
-        if !matches!(status, "completed" | "failed" | "killed") {
-            let age = Timestamp::now().as_second().saturating_sub(self.created);
-            let after = (age / 2).clamp(SOONEST, LATEST).unsigned_abs();
-            return Ok(if age > KEPT { Standing::Lost } else { Standing::Running(Duration::from_secs(after)) });
-        }
-        let results = job["results"].as_array().map_or(&[][..], Vec::as_slice);
+    ) -> Vec<(u64, Verdict)> {
+        let results = results.as_array().map_or(&[][..], Vec::as_slice);
         let mut said: Vec<Option<Verdict>> = vec![None; self.sent.len()];
         for (nth, result) in results.iter().enumerate() {
             let Some(place) = self.place(result, nth, results.len()) else { continue };
             let (Some(slot), Some((op, id))) = (said.get_mut(place), self.sent.get(place)) else { continue };
-            let echoed = result[key].as_str();
+            let echoed = result[key].as_str().filter(|_| id.is_none());
             let other = echoed.is_some_and(|echoed| value(*op).is_none_or(|value| !is_same(echoed, &value)));
-            let verdict = if other && id.is_none() { Verdict::Unknown } else { verdict(result, *id, deletes) };
+            let verdict = if other { Verdict::Unknown } else { verdict(result, *id, deletes) };
             // Two results that say different things of a row say nothing.
             *slot =
                 Some(if slot.as_ref().is_none_or(|before| *before == verdict) { verdict } else { Verdict::Unknown });
         }
-        let ops = self.sent.iter().map(|(op, _)| *op);
-        Ok(Standing::Done(ops.zip(said.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Unknown))).collect()))
+        self.sent.iter().zip(said).map(|((op, _), verdict)| (*op, verdict.unwrap_or(Verdict::Unknown))).collect()
     }
 
     /// Which row a result speaks of: by its index, by its record's id, by its place where there are as many results as

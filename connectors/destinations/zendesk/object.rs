@@ -19,8 +19,8 @@ pub(super) struct Object {
     pub(super) custom: &'static str,
     /// The other fields that a sync may write, in words.
     fields: &'static str,
-    /// Its modes, and what finds a record in each.
-    pub(super) modes: &'static [(Mode, &'static [&'static str])],
+    /// What may find a record.
+    pub(super) finders: &'static [&'static str],
 }
 
 pub(super) static USERS: Object = Object {
@@ -28,14 +28,14 @@ pub(super) static USERS: Object = Object {
     custom: "user_fields",
     fields: "alias details email external_id locale locale_id name notes organization_id phone remote_photo_url \
              shared_phone_number suspended tags time_zone verified",
-    modes: &[(Mode::Upsert, &[EXTERNAL_ID, "email"]), (Mode::Update, &[EXTERNAL_ID, ID])],
+    finders: &[EXTERNAL_ID, "email"],
 };
 
 pub(super) static ORGANIZATIONS: Object = Object {
     name: "organizations",
     custom: "organization_fields",
     fields: "details domain_names external_id group_id name notes shared_comments shared_tickets tags",
-    modes: &[(Mode::Upsert, &[EXTERNAL_ID]), (Mode::Update, &[EXTERNAL_ID, ID])],
+    finders: &[EXTERNAL_ID],
 };
 
 pub(super) static TICKETS: Object = Object {
@@ -43,7 +43,7 @@ pub(super) static TICKETS: Object = Object {
     custom: "custom_fields",
     fields: "assignee_id custom_status_id due_at external_id group_id organization_id priority problem_id requester_id \
              status subject tags type",
-    modes: &[(Mode::Update, &[ID])],
+    finders: &[ID],
 };
 
 impl Object {
@@ -57,9 +57,14 @@ impl Object {
         self.fields.split_whitespace()
     }
 
-    /// What may find a record in this mode; none where there is no such mode.
-    pub(super) fn finders(&self, mode: Mode) -> Option<&'static [&'static str]> {
-        self.modes.iter().find(|(own, _)| *own == mode).map(|(_, finders)| *finders)
+    /// Its one mode: nobody but Zendesk gives tickets their ids.
+    pub(super) fn mode(&self) -> Mode {
+        if self.is_tickets() { Mode::Update } else { Mode::Upsert }
+    }
+
+    /// Whether its records are written one by one where they are not written by their ids.
+    pub(super) fn is_upserted_alone(&self) -> bool {
+        self.name == ORGANIZATIONS.name
     }
 
     /// Whether it is the object of tickets, whose custom fields have ids and not keys.

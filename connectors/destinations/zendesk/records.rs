@@ -12,9 +12,8 @@ use super::answer;
 use super::object::{EXTERNAL_ID, Object};
 use super::send::ZendeskDestination;
 
-/// External ids that are looked for in a call, and bytes of their list, which goes into a URL.
-const LOOKED_UP: usize = 100;
-const LOOKED_UP_BYTES: usize = 2000;
+/// External ids that are looked for in a call: of the 100 that Zendesk takes, as many as fit into a URL when they are long.
+const LOOKED_UP: usize = 25;
 
 impl ZendeskDestination {
     /// The JSON of a call that only reads; `None` where there is nothing of the kind.
@@ -44,33 +43,20 @@ impl ZendeskDestination {
     }
 
     /// Lists of external ids, each for one call.
-    pub(super) fn lists(values: impl IntoIterator<Item = String>) -> Vec<String> {
-        let mut lists: Vec<(usize, String)> = Vec::new();
-        for value in values {
-            match lists.last_mut() {
-                Some((count, list)) if *count < LOOKED_UP && list.len() + value.len() < LOOKED_UP_BYTES => {
-                    *count += 1;
-                    list.push(',');
-                    list.push_str(&value);
-                }
-                _ => lists.push((1, value)),
-            }
-        }
-        lists.into_iter().map(|(_, list)| list).collect()
+    pub(super) fn lists(values: &[String]) -> impl Iterator<Item = String> {
+        values.chunks(LOOKED_UP).map(|values| values.join(","))
     }
 
     /// The ids of records, by their external ids in lower case.
-    pub(super) async fn find(
-        &self,
-        object: &Object,
-        values: impl IntoIterator<Item = String>,
-    ) -> Result<HashMap<String, u64>, Fault> {
+    pub(super) async fn find(&self, object: &Object, values: &[String]) -> Result<HashMap<String, u64>, Fault> {
         let mut found = HashMap::new();
         for list in Self::lists(values) {
             let json = self.read(&[object.name, "show_many"], &[("external_ids", &list)]).await?;
             let records = json[object.name].as_array();
             for record in records.ok_or_else(|| Fault::transient("Zendesk's answer to a look-up is unreadable"))? {
-                if let (Some(external_id), Some(id)) = (record[EXTERNAL_ID].as_str(), record["id"].as_u64()) {
+                let (external_id, id) = (record[EXTERNAL_ID].as_str(), record["id"].as_u64());
+                // A deleted user is not active.
+                if let (Some(external_id), Some(id), true) = (external_id, id, record["active"] != false) {
                     found.insert(external_id.to_lowercase(), id);
                 }
             }
@@ -86,8 +72,8 @@ impl ZendeskDestination {
                 .remedy("users and organizations are looked up by external_id"));
         };
         let values: Vec<String> = query.values.iter().map(|value| value.to_text().to_lowercase()).collect();
-        let asked = values.iter().filter(|value| !value.is_empty() && !value.contains(','));
-        let found = self.find(object, asked.cloned()).await?;
+        let asked = values.iter().filter(|value| !value.is_empty() && !value.contains(',')).cloned();
+        let found = self.find(object, &asked.collect::<Vec<_>>()).await?;
         let id = |(value, text): (usize, &String)| Some(Match { value, remote_id: found.get(text)?.to_string() });
         Ok(values.iter().enumerate().filter_map(id).collect())
     }

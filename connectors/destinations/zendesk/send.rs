@@ -9,7 +9,7 @@ use backhaul_kit::destination::{Lookup, Match};
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, ObjectSchema, Operation, Outcomes, Prepared as _, Progress,
-    Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    RequestPreview, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
 use serde_json::value::to_raw_value;
@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::draft::Draft;
-use super::job::{Job, Standing};
-use super::object::{ID, ORGANIZATIONS};
+use super::job::Job;
+use super::object::ID;
 use super::sync::ZendeskSync;
 
 /// The records of one object of a Zendesk account.
@@ -44,7 +44,7 @@ impl ZendeskDestination {
             request.url.set_query(Some(&format!("ids={}", ids.join(","))));
             return Ok(request);
         }
-        let alone = creates && object == ORGANIZATIONS.name;
+        let alone = creates && self.sync.object.is_upserted_alone();
         let body = || {
             let mut records: Vec<_> = drafts.iter().map(|draft| draft.members.clone()).collect();
             for (record, draft) in records.iter_mut().zip(drafts) {
@@ -69,23 +69,23 @@ impl ZendeskDestination {
     /// The rows of a batch that can be sent, and whether by what matches them.
     async fn drafts(&self, batch: &Batch) -> Result<(Vec<Draft>, bool), Fault> {
         let mut drafts = self.sync.drafts(batch);
-        let lookups = drafts.iter().flat_map(|draft| draft.lookups.clone());
-        let found = self.find(self.sync.object, lookups).await?;
+        let lookups: Vec<String> = drafts.iter().flat_map(|draft| draft.lookups.clone()).collect();
+        let found = self.find(self.sync.object, &lookups).await?;
         for draft in &mut drafts {
             let id = draft.lookups.iter().find_map(|value| found.get(&value.to_lowercase()).copied());
             draft.id = draft.id.or(id);
         }
-        let (rows, known) = (drafts.len(), drafts.iter().filter(|draft| draft.id.is_some()).count());
-        if !self.sync.upserts || batch.operation.is_removal() {
+        let known = drafts.iter().filter(|draft| draft.id.is_some()).count();
+        if batch.operation == Operation::Delete {
             drafts.retain(|draft| draft.id.is_some());
-            return Ok((drafts, false));
         }
         // A row whose record is not there under its old external id is written as if it were new.
-        let most = if known == 0 { self.sync.facts(Operation::Upsert).max_rows } else { known };
-        if rows > most {
+        let creates = known == 0 && batch.operation != Operation::Delete;
+        let most = if creates { self.sync.facts(Operation::Upsert).max_rows } else { known };
+        if drafts.len() > most {
             return Err(Fault::split("these rows cannot go out in one call"));
         }
-        Ok((drafts, known == 0))
+        Ok((drafts, creates))
     }
 
     /// Takes over what an answer says of limits.
@@ -105,13 +105,9 @@ impl ZendeskDestination {
     /// Refuses to write while a limit is used up.
     fn hold(&self) -> Result<(), Fault> {
         let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.map(|until| until.saturating_duration_since(Instant::now())) {
-            Some(wait) if !wait.is_zero() => Err(Fault::throttled(
-                "Zendesk's limit of jobs, or of this kind of call, is used up for now",
-                Some(wait),
-            )),
-            _ => Ok(()),
-        }
+        let wait = held.and_then(|until| until.checked_duration_since(Instant::now())).filter(|wait| !wait.is_zero());
+        let used_up = "Zendesk's limit of jobs, or of this kind of call, is used up for now";
+        wait.map_or(Ok(()), |wait| Err(Fault::throttled(used_up, Some(wait))))
     }
 
     /// The verdicts of a batch: what was said of rows that were sent, and what is clear of those that were not.
@@ -121,8 +117,9 @@ impl ZendeskDestination {
             let sent = said.iter().find(|(op, _)| *op == row.op).map(|(_, verdict)| verdict.clone());
             let verdict = sent.unwrap_or_else(|| match self.sync.draft(batch.operation, row) {
                 Err(reason) => Verdict::Rejected(reason),
+                // Only a record that is to be deleted, and that is not there, is not sent.
                 Ok(_) if batch.operation == Operation::Delete => Verdict::Unchanged,
-                Ok(_) => Verdict::Rejected(Reason::new("NOT_FOUND", "Zendesk has no record with this external id")),
+                Ok(_) => Verdict::Unknown,
             });
             if verdict != Verdict::Unknown {
                 outcomes.set_at(place, verdict)?;
@@ -163,7 +160,7 @@ impl Destination for ZendeskDestination {
         self.steer(&answer);
         let verdict = if let Some(reason) = answer::refused(&answer, drafts.len())? {
             answer::verdict(reason, batch.operation == Operation::Delete)
-        } else if creates && self.sync.object.name == ORGANIZATIONS.name {
+        } else if creates && self.sync.object.is_upserted_alone() {
             answer::of_organization(&answer)
         } else {
             let sent = drafts.iter().map(|draft| (draft.op, draft.id.filter(|_| !creates))).collect();
@@ -176,23 +173,22 @@ impl Destination for ZendeskDestination {
         let Some(job) = Job::of(ticket) else { return Ok(Progress::Lost) };
         let request = self.sync.account.call(Method::GET, &["job_statuses", &job.id])?;
         let Some(json) = self.ask(request).await? else { return Ok(Progress::Lost) };
+        match json["job_status"]["status"].as_str() {
+            Some("completed" | "failed" | "killed") => {}
+            Some(_) => return Ok(job.goes_on()),
+            None => return Err(Fault::transient("Zendesk's answer does not say how a job stands")),
+        }
+        let (results, deletes) = (&json["job_status"]["results"], batch.operation == Operation::Delete);
         let value = |op| batch.rows.iter().find(|row| row.op == op).and_then(|row| self.sync.match_value(row).ok());
-        let standing = job.standing(&json, batch.operation == Operation::Delete, &self.sync.matched.1, value)?;
-        Ok(match standing {
-            Standing::Running(after) => Progress::Running { after },
-            Standing::Done(said) => Progress::Done(self.outcomes(batch, &said)?),
-            Standing::Lost => Progress::Lost,
-        })
+        let said = job.verdicts(results, deletes, &self.sync.matched.1, value);
+        self.outcomes(batch, &said).map(Progress::Done)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
         let drafts = self.sync.drafts(batch);
-        let lookups = Self::lists(drafts.iter().flat_map(|draft| draft.lookups.clone()));
-        let object = self.sync.object.name;
-        let mut requests = Vec::new();
-        for list in lookups {
-            requests.push(self.get(&[object, "show_many"], &[("external_ids", &list)])?);
-        }
+        let lookups: Vec<String> = drafts.iter().flat_map(|draft| draft.lookups.clone()).collect();
+        let look_up = |list: String| self.get(&[self.sync.object.name, "show_many"], &[("external_ids", &list)]);
+        let mut requests = Self::lists(&lookups).map(look_up).collect::<Result<Vec<_>, _>>()?;
         // Ids that are yet to be looked up are not in it.
         if !drafts.is_empty() {
             requests.push(self.call(batch.operation, batch.operation == Operation::Upsert, &drafts)?);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
-    Account as _, AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Nest, Operation, Order, Prepared,
-    Removed, SyncShape,
+    Account as _, AddressKind, Destination, Evidence, Facts, Fault, Kit, Nest, Operation, Order, Prepared, Removed,
+    SyncShape,
 };
 
 use super::account::ZendeskAccount;
@@ -27,7 +28,6 @@ const SETTLED: Duration = Duration::from_secs(120);
 pub(super) struct ZendeskSync {
     pub(super) account: ZendeskAccount,
     pub(super) object: &'static Object,
-    pub(super) upserts: bool,
     /// Place and name of the match field.
     pub(super) matched: (usize, String),
     pub(super) nest: Nest,
@@ -44,7 +44,8 @@ impl ZendeskSync {
         check_removed(into, shape, object);
         shape.refuse_conditional_writes("Zendesk", into.problems());
         for (place, field) in shape.fields.iter().enumerate() {
-            if field.target != ID || matched != Some(place) {
+            let is_match = shape.match_field.as_ref().is_some_and(|(own, _)| *own == place);
+            if field.target != ID || !is_match {
                 object.check(field, into.problems());
             }
         }
@@ -54,8 +55,7 @@ impl ZendeskSync {
             return None;
         }
         let matched = (matched?, targets.get(matched?)?.to_string());
-        let upserts = shape.mode.0 == Mode::Upsert;
-        Some(Self { account: account.clone(), object, upserts, matched, nest: nest.ok()?, skip_verify_email })
+        Some(Self { account: account.clone(), object, matched, nest: nest.ok()?, skip_verify_email })
     }
 
     /// Whether records are found by an id that somebody else gave them.
@@ -71,17 +71,17 @@ impl ZendeskSync {
 
 impl Prepared for ZendeskSync {
     fn facts(&self, operation: Operation) -> Facts {
-        let address = match operation {
-            Operation::Upsert | Operation::Update => AddressKind::MatchValue,
-            Operation::Delete => AddressKind::RemoteId,
+        let address = match (operation, self.object.is_tickets()) {
+            (Operation::Upsert, false) | (Operation::Update, true) => AddressKind::MatchValue,
+            (Operation::Delete, false) => AddressKind::RemoteId,
             // A new address of e-mail is one more of the same user, and another id is another record.
-            Operation::Move if self.by_external_id() => AddressKind::RemoteId,
+            (Operation::Move, _) if self.by_external_id() => AddressKind::RemoteId,
             _ => return Facts { max_rows: 0, ..Facts::default() },
         };
-        let alone = operation == Operation::Upsert && self.object.name == ORGANIZATIONS.name;
+        let alone = operation == Operation::Upsert && self.object.is_upserted_alone();
         let (max_rows, evidence, concurrency) =
             if alone { (1, Evidence::Row, CALLS) } else { (MAX_ROWS, Evidence::Job, JOBS) };
-        let timeout = self.account.timeout.max(Duration::from_secs(1));
+        let timeout = self.account.http.timeout().max(Duration::from_secs(1));
         Facts {
             max_rows,
             evidence,
@@ -98,6 +98,10 @@ impl Prepared for ZendeskSync {
 
     fn object(&self) -> String {
         self.object.name.to_owned()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -133,22 +137,20 @@ fn object(into: &ConfigTable, shape: &SyncShape) -> Option<&'static Object> {
 
 /// The place of the match field.
 fn matched(into: &ConfigTable, shape: &SyncShape, object: &Object) -> Option<usize> {
-    let (mode, span) = &shape.mode;
-    let Some(finders) = object.finders(*mode) else {
-        let modes: Vec<&str> = object.modes.iter().map(|(mode, _)| mode.as_str()).collect();
+    let ((mode, span), only) = (&shape.mode, object.mode());
+    if *mode != only {
         let message = format!("Zendesk's {} cannot be written in mode \"{}\"", object.name, mode.as_str());
-        let remedy = format!("use mode = \"{}\"", modes.join("\" or \""));
+        let remedy = format!("use mode = \"{}\"", only.as_str());
         into.problems().push(Problem::error("unsupported-mode", message).at(span).remedy(remedy));
-        return None;
-    };
+    }
     let Some((place, span)) = &shape.match_field else {
         into.missing("match");
         return None;
     };
     let target = shape.fields.get(*place)?.target.as_str();
-    if !finders.contains(&target) {
-        let message = format!("{} are not matched by `{target}` in mode \"{}\"", object.name, mode.as_str());
-        let remedy = format!("match by {}", finders.join(" or "));
+    if !object.finders.contains(&target) {
+        let message = format!("Zendesk's {} are not matched by `{target}`", object.name);
+        let remedy = format!("match by {}", object.finders.join(" or "));
         into.problems().push(Problem::error("unsupported-match", message).at(span).remedy(remedy));
     }
     Some(*place)
@@ -156,7 +158,7 @@ fn matched(into: &ConfigTable, shape: &SyncShape, object: &Object) -> Option<usi
 
 fn check_removed(into: &ConfigTable, shape: &SyncShape, object: &Object) {
     let (removed, span) = &shape.removed;
-    let deletes = object.name != TICKETS.name;
+    let deletes = !object.is_tickets();
     if *removed == Removed::Ignore || (*removed == Removed::Delete && deletes) {
         return;
     }
