@@ -57,3 +57,5 @@ mod stripe;
 mod support;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod zendesk;
