@@ -1,6 +1,6 @@
 //! The suite of the kit, in Zendesk's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
 use serde_json::json;
 
 use super::*;
@@ -84,6 +84,17 @@ impl HttpSubject for Records {
     }
 }
 
+impl JobSubject for Records {
+    fn job_answer(&self, case: JobCase, _batch: &Batch, request: &Received) -> Option<Scripted> {
+        let job = |status: &str| json!({ "job_status": { "id": "j1", "status": status, "results": null } });
+        request.target.contains("job_statuses").then(|| match case {
+            JobCase::Running => Scripted::json(200, &job("working")),
+            JobCase::Failed => Scripted::json(200, &job("failed")),
+            JobCase::Forgotten => Scripted::json(404, &json!({ "error": "RecordNotFound" })),
+        })
+    }
+}
+
 mod upserts_of_users {
     use super::*;
 
@@ -91,6 +102,7 @@ mod upserts_of_users {
 
     backhaul_kit::contract_tests!(Records::new(&format!("{USERS}\nremoved = \"delete\""), USER, OPERATIONS));
     backhaul_kit::http_contract_tests!(Records::new(&format!("{USERS}\nremoved = \"delete\""), USER, OPERATIONS));
+    backhaul_kit::http_contract_tests!(jobs: Records::new(USERS, USER, OPERATIONS));
 }
 
 mod upserts_of_organizations {
@@ -100,6 +112,7 @@ mod upserts_of_organizations {
 
     backhaul_kit::contract_tests!(Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
     backhaul_kit::http_contract_tests!(Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
+    backhaul_kit::http_contract_tests!(jobs: Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
 }
 
 mod updates_of_tickets {
@@ -107,4 +120,5 @@ mod updates_of_tickets {
 
     backhaul_kit::contract_tests!(Records::new(TICKETS, TICKET, &[Operation::Update]));
     backhaul_kit::http_contract_tests!(Records::new(TICKETS, TICKET, &[Operation::Update]));
+    backhaul_kit::http_contract_tests!(jobs: Records::new(TICKETS, TICKET, &[Operation::Update]));
 }
