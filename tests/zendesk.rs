@@ -128,7 +128,9 @@ fn lost_throttled_failed_and_forgotten_jobs_end_in_one_user_each() {
     let faults =
         [("lose_next", "1"), ("throttle_next", "1"), ("fail_next", "1"), ("fail_jobs_next", "1"), ("forget_next", "1")];
     let desk = Desk::users(700, &faults);
-    desk.project.run().expect(0).says(&["700 accepted"]);
+    // What became of the forgotten job cannot be known in this run.
+    desk.project.run().expect(75).says(&["600 accepted", "100 in doubt"]);
+    desk.project.run().expect(0).says(&["100 accepted"]);
     desk.assert_rows(1..=700);
 }
 
@@ -155,16 +157,20 @@ fn a_run_that_is_killed_asks_after_its_jobs_and_goes_on() {
 
 #[test]
 fn a_token_that_is_revoked_in_mid_run_stops_it_and_the_next_run_sends_the_rest() {
-    let desk = Desk::users(900, &[("latency", "20")]);
+    let desk = Desk::users(900, &[("job_time", "1500")]);
     let run = desk.project.start(&["run", SYNC]);
     while desk.zendesk.calls() < 7 {
         std::thread::sleep(Duration::from_millis(2));
     }
     desk.set("token", "another");
-    run.finish().expect(4).says(&["401"]).hides(&["sandbox-token", "another-token"]);
+    // Whose jobs are still open has not ended: the next run goes on with it.
+    run.finish().expect(130).says(&["401"]).hides(&["sandbox-token"]);
+    desk.project.run().expect(4).says(&["401"]);
     desk.set("token", "sandbox-token");
-    desk.project.run().expect(0);
+    // The run that was stopped ends with what it had begun, and another one sends the rest.
+    desk.project.run().says(&["accepted"]);
     desk.assert_rows(1..=900);
+    desk.project.run().expect(0);
 }
 
 #[test]
@@ -193,7 +199,8 @@ fn organizations_go_one_by_one_and_tickets_by_their_ids() {
     desk.warehouse.execute("delete from people where id > 10; update people set name = 'Acme' where id = 1;");
     desk.project.run().expect(0);
     let organizations = desk.records("organizations");
-    assert_eq!((organizations.len(), &organizations[0]["name"]), (10, &json!("Acme")));
+    let acme = json!({ "external_id": "1", "name": "Acme" });
+    assert!(organizations.len() == 10 && organizations.contains(&acme), "{organizations:?}");
 
     let into = "object = \"tickets\"\nmode = \"update\"\nmatch = \"id\"\n";
     let fields = "id = \"id\"\npriority = { value = \"high\" }\n\"custom_fields.27642\" = \"plan\"\n";

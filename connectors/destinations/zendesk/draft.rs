@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backhaul_kit::{Batch, FieldRef, Fields, Operation, Reason, Row, ValueRef};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::object::{ID, USERS};
+use super::object::{EXTERNAL_ID, ID, USERS};
 use super::sync::ZendeskSync;
 
 /// The members of a record, with numbers as they were written.
@@ -71,6 +71,10 @@ impl ZendeskSync {
     fn shaped(&self, json: &[u8]) -> Result<Members, serde_json::Error> {
         let mut members: Members = serde_json::from_slice(json)?;
         members.remove(ID);
+        // It is a text, whatever it is in the warehouse.
+        if let Some(id) = members.get_mut(EXTERNAL_ID).filter(|id| !id.get().starts_with(['"', 'n'])) {
+            *id = to_raw_value(id.get())?;
+        }
         if self.object.name == USERS.name && self.skip_verify_email {
             members.insert("skip_verify_email".into(), to_raw_value(&true)?);
         }

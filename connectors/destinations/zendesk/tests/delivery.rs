@@ -234,6 +234,10 @@ async fn the_preview_is_the_request_and_hides_the_token() {
     assert!(!mailed[0].body.contains("skip_verify_email"));
     let one = shown(ORGANIZATIONS, ORGANIZATION, Operation::Upsert, new(1, &["a", "A"]));
     assert_eq!(one[0].body, r#"{"organization":{"external_id":"a","name":"A"}}"#);
+    let mut number = new(1, &[]);
+    number.fields = [Value::Int(17), Value::Text("A".into())].map(FieldValue::Set).into_iter().collect();
+    let one = shown(ORGANIZATIONS, ORGANIZATION, Operation::Upsert, number);
+    assert_eq!(one[0].body, r#"{"organization":{"external_id":"17","name":"A"}}"#);
     let mut ticket = new(1, &["7", "open", ""]);
     let number = Value::Number("12345678901234567890.5".into());
     let fields = [Value::Int(7), Value::Text("open".into()), number].map(FieldValue::Set);
