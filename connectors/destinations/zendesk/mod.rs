@@ -127,6 +127,23 @@ impl DestinationKind for Zendesk {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("RecordInvalid, UserUpdateError … (rejects)", "Zendesk's words are in `rejects show`: mend the value"),
+            (
+                "NO_ADDRESS, INVALID_ID (rejects)",
+                "the record's id is not known, and cannot be looked for or is no number",
+            ),
+            ("403 Data imports are not enabled", "the account's owner must have Zendesk's support enable them"),
+            ("401, 403", "the credential is not good, lacks a scope, or its user may not do this"),
+            ("429, TooManyJobs", "waited for: the account's calls or its 30 jobs are used up"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::ZendeskAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }
