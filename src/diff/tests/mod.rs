@@ -6,6 +6,7 @@ pub(crate) mod damage;
 mod golden;
 mod model;
 mod order;
+mod people;
 mod plan_file;
 pub(crate) mod random;
 mod settings;
