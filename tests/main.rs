@@ -61,3 +61,5 @@ mod stripe;
 mod support;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod zendesk;
