@@ -221,7 +221,7 @@ impl Advance<'_> {
             phases: phases(
                 plan,
                 first,
-                &connected,
+                sends,
                 self.ground.sync,
                 canary.map(Arc::new),
                 self.record.counts.held_back > 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backhaul_kit::{Facts, Fault, Operation, Order};
 
 use super::canary::CanaryRows;
-use super::connect::Connected;
+use super::connect::Operations;
 use super::moves::Moves;
 use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::Phase;
@@ -13,11 +13,12 @@ use crate::diff::{Op, OpKind, PlanError, PlanReader};
 
 type Ops = Box<dyn Iterator<Item = Result<Op, PlanError>> + Send>;
 
-/// The plan's ops from number `first` on, in the order that the object wants, behind those of the canary.
+/// The plan's ops from number `first` on, in the order that the object wants, behind those of the canary, for a run
+/// that sends `rows` rows.
 pub(super) fn phases(
     plan: &PlanReader,
     first: u64,
-    connected: &Connected,
+    rows: u64,
     sync: &SyncDef,
     canary: Option<Arc<CanaryRows>>,
     no_removals: bool,
@@ -31,7 +32,7 @@ pub(super) fn phases(
         let is_wanted = move |op: &Op| only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it);
         plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted))
     };
-    let operations = &connected.operations;
+    let operations = Operations::for_rows(sync, rows);
     let tied = Moves::of(plan)?;
     let (ordered, ringed) = (tied.ordered.clone(), tied.ringed.clone());
     let goes_first = canary.clone().map(|rows| ops(&[OpKind::Add, OpKind::Change], Some((rows, true))));

@@ -76,7 +76,7 @@ impl Runs {
         let plan = PlanReader::open(&files.plan(), &self.key)?;
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
-        let calls = Operations::of(sync).calls(&planned.summary.counts);
+        let calls = Operations::calls(sync, &planned.summary.counts);
         let warnings = check::warnings(&planned.findings);
         Ok(Preview { plan, holds, warnings, calls, sync: sync.clone(), files, _claim: claim })
     }
