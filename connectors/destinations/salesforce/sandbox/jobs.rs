@@ -89,8 +89,8 @@ impl Jobs {
     pub(super) fn work(&mut self, id: &str, objects: &mut Objects, settings: &mut Settings) {
         let Some(job) = self.all.get_mut(id) else { return };
         match job.state {
-            "UploadComplete" => job.state = "InProgress",
-            "InProgress" if !settings.stuck => {
+            "UploadComplete" | "InProgress" if settings.stuck => job.state = "InProgress",
+            "UploadComplete" | "InProgress" => {
                 let fails = take(&mut settings.fail_jobs);
                 job.process(objects, settings, fails);
                 job.state = if fails { "Failed" } else { "JobComplete" };

@@ -3,7 +3,7 @@
 //! Where it differs from the vendor: assertions are verified by a public key, not by a certificate; there is no user
 //! administration (one user, whose rights are settings); of SOQL it knows `SELECT Id, F FROM O WHERE F IN (…)`; there
 //! are no triggers, rules, sharing or recycle bin, and no relations between objects; a job is worked on when it is asked
-//! after for the second time; objects are those of the setting `fields` alone.
+//! after; objects are those of the setting `fields` alone.
 
 mod jobs;
 mod routes;
