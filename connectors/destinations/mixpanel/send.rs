@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use backhaul_kit::config::Secret;
 use backhaul_kit::http::{Http, Request};
+use backhaul_kit::value::hex;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Kit, Outcomes, Prepared as _, RequestPreview, Run,
     SaveTicket, Ticket, Verdict,
@@ -14,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use super::answer;
 use super::draft::{Call, Draft};
-use super::event::hex;
+
 use super::sync::{MixpanelSync, Object};
 
 /// An event that breaks three rules: it is judged, and never taken in.
@@ -63,18 +64,11 @@ impl MixpanelDestination {
 #[async_trait]
 impl Destination for MixpanelDestination {
     async fn check(&self) -> Result<AccountReport, Fault> {
-        let of_reading = |mut fault: Fault| {
-            // Nothing was to be written: the question may be asked again.
-            if fault.class == FaultClass::Ambiguous {
-                fault.class = FaultClass::Transient;
-            }
-            fault
-        };
-        let answer = self.events.send(self.import(PROBE)?).await.map_err(of_reading)?;
+        let answer = self.events.send(self.import(PROBE)?).await.map_err(Fault::not_applied)?;
         if answer.status != 400
             && let Some(fault) = answer::fault(&answer)
         {
-            return Err(of_reading(fault));
+            return Err(fault.not_applied());
         }
         let digest = digest(&SHA256, self.token.reveal()?.expose_secret().as_bytes());
         let region = self.sync.account.region;
@@ -115,14 +109,8 @@ impl Destination for MixpanelDestination {
         for (place, reason) in refused {
             said[place] = Some(Verdict::Rejected(reason));
         }
-        let mut outcomes = Outcomes::of(batch);
-        for (place, verdict) in said.into_iter().enumerate() {
-            match verdict {
-                None | Some(Verdict::Unknown) => {}
-                Some(verdict) => outcomes.set_at(place, verdict)?,
-            }
-        }
-        Ok(Delivery::Settled(outcomes))
+        let known = said.into_iter().enumerate().filter_map(|(place, verdict)| Some((place, verdict?)));
+        Outcomes::at_places(batch, known).map(Delivery::Settled)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef, Span};
+use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
 use backhaul_kit::http::assertion::Assertion;
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::http::token::{Grant, TokenSource, Tokens};
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, Request, quota_share};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, HttpOptions, Request, account_schema, quota_share};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
 
 use super::sync::SalesforceSync;
 
 /// The version that answers are read by.
-const VERSION: &str = "67.0";
+const VERSION: u64 = 67;
 /// Who takes the assertions of production organisations.
 const LOGIN: &str = "https://login.salesforce.com";
 /// The longest that Salesforce works on a call.
@@ -25,12 +26,12 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub(super) struct SalesforceAccount {
     base: BaseUrl,
-    version: String,
+    version: u64,
     client_id: String,
     credential: Credential,
     /// The part of the daily calls that may be used.
     pub(super) share: f64,
-    timeout: Duration,
+    http: HttpKeys,
 }
 
 /// How the external client app proves who it is.
@@ -46,28 +47,23 @@ impl SalesforceAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
         let errors = table.problems().errors();
-        let domain = table.required_text_at("domain");
-        let host = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-        let remedy = "the My Domain host, without https://: \"acme.my.salesforce.com\"";
-        let domain = checked(table, "domain", domain, |text| text.contains(".my.") && host(text), remedy);
-        let base = BaseUrl::read(table, &format!("https://{}", domain.unwrap_or_default()));
-        let version = table.text_at("api_version");
-        let number = |text: &str| text.strip_suffix(".0").is_some_and(|number| number.parse::<u16>().is_ok());
-        let version = checked(table, "api_version", version, number, "as \"67.0\"");
+        let domain = domain(table).unwrap_or_default();
+        let base = BaseUrl::read(table, &format!("https://{domain}"));
+        let version = table.number("api_version", 1).unwrap_or(VERSION);
         let client_id = table.required_text("client_id");
         let credential = credential(table);
         let share = quota_share(table);
-        let timeout = table.duration("timeout").unwrap_or(TIMEOUT);
+        let mut http = HttpKeys::read(table);
+        http.timeout.get_or_insert(TIMEOUT);
         if table.problems().errors() > errors {
             return None;
         }
-        let version = version.unwrap_or_else(|| VERSION.to_owned());
-        Some(Self { base: base?, version, client_id: client_id?, credential: credential?, share, timeout })
+        Some(Self { base: base?, version, client_id: client_id?, credential: credential?, share, http })
     }
 
     /// A call below the API's version; every segment is escaped.
     pub(super) fn call(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
-        let version = format!("v{}", self.version);
+        let version = format!("v{}.0", self.version);
         let url = self.base.join(&[&["services", "data", version.as_str()], segments].concat())?;
         Ok(Request::new(method, url))
     }
@@ -80,12 +76,12 @@ impl SalesforceAccount {
     /// How long a call whose answer was lost may still be at work.
     pub(super) fn settle_after(&self) -> Duration {
         // A stand-in works on nothing for as long.
-        self.timeout.max(if self.is_stand_in() { Duration::from_secs(1) } else { LONGEST_CALL })
+        self.http.timeout().max(if self.is_stand_in() { Duration::from_secs(1) } else { LONGEST_CALL })
     }
 
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let options = HttpOptions { timeout: self.timeout, first_byte_timeout: self.timeout, ..HttpOptions::default() };
+        let options = HttpOptions { first_byte_timeout: self.http.timeout(), ..self.http.options(kit) };
         let holder = format!("salesforce {} {} {:?}", self.base, self.client_id, self.credential);
         let tokens = kit.tokens(&holder, || {
             let issuer = self.client_id.clone();
@@ -101,7 +97,12 @@ impl SalesforceAccount {
             let source = TokenSource { url, grant, client_id, client_secret, secret_in_form: true, scope, more };
             Tokens::new(source, &options)
         })?;
-        Http::new(&options, Auth::OAuth(tokens), kit.limiter(&format!("salesforce {}", self.base), &[]))
+        Http::new(&options, Auth::OAuth(tokens), self.limiter(kit))
+    }
+
+    /// The organisation's limiter: its day is counted by Salesforce.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("salesforce {}", self.base), &[])
     }
 }
 
@@ -115,24 +116,20 @@ impl Account for SalesforceAccount {
     }
 
     fn hosts(&self) -> Vec<String> {
-        vec![self.base.host_and_port()]
+        self.http.hosts(vec![self.base.host_and_port()])
     }
 }
 
-/// A text that must be of a certain form.
-fn checked(
-    table: &ConfigTable,
-    key: &str,
-    found: Option<(String, Span)>,
-    is_right: impl Fn(&str) -> bool,
-    remedy: &str,
-) -> Option<String> {
-    let (text, span) = found?;
-    if !is_right(&text) {
-        let problem = Problem::error("bad-value", format!("`{}` cannot be \"{text}\"", table.path_of(key)));
-        table.problems().push(problem.at(&span).remedy(remedy));
+/// The My Domain host.
+fn domain(table: &mut ConfigTable) -> Option<String> {
+    let (domain, span) = table.required_text_at("domain")?;
+    let is_host = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    if is_host && domain.contains(".my.") {
+        return Some(domain);
     }
-    Some(text)
+    let problem = Problem::error("bad-domain", format!("`{}` is no My Domain host", table.path_of("domain"))).at(&span);
+    table.problems().push(problem.remedy("as in Setup › My Domain, without https://: \"acme.my.salesforce.com\""));
+    None
 }
 
 fn credential(table: &mut ConfigTable) -> Option<Credential> {
@@ -160,19 +157,19 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
 pub(super) fn json_schema() -> serde_json::Value {
     let text = |description: &str| serde_json::json!({ "description": description, "type": "string" });
     let secret = |description: &str| serde_json::json!({ "description": description, "$ref": "#/$defs/Secret" });
-    serde_json::json!({
-        "properties": {
-            "domain": text("The My Domain host, as \"acme.my.salesforce.com\"."),
-            "client_id": text("The consumer key of the external client app."),
-            "private_key": secret("JWT bearer: the key (PEM) of the app's certificate, by reference. Needs `username`."),
-            "username": text("JWT bearer: the user that the app acts for."),
-            "audience": text("JWT bearer: the login host. Default \"https://login.salesforce.com\"; of sandboxes \"https://test.salesforce.com\"."),
-            "client_secret": secret("Client credentials: the app's consumer secret, by reference."),
-            "api_version": text("Version of the API. Default \"67.0\"."),
-            "quota": text("Share of the organisation's daily calls after which backhaul makes none, as \"50%\". Default \"100%\"."),
-            "base_url": text("Where API and tokens are, instead of `domain`; a loopback address means a stand-in."),
-            "timeout": text("How long a call may take. Default \"2m\".")
+    let own = serde_json::json!({
+        "domain": text("The My Domain host, as \"acme.my.salesforce.com\"."),
+        "client_id": text("The consumer key of the external client app."),
+        "private_key": secret("JWT bearer: the key (PEM) of the app's certificate, by reference. Needs `username`."),
+        "username": text("JWT bearer: the user that the app acts for."),
+        "audience": text("JWT bearer: the login host. Default \"https://login.salesforce.com\"; of sandboxes \"https://test.salesforce.com\"."),
+        "client_secret": secret("Client credentials: the app's consumer secret, by reference."),
+        "api_version": {
+            "description": "Version of the API. Default 67, which is v67.0 (Summer '26).",
+            "type": "integer",
+            "minimum": 1
         },
-        "required": ["domain", "client_id"]
-    })
+        "timeout": text("How long a call may take. Default \"2m\".")
+    });
+    account_schema("`domain`", own, &["domain", "client_id"])
 }

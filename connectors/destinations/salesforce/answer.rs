@@ -25,7 +25,7 @@ pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
 ///
 /// # Errors
 /// What the answer says of the call and not of rows.
-pub(super) fn of_collection(answer: &Answer, batch: &Batch, draft: Draft<'_>) -> Result<Outcomes, Fault> {
+pub(super) fn of_collection(answer: &Answer, batch: &Batch, draft: &Draft<'_>) -> Result<Outcomes, Fault> {
     let refused = refusal(answer, draft.records.len())?;
     let results: Vec<SaveResult> = answer.json().unwrap_or_default();
     // A success that does not name the rows proves nothing.

@@ -44,21 +44,25 @@ impl SalesforceDestination {
                 excess.extend(more.map(|scope| format!("the OAuth scope {scope}")));
             }
         }
-        let (object, name) = (self.object().await?, &self.sync.object);
-        for (right, needed, has) in self.rights(object) {
-            match (needed, has) {
-                (true, false) => missing.push(format!("{right} on {name}")),
-                (false, true) if right == "delete" => excess.push(format!("{right} on {name}")),
-                _ => {}
+        // Who lacks the scope is told nothing of objects.
+        if missing.is_empty() {
+            let (object, name) = (self.object().await?, &self.sync.object);
+            let has = [object.createable, object.updateable, object.deletable];
+            for ((right, needed), has) in self.rights().into_iter().zip(has) {
+                match (needed, has) {
+                    (true, false) => missing.push(format!("{right} on {name}")),
+                    (false, true) if right == "delete" => excess.push(format!("{right} on {name}")),
+                    _ => {}
+                }
             }
+            // A field that nobody can write, or that is not there, is told with the fields of the configuration.
+            let closed = |field: &&DescribedField| field.permissionable && !field.calculated && !self.writes(field);
+            let mapped = object.fields.iter().filter(|field| self.sync.fields.contains(&field.name));
+            missing.extend(mapped.filter(closed).map(|field| format!("edit on {name}.{}", field.name)));
         }
-        // A field that nobody can write, or that is not there, is told with the fields of the configuration.
-        let closed = |field: &&DescribedField| field.permissionable && !field.calculated && !self.writes(field);
-        let mapped = object.fields.iter().filter(|field| self.sync.fields.contains(&field.name));
-        missing.extend(mapped.filter(closed).map(|field| format!("edit on {name}.{}", field.name)));
         let identity = format!("salesforce:{}", user.organization_id);
         let label = format!("Salesforce organisation {} as {}", user.organization_id, user.preferred_username);
-        Ok(AccountReport { identity, label, missing, excess, unknowable, grants: self.grants(object) })
+        Ok(AccountReport { identity, label, missing, excess, unknowable, grants: self.grants() })
     }
 
     /// The object's fields.
@@ -89,21 +93,17 @@ impl SalesforceDestination {
         (field.createable || !self.creates()) && (field.updateable || !self.edits())
     }
 
-    /// The rights on the object: whether the sync needs each, and whether the user has it.
-    fn rights(&self, object: &Described) -> [(&'static str, bool, bool); 3] {
+    /// The rights on the object, and whether the sync needs each.
+    fn rights(&self) -> [(&'static str, bool); 3] {
         let deletes = self.sync.removed == Removed::Delete;
-        [
-            ("create", self.creates(), object.createable),
-            // A permission set gives the right to delete with that to edit only.
-            ("edit", self.edits() || deletes, object.updateable),
-            ("delete", deletes, object.deletable),
-        ]
+        // A permission set gives the right to delete with that to edit only.
+        [("create", self.creates()), ("edit", self.edits() || deletes), ("delete", deletes)]
     }
 
     /// The smallest grant.
-    fn grants(&self, object: &Described) -> Vec<String> {
+    fn grants(&self) -> Vec<String> {
         let name = &self.sync.object;
-        let needed = self.rights(object).into_iter().filter_map(|(right, needed, _)| needed.then_some(right));
+        let needed = self.rights().into_iter().filter_map(|(right, needed)| needed.then_some(right));
         let rights: Vec<&str> = ["read"].into_iter().chain(needed).collect();
         let fields = self.sync.fields.iter().filter(|field| *field != ID).map(|field| format!("{name}.{field}"));
         vec![

@@ -132,6 +132,28 @@ impl DestinationKind for Salesforce {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
+            ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),
+            (
+                "NOT_FOR_BULK (rejects)",
+                "no job can carry the row: it goes with a smaller run, or bulk_above = \"never\"",
+            ),
+            (
+                "INVALID_SESSION_ID, invalid_grant",
+                "check the app's certificate or secret, its user, `audience` and `domain`",
+            ),
+            ("INSUFFICIENT_ACCESS …", "`backhaul doctor` names the right"),
+            ("REQUEST_LIMIT_EXCEEDED", "the day's calls are used up: the run ends, and a later one goes on"),
+            ("UNABLE_TO_LOCK_ROW", "comes again; fewer rows of one parent at once help"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::SalesforceAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

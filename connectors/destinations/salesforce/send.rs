@@ -92,7 +92,7 @@ impl SalesforceDestination {
         if draft.records.is_empty() {
             return Outcomes::at_places(batch, draft.settled);
         }
-        answer::of_collection(&self.call(self.collection_call(&draft)?).await?, batch, draft)
+        answer::of_collection(&self.call(self.collection_call(&draft)?).await?, batch, &draft)
     }
 }
 

@@ -58,9 +58,8 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     let said = pass(org, &parts.headers).and_then(|()| data(org, &call));
     let mut response = match said {
         Ok(_) if lose && take(&mut org.settings.lose_next) => lost_answer(),
-        Ok((status, Answered::Json(body))) => answer(status, &body),
+        Ok((status, Answered::Json(body))) | Err((status, body)) => answer(status, &body),
         Ok((_, Answered::File(file))) => Response::new(Body::from(Bytes::from(file))),
-        Err((status, body)) => answer(status, &body),
     };
     let usage = format!("api-usage={}/{}", org.settings.used, org.settings.daily_limit);
     if let Ok(usage) = HeaderValue::from_str(&usage) {
@@ -281,8 +280,11 @@ fn parsed(soql: &str) -> Option<(String, String, Vec<Value>)> {
     let (object, rest) = rest.split_once(" WHERE ")?;
     let (field, mut rest) = rest.split_once(" IN (")?;
     let selected = columns.strip_prefix(", ").unwrap_or("Id");
+    if selected != field {
+        return None;
+    }
     let mut values = Vec::new();
-    while selected == field {
+    loop {
         let (value, after) = literal(rest)?;
         values.push(value);
         match after {
@@ -290,7 +292,6 @@ fn parsed(soql: &str) -> Option<(String, String, Vec<Value>)> {
             more => rest = more.strip_prefix(',')?,
         }
     }
-    None
 }
 
 /// A literal, and what follows it.

@@ -34,12 +34,12 @@ fn an_account_needs_one_credential_with_its_own_keys() {
     for (keys, expected) in [
         (SECRET_KEYS.to_owned(), &[][..]),
         (format!("{key}\nusername = \"u\""), &[]),
-        (format!("{key}\nusername = \"u\"\naudience = \"https://test.salesforce.com\"\napi_version = \"60.0\""), &[]),
+        (format!("{key}\nusername = \"u\"\naudience = \"https://test.salesforce.com\"\napi_version = 60"), &[]),
         (String::new(), &["bad-credential"]),
         (format!("{key}\nusername = \"u\"\n{SECRET_KEYS}"), &["bad-credential"]),
         (format!("{SECRET_KEYS}\nusername = \"u\""), &["bad-credential"]),
         (key.to_owned(), &["missing-key"]),
-        (format!("{SECRET_KEYS}\napi_version = \"v67\""), &["bad-value"]),
+        (format!("{SECRET_KEYS}\napi_version = \"v67\""), &["wrong-type"]),
         (format!("{SECRET_KEYS}\nquota = \"0%\""), &["out-of-range"]),
         (format!("{SECRET_KEYS}\ntoken = \"x\""), &["unknown-key"]),
         (format!("{SECRET_KEYS}\nbase_url = \"http://acme.my.salesforce.com\""), &["bad-url"]),
@@ -48,7 +48,7 @@ fn an_account_needs_one_credential_with_its_own_keys() {
     }
     for domain in ["https://acme.my.salesforce.com", "acme.lightning.force.com", "a.my.b/c", ""] {
         let keys = format!("domain = \"{domain}\"\nbase_url = \"https://x.example\"\n{SECRET_KEYS}");
-        assert_eq!(codes(&keys, INTO, FIELDS), ["bad-value"], "{domain}");
+        assert_eq!(codes(&keys, INTO, FIELDS), ["bad-domain"], "{domain}");
     }
 }
 

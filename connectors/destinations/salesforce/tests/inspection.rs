@@ -40,9 +40,12 @@ removed = \"delete\""
     assert_eq!(narrow.await.missing, expected);
     // Who only updates needs no right to create.
     assert_eq!(report(&[("rights", "edit")], UPDATE).await.missing, [""; 0]);
-    let sandbox = stand_in(&[("scopes", "id,refresh_token")]).await;
-    let fault = open(&sandbox.url(), UPSERT).destination.check().await.expect_err("nothing may be read");
-    assert_eq!(fault.class, FaultClass::Auth);
+    let none = report(&[("scopes", "id,refresh_token")], UPSERT).await;
+    assert_eq!(
+        (none.missing, none.excess),
+        (vec!["the OAuth scope api".into()], vec!["the OAuth scope refresh_token".into()])
+    );
+    assert!(none.grants[0].contains("OAuth scope api"), "{:?}", none.grants);
 }
 
 #[tokio::test]
