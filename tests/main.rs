@@ -54,6 +54,8 @@ mod quota;
 #[cfg(test)]
 mod references;
 #[cfg(test)]
+mod salesforce;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod stripe;

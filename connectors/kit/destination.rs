@@ -240,6 +240,13 @@ pub trait Prepared: Send + Sync {
     /// What is true of an operation here.
     fn facts(&self, operation: Operation) -> Facts;
 
+    /// The same in a run that sends `rows` rows, for destinations that take many another way than few. Only caps,
+    /// evidence, concurrency and waits may be others than those of [`facts`](Prepared::facts).
+    fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
+        let _ = rows;
+        self.facts(operation)
+    }
+
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;
 
