@@ -157,7 +157,8 @@ pub struct Batch {
     pub operation: Operation,
     /// Its number within the run, from 0.
     pub seq: u64,
-    /// Whether it is the last of the run (only known where the session is [`Ordered`](crate::Session::Ordered)).
+    /// Whether it is the last of its operation in the run (only known where the session is
+    /// [`Ordered`](crate::Session::Ordered)). One that is sent again in parts is followed by another last one.
     pub last: bool,
     /// The rows; no two share a key or an address.
     pub rows: Vec<Row>,
