@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use backhaul_kit::config::{ConfigTable, Problem, Secret, SecretRef};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, Request, quota_share, scaled};
-use backhaul_kit::normalise::person::hex;
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, Request, account_schema, quota_share, scaled};
+use backhaul_kit::value::hex;
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret as _;
@@ -20,20 +20,20 @@ const VERSION: &str = "v25.0";
 /// Calls in an hour with Standard access, before what active audiences add.
 const PER_HOUR: u32 = 5000;
 /// Rows in a call.
-pub(super) const MAX_ROWS: usize = 10_000;
+pub(super) const MAX_ROWS: u64 = 10_000;
 
 /// A checked ad account.
 #[derive(Clone, Debug)]
 pub(super) struct MetaAccount {
     base: BaseUrl,
     version: String,
-    /// `act_` and digits.
-    pub(super) ad_account: String,
+    /// Its number, without `act_`.
+    pub(super) number: String,
     token: SecretRef,
     app_secret: Option<SecretRef>,
     windows: Vec<Window>,
     pub(super) rows_per_call: usize,
-    pub(super) timeout: Duration,
+    pub(super) http: HttpKeys,
 }
 
 /// The client of an ad account, and what its calls are signed with.
@@ -48,36 +48,30 @@ impl MetaAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
         let errors = table.problems().errors();
-        let (base, token, app_secret) =
-            (BaseUrl::read(table, LIVE), table.required_secret("token"), table.secret("app_secret"));
-        let ad_account = table.required_text_at("ad_account");
-        let version = table.text_at("api_version");
-        let refuse = |code, message: String, span, remedy: &str| {
-            table.problems().push(Problem::error(code, message).at(span).remedy(remedy.to_owned()));
-        };
-        if let Some((text, span)) = &ad_account
-            && !text.strip_prefix("act_").is_some_and(is_number)
-        {
+        let (base, token) = (BaseUrl::read(table, LIVE), table.required_secret("token"));
+        let app_secret = table.secret("app_secret");
+        let written = table.required_text_at("ad_account");
+        let number = written.as_ref().and_then(|(text, _)| text.strip_prefix("act_")).filter(|text| is_number(text));
+        if let (Some((text, span)), None) = (&written, number) {
             let message = format!("`{}` is no ad account: \"{text}\"", table.path_of("ad_account"));
-            refuse("bad-ad-account", message, span, "write act_ and the account's number, as \"act_1234567890\"");
+            let remedy = "write act_ and the account's number, as \"act_1234567890\"";
+            table.problems().push(Problem::error("bad-ad-account", message).at(span).remedy(remedy));
         }
-        if let Some((text, span)) = &version
-            && !text
-                .strip_prefix('v')
-                .and_then(|v| v.split_once('.'))
-                .is_some_and(|(a, b)| is_number(a) && is_number(b))
-        {
+        let version = table.text_at("api_version");
+        let numbers = |text: &str| text.strip_prefix('v')?.split_once('.').map(|(a, b)| is_number(a) && is_number(b));
+        if let Some((text, span)) = version.as_ref().filter(|(text, _)| numbers(text) != Some(true)) {
             let message = format!("`{}` is no version: \"{text}\"", table.path_of("api_version"));
-            refuse("bad-version", message, span, "write it as \"v25.0\", or leave it out");
+            let remedy = format!("write it as \"{VERSION}\", or leave it out");
+            table.problems().push(Problem::error("bad-version", message).at(span).remedy(remedy));
         }
         let share = quota_share(table);
         let per_hour = table.number("per_hour", 1).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        let rows = table.number("rows_per_call", 1).map_or(MAX_ROWS, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let rows = table.number("rows_per_call", 1).unwrap_or(MAX_ROWS);
         if rows > MAX_ROWS {
             let message = format!("`{}` is more than Meta's {MAX_ROWS}", table.path_of("rows_per_call"));
             table.problems().push(Problem::error("out-of-range", message).at(table.span()));
         }
-        let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
+        let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
@@ -87,14 +81,19 @@ impl MetaAccount {
         let per = Duration::from_secs(3600);
         Some(Self {
             version: version.map_or_else(|| VERSION.to_owned(), |(text, _)| text),
-            ad_account: ad_account?.0,
+            number: number?.to_owned(),
             token: token?,
             app_secret,
             windows: cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per }).collect(),
-            rows_per_call: rows,
-            timeout,
+            rows_per_call: usize::try_from(rows).ok()?,
+            http,
             base,
         })
+    }
+
+    /// The limiter, which all syncs of the ad account share.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("meta {} {}", self.base, self.number), &self.windows)
     }
 
     /// The URL of a call below the version.
@@ -102,16 +101,11 @@ impl MetaAccount {
         self.base.join(&[&[self.version.as_str()], segments].concat())
     }
 
-    /// The client; all syncs of the ad account share its limiter.
+    /// The client.
     pub(super) fn open(&self, kit: &Kit) -> Result<Graph, Fault> {
-        let limiter = kit.limiter(&format!("meta {} {}", self.base, self.ad_account), &self.windows);
-        let options = HttpOptions { timeout: self.timeout, first_byte_timeout: self.timeout, ..HttpOptions::default() };
         let token = kit.secret(&self.token);
-        Ok(Graph {
-            http: Http::new(&options, Auth::Bearer(token.clone()), limiter)?,
-            token,
-            app_secret: self.app_secret.as_ref().map(|reference| kit.secret(reference)),
-        })
+        let http = Http::new(&self.http.options(kit), Auth::Bearer(token.clone()), self.limiter(kit))?;
+        Ok(Graph { http, token, app_secret: self.app_secret.as_ref().map(|secret| kit.secret(secret)) })
     }
 }
 
@@ -137,7 +131,7 @@ impl Account for MetaAccount {
     }
 
     fn hosts(&self) -> Vec<String> {
-        vec![self.base.host_and_port()]
+        self.http.hosts(vec![self.base.host_and_port()])
     }
 }
 
@@ -148,52 +142,13 @@ pub(super) fn is_number(text: &str) -> bool {
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    serde_json::json!({
-        "properties": {
-            "token": {
-                "description": "The system user's access token, by reference.",
-                "$ref": "#/$defs/Secret"
-            },
-            "app_secret": {
-                "description": "The app's secret, by reference: calls then carry `appsecret_proof`, which some apps demand.",
-                "$ref": "#/$defs/Secret"
-            },
-            "ad_account": {
-                "description": "The ad account that owns the audiences, as \"act_1234567890\".",
-                "type": "string",
-                "pattern": "^act_[0-9]+$"
-            },
-            "api_version": {
-                "description": "The Graph API's version. Default \"v25.0\".",
-                "type": "string",
-                "pattern": "^v[0-9]+\\.[0-9]+$"
-            },
-            "quota": {
-                "description": "Share of the limit that backhaul may use. Default \"100%\".",
-                "type": "string",
-                "pattern": "^[0-9.]+ *%$"
-            },
-            "per_hour": {
-                "description": "Calls in an hour. Default 5000, that of Standard access; none for a stand-in.",
-                "type": "integer",
-                "minimum": 1
-            },
-            "rows_per_call": {
-                "description": "People in one call. Default 10000, Meta's most.",
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_ROWS
-            },
-            "base_url": {
-                "description": "Where the API is; a loopback address means a stand-in. Default \"https://graph.facebook.com\".",
-                "type": "string",
-                "format": "uri"
-            },
-            "timeout": {
-                "description": "How long a call may take. Default \"60s\".",
-                "type": "string"
-            }
-        },
-        "required": ["token", "ad_account"]
-    })
+    let own = serde_json::json!({
+        "token": { "description": "The system user's access token, by reference.", "$ref": "#/$defs/Secret" },
+        "app_secret": { "description": "The app's secret, by reference: calls are then signed.", "$ref": "#/$defs/Secret" },
+        "ad_account": { "description": "The audiences' owner, as \"act_1234567890\".", "type": "string", "pattern": "^act_[0-9]+$" },
+        "api_version": { "description": "Default \"v25.0\".", "type": "string", "pattern": "^v[0-9]+\\.[0-9]+$" },
+        "per_hour": { "description": "Calls in an hour. Default 5000; none for a stand-in.", "type": "integer", "minimum": 1 },
+        "rows_per_call": { "description": "Default 10000, Meta's most.", "type": "integer", "minimum": 1, "maximum": MAX_ROWS }
+    });
+    account_schema(LIVE, own, &["token", "ad_account"])
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::http::{Answer, fault_of_status, retry_after};
 use backhaul_kit::{Fault, FaultClass};
-use serde::Deserialize;
 use serde_json::Value;
 
 /// How many rows of a call were taken.
@@ -19,22 +18,13 @@ pub(super) enum Taken {
     Unclear,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Counted {
-    num_received: Option<usize>,
-    num_invalid_entries: Option<usize>,
-    error: Option<VendorError>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct VendorError {
-    code: i64,
-    error_subcode: Option<i64>,
-}
-
-/// The subcode of an audience that Meta has restricted.
+/// What helps where an audience is flagged.
+pub(super) const FLAGGED_REMEDY: &str =
+    "Meta has restricted this audience: appeal in the Audience Manager, or make another audience";
+/// The subcode of such an audience.
 const FLAGGED: i64 = 1_713_230;
+const RIGHTS_REMEDY: &str = "the system user needs the permission ads_management and the task ADVERTISE on the ad \
+                             account, and somebody must have accepted the terms of custom audiences for it";
 /// How long the account is left alone where nobody says how long.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -42,63 +32,58 @@ const PAUSE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// A refused call; `Ambiguous` where the answer is no word of Meta's.
-pub(super) fn taken(answer: &Answer, sent: usize, limiter: &Limiter) -> Result<Taken, Fault> {
-    let counted: Counted = read(answer, limiter)?;
-    Ok(match (counted.num_received, counted.num_invalid_entries) {
-        (Some(received), _) if received != sent => Taken::Unclear,
-        (Some(_), Some(0)) => Taken::All,
-        (Some(_), Some(invalid)) if invalid == sent => Taken::None,
-        (Some(_), Some(invalid)) if invalid < sent => Taken::Some,
+pub(super) fn taken(answer: &Answer, sent: u64, limiter: &Limiter) -> Result<Taken, Fault> {
+    let counts = read(answer, limiter)?;
+    if counts["num_received"] != sent {
+        return Ok(Taken::Unclear);
+    }
+    Ok(match counts["num_invalid_entries"].as_u64() {
+        Some(0) => Taken::All,
+        Some(invalid) if invalid < sent => Taken::Some,
+        Some(invalid) if invalid == sent => Taken::None,
         _ => Taken::Unclear,
     })
 }
 
-/// The JSON of a successful answer; steers the limiter by every answer's headers.
+/// The JSON object of a successful answer; steers the limiter by every answer's headers.
 ///
 /// # Errors
 /// A refused call; `Ambiguous` where the answer is no word of Meta's.
-pub(super) fn read<T: serde::de::DeserializeOwned>(answer: &Answer, limiter: &Limiter) -> Result<T, Fault> {
+pub(super) fn read(answer: &Answer, limiter: &Limiter) -> Result<Value, Fault> {
     let regain = steer(answer, limiter);
-    let error = answer.json::<Counted>().and_then(|counted| counted.error);
-    if let Some(error) = error {
-        let fault = refused(answer, &error, regain);
+    let body: Value = answer.json().unwrap_or_default();
+    if let Some(code) = body["error"]["code"].as_i64() {
+        let fault = refused(answer, code, body["error"]["error_subcode"].as_i64(), regain);
         if fault.class == FaultClass::Throttled {
             // The status is not 429: the client has not closed the gate.
             limiter.close_for(fault.retry_after.unwrap_or(PAUSE));
         }
         return Err(fault);
     }
-    if let Some(fault) = fault_of_status(answer) {
-        return Err(fault);
+    match fault_of_status(answer) {
+        Some(fault) => Err(fault),
+        None if body.is_object() => Ok(body),
+        None => Err(Fault::ambiguous(format!("Meta answered {} without readable JSON", answer.status))),
     }
-    answer.json().ok_or_else(|| Fault::ambiguous(format!("Meta answered {} without readable JSON", answer.status)))
 }
 
 /// The fault of a refused call. Meta's words may quote values and stay out of it.
-fn refused(answer: &Answer, error: &VendorError, regain: Option<Duration>) -> Fault {
-    let subcode = error.error_subcode.map(|subcode| format!(", subcode {subcode}")).unwrap_or_default();
-    let said = format!("Meta answered {} with code {}{subcode}", answer.status.as_u16(), error.code);
-    match (error.code, error.error_subcode) {
-        (4 | 17 | 613 | 80_003 | 80_004, _) => Fault::throttled(said, retry_after(answer).or(regain)),
+fn refused(answer: &Answer, code: i64, subcode: Option<i64>, regain: Option<Duration>) -> Fault {
+    let more = subcode.map(|subcode| format!(", subcode {subcode}")).unwrap_or_default();
+    let said = format!("Meta answered {} with code {code}{more}", answer.status.as_u16());
+    match code {
+        4 | 17 | 613 | 80_003 | 80_004 => Fault::throttled(said, retry_after(answer).or(regain)),
         // Unknown error, service unavailable, "failed to update": nobody says that nothing was done.
-        (1 | 2 | 2650, _) => Fault::ambiguous(said),
-        (190, _) => Fault::auth(said).remedy("the token was refused: make a new one for the system user"),
-        (10 | 200..=299, _) => Fault::auth(said).remedy(
-            "the system user needs the permission ads_management and the task ADVERTISE on the ad account, and \
-             somebody must have accepted the terms of custom audiences for it",
-        ),
-        (368, _) => Fault::auth(said).remedy("Meta has blocked the account for now: look into its support inbox"),
-        (100, Some(FLAGGED)) => Fault::config(said).remedy(FLAGGED_REMEDY),
-        (105, _) => Fault::split(said),
-        (100, _) => Fault::config(said).remedy("check `audience`, `ad_account` and `api_version`"),
-        _ => fault_of_status(answer)
-            .map_or_else(|| Fault::ambiguous(said.clone()), |fault| Fault::new(fault.class, said.clone())),
+        1 | 2 | 2650 => Fault::ambiguous(said),
+        190 => Fault::auth(said).remedy("the token was refused: make a new one for the system user"),
+        10 | 200..=299 => Fault::auth(said).remedy(RIGHTS_REMEDY),
+        368 => Fault::auth(said).remedy("Meta has blocked the account for now: look into its support inbox"),
+        100 if subcode == Some(FLAGGED) => Fault::config(said).remedy(FLAGGED_REMEDY),
+        100 => Fault::config(said).remedy("check `audience`, `ad_account` and `api_version`"),
+        105 => Fault::split(said),
+        _ => Fault::new(fault_of_status(answer).map_or(FaultClass::Ambiguous, |fault| fault.class), said),
     }
 }
-
-/// What helps where an audience is flagged.
-pub(super) const FLAGGED_REMEDY: &str =
-    "Meta has restricted this audience: appeal in the Audience Manager, or make another audience";
 
 /// Steers the limiter by what the headers tell of the quotas, and says how long it takes until calls are let through
 /// again, where they are not.
@@ -126,12 +111,4 @@ fn tell(usage: &Value, percent: &mut f64, minutes: &mut f64) {
         Value::Array(items) => items.iter().for_each(|item| tell(item, percent, minutes)),
         _ => {}
     }
-}
-
-/// The fault of a call that only reads: it may always be made again.
-pub(super) fn of_reading(mut fault: Fault) -> Fault {
-    if fault.class == FaultClass::Ambiguous {
-        fault.class = FaultClass::Transient;
-    }
-    fault
 }

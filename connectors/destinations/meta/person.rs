@@ -4,125 +4,128 @@ use std::collections::BTreeMap;
 
 use backhaul_kit::normalise::person::{self, META};
 use backhaul_kit::{Address, FieldRef, Reason, ValueRef};
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A column of a call.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
-    /// A key; whether its values come as hashes.
-    Key(&'static Key, bool),
-    /// Whether Meta may use the person without limits, and under which law.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    kind: Kind,
+}
+
+/// Brings a value into Meta's form.
+type Form = fn(&str) -> Result<String, Reason>;
+
+#[derive(Debug)]
+enum Kind {
+    /// A key that stands for one person by itself; it goes out as a hash.
+    Own(Form),
+    /// Likewise, but in clear.
+    Clear(Form),
+    /// A key that others share; it goes out as a hash.
+    Shared(Form),
+    /// Whether the use of the person is limited.
     Options,
+    /// Under which law: a country or a state.
     Place,
 }
 
-/// A key by which Meta matches people.
-#[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    /// Whether it stands for one person by itself.
-    is_own: bool,
-    pub(super) is_hashed: bool,
-    form: fn(&str) -> Result<String, Reason>,
+const fn column(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind }
 }
 
-const fn key(name: &'static str, is_own: bool, is_hashed: bool, form: fn(&str) -> Result<String, Reason>) -> Key {
-    Key { name, is_own, is_hashed, form }
-}
+/// The column that makes use limited.
+pub(super) const OPTIONS: &str = "DATA_PROCESSING_OPTIONS";
 
-/// All keys.
-pub(super) static KEYS: [Key; 15] = [
-    key("EMAIL", true, true, |text| META.email(text)),
-    key("PHONE", true, true, |text| META.phone(text)),
-    key("MADID", true, false, device),
-    key("EXTERN_ID", true, false, own_id),
-    key("FN", false, true, |text| Ok(META.name(text))),
-    key("LN", false, true, |text| Ok(META.name(text))),
-    key("FI", false, true, |text| Ok(META.name(text).chars().take(1).collect())),
-    key("GEN", false, true, gender),
-    key("DOBY", false, true, |text| birth(text, 0, 1900..=2100)),
-    key("DOBM", false, true, |text| birth(text, 1, 1..=12)),
-    key("DOBD", false, true, |text| birth(text, 2, 1..=31)),
-    key("CT", false, true, |text| Ok(person::compact(text))),
-    key("ST", false, true, |text| Ok(person::compact(text))),
-    key("ZIP", false, true, |text| Ok(postcode(text))),
-    key("COUNTRY", false, true, |text| person::country(text).map(|code| code.to_lowercase())),
+/// All columns.
+pub(super) static COLUMNS: [Column; 18] = [
+    column("EMAIL", Kind::Own(|text| META.email(text))),
+    column("PHONE", Kind::Own(|text| META.phone(text))),
+    column("MADID", Kind::Clear(device)),
+    column("EXTERN_ID", Kind::Clear(own_id)),
+    column("FN", Kind::Shared(|text| Ok(META.name(text)))),
+    column("LN", Kind::Shared(|text| Ok(META.name(text)))),
+    column("FI", Kind::Shared(|text| Ok(META.name(text).chars().take(1).collect()))),
+    column("GEN", Kind::Shared(gender)),
+    column("DOBY", Kind::Shared(|text| birth(text, 0, 1900..=2100))),
+    column("DOBM", Kind::Shared(|text| birth(text, 1, 1..=12))),
+    column("DOBD", Kind::Shared(|text| birth(text, 2, 1..=31))),
+    column("CT", Kind::Shared(|text| Ok(person::compact(text)))),
+    column("ST", Kind::Shared(|text| Ok(person::compact(text)))),
+    column("ZIP", Kind::Shared(|text| Ok(postcode(text)))),
+    column("COUNTRY", Kind::Shared(|text| person::country(text).map(|code| code.to_lowercase()))),
+    column(OPTIONS, Kind::Options),
+    column("DATA_PROCESSING_OPTIONS_COUNTRY", Kind::Place),
+    column("DATA_PROCESSING_OPTIONS_STATE", Kind::Place),
 ];
 
-const OPTIONS: &str = "DATA_PROCESSING_OPTIONS";
-const PLACES: [&str; 2] = ["DATA_PROCESSING_OPTIONS_COUNTRY", "DATA_PROCESSING_OPTIONS_STATE"];
-
-/// Every name that a field can have.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.name).chain([OPTIONS]).chain(PLACES)
-}
-
 impl Column {
-    /// The column of that name.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        let key = KEYS.iter().find(|key| key.name == name).map(|key| Self::Key(key, false));
-        key.or_else(|| (name == OPTIONS).then_some(Self::Options))
-            .or_else(|| PLACES.contains(&name).then_some(Self::Place))
+    /// Whether people are matched by it.
+    pub(super) fn is_key(&self) -> bool {
+        !matches!(self.kind, Kind::Options | Kind::Place)
     }
 
-    /// A field's value as JSON text; of a key the bare text, empty where there is none.
+    /// Whether it goes out as a hash.
+    pub(super) fn is_hashed(&self) -> bool {
+        matches!(self.kind, Kind::Own(_) | Kind::Shared(_))
+    }
+
+    fn is_own(&self) -> bool {
+        matches!(self.kind, Kind::Own(_) | Kind::Clear(_))
+    }
+
+    /// A field's value as Meta wants it; of a key empty text where there is none. `hashed`: it is a hash already.
     ///
     /// # Errors
     /// Why Meta would not match or take it.
-    pub(super) fn cell(self, field: FieldRef<'_>) -> Result<String, Reason> {
+    pub(super) fn cell(&self, field: FieldRef<'_>, hashed: bool) -> Result<Value, Reason> {
         let value = field.value().filter(|value| !value.is_null());
-        match (self, value) {
-            (Self::Key(..), None) => Ok(String::new()),
-            (Self::Key(key, hashed), Some(value)) => {
-                let text = text_of(value)?;
-                let cell = if key.is_hashed {
-                    person::sha256(&text, hashed, key.form)
-                } else {
-                    Ok(text.trim()).and_then(|text| if text.is_empty() { Ok(None) } else { (key.form)(text).map(Some) })
-                };
-                cell.map(Option::unwrap_or_default).map_err(|reason| Reason { field: Some(key.name.into()), ..reason })
-            }
-            // Who is not known to be without limits has them.
-            (Self::Options, None | Some(ValueRef::Bool(true))) => Ok(r#"["LDU"]"#.into()),
-            (Self::Options, Some(ValueRef::Bool(false) | ValueRef::Text(""))) => Ok("[]".into()),
-            (Self::Options, Some(ValueRef::Text(text))) if text.eq_ignore_ascii_case("LDU") => Ok(r#"["LDU"]"#.into()),
-            (Self::Options, _) => {
-                Err(Reason::new("INVALID_OPTIONS", "limited data use is true or false, or \"LDU\" or empty text"))
-            }
-            (Self::Place, None) => Ok("0".into()),
-            (Self::Place, Some(ValueRef::Int(code @ 0..=9999))) => Ok(code.to_string()),
-            (Self::Place, _) => Err(Reason::new("INVALID_OPTIONS", "a country or state of Meta's is a whole number")),
-        }
+        let wrong = |why: &str| Err(Reason::new("INVALID_OPTIONS", why));
+        let cell = match (&self.kind, value) {
+            (Kind::Own(form) | Kind::Shared(form), Some(value)) => text_of(value)
+                .and_then(|text| person::sha256(&text, hashed, form))
+                .map(|hash| json!(hash.unwrap_or_default())),
+            (Kind::Clear(form), Some(value)) => text_of(value).and_then(|text| form(text.trim())).map(Value::String),
+            (Kind::Own(_) | Kind::Shared(_) | Kind::Clear(_), None) => Ok(json!("")),
+            // Whose use is not known to be free has limits.
+            (Kind::Options, None | Some(ValueRef::Bool(true))) => Ok(json!(["LDU"])),
+            (Kind::Options, Some(ValueRef::Bool(false) | ValueRef::Text(""))) => Ok(json!([])),
+            (Kind::Options, Some(ValueRef::Text(text))) if text.eq_ignore_ascii_case("LDU") => Ok(json!(["LDU"])),
+            (Kind::Options, _) => wrong("limited use is true or false, or \"LDU\" or empty text"),
+            (Kind::Place, None) => Ok(json!(0)),
+            (Kind::Place, Some(ValueRef::Int(code @ 0..=9999))) => Ok(json!(code)),
+            (Kind::Place, _) => wrong("a country or state is one of Meta's numbers"),
+        };
+        cell.map_err(|reason| Reason { field: Some(self.name.to_owned()), ..reason })
     }
 }
 
-/// Whether these are enough to match a person by: a key of its own, or a family name.
-pub(super) fn is_somebody(columns: &[Column], cells: &[String]) -> bool {
-    let tells = |column: &Column| matches!(column, Column::Key(key, _) if key.is_own || key.name == "LN");
-    columns.iter().zip(cells).any(|(column, cell)| tells(column) && !cell.is_empty())
-}
+/// What is known of a person: values by the places of their keys in [`COLUMNS`].
+pub(super) type Known<'a> = BTreeMap<usize, &'a str>;
 
 /// The hashes that a person is found by: each key that stands for one person on a line of its own, which other members may
 /// share; the rest on one line. Beside such keys it begins with `&` and a digest of them: it is no other member's.
-pub(super) fn lines(columns: &[Column], cells: &[String]) -> String {
-    let known = columns.iter().zip(cells).filter_map(|(column, cell)| match column {
-        Column::Key(key, _) if !cell.is_empty() => Some((*key, cell)),
-        _ => None,
-    });
-    let (own, shared): (Vec<_>, Vec<_>) = known.partition(|(key, _)| key.is_own);
-    let pair = |(key, cell): &(&Key, &String)| format!("{}={cell}", key.name);
-    let lines: Vec<String> = own.iter().map(pair).collect();
-    let shared = shared.iter().map(pair).collect::<Vec<_>>().join("&");
-    let own = lines.join("\n");
+///
+/// # Errors
+/// A person who is nobody: neither with such a key nor with a family name.
+pub(super) fn lines<'a>(cells: impl Iterator<Item = (&'a Column, &'a Value)>) -> Result<String, Reason> {
+    let texts = cells.filter_map(|(column, cell)| Some((place(column.name)?, cell.as_str()?)));
+    let known = texts.filter(|(_, text)| !text.is_empty());
+    let (own, shared): (Known<'_>, Known<'_>) = known.partition(|(place, _)| COLUMNS[*place].is_own());
+    let join = |known: &Known<'_>, by| {
+        let pairs: Vec<String> = known.iter().map(|(place, text)| format!("{}={text}", COLUMNS[*place].name)).collect();
+        pairs.join(by)
+    };
+    let is_named = shared.keys().any(|place| COLUMNS[*place].name == "LN");
+    let (own, shared) = (join(&own, "\n"), join(&shared, "&"));
     match (own.is_empty(), shared.is_empty()) {
-        (_, true) => own,
-        (true, false) => shared,
-        (false, false) => format!("{own}\n&{:016x}&{shared}", xxh3_64(own.as_bytes())),
+        (false, true) => Ok(own),
+        (false, false) => Ok(format!("{own}\n&{:016x}&{shared}", xxh3_64(own.as_bytes()))),
+        (true, _) if is_named => Ok(shared),
+        (true, _) => Err(Reason::new("NO_IDENTIFIER", "the row has no EMAIL, PHONE, MADID or EXTERN_ID, and no LN")),
     }
 }
-
-/// A person of a removal: values by the places of their keys in [`KEYS`].
-pub(super) type Known<'a> = BTreeMap<usize, &'a str>;
 
 /// Who is to be taken out for an address: mostly one; where it is not known which of two forms was sent, both. Nobody
 /// where all that stands for the person is another's too.
@@ -130,7 +133,7 @@ pub(super) fn remembered(address: &Address) -> Vec<Known<'_>> {
     let (mut own, mut shared): (BTreeMap<usize, Vec<&str>>, Vec<Known<'_>>) = Default::default();
     let mut alone = false;
     for line in address.hashes() {
-        match pair(line).filter(|(place, _)| KEYS[*place].is_own) {
+        match pair(line).filter(|(place, _)| COLUMNS[*place].is_own()) {
             Some((place, value)) => own.entry(place).or_default().push(value),
             None => {
                 alone |= !line.starts_with('&');
@@ -150,18 +153,19 @@ pub(super) fn remembered(address: &Address) -> Vec<Known<'_>> {
     (0..forms).map(form).collect()
 }
 
-/// The place of a key, and its value.
+fn place(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|column| column.name == name)
+}
+
 fn pair(text: &str) -> Option<(usize, &str)> {
-    let (name, value) = text.split_once('=')?;
-    Some((KEYS.iter().position(|key| key.name == name)?, value))
+    text.split_once('=').and_then(|(name, value)| Some((place(name)?, value)))
 }
 
 /// A value as text. What has no plain text form is nobody's key.
 fn text_of(value: ValueRef<'_>) -> Result<String, Reason> {
+    use ValueRef::{Date, Decimal, Int, Text, Uuid};
     match value {
-        ValueRef::Text(_) | ValueRef::Int(_) | ValueRef::Decimal(_) | ValueRef::Uuid(_) | ValueRef::Date(_) => {
-            Ok(value.to_text())
-        }
+        Text(_) | Int(_) | Decimal(_) | Uuid(_) | Date(_) => Ok(value.to_text()),
         _ => Err(Reason::new("INVALID_TYPE", "only text, whole numbers, dates and UUIDs can be matched")),
     }
 }
@@ -170,17 +174,17 @@ fn device(text: &str) -> Result<String, Reason> {
     let id = text.to_lowercase();
     let is_id = id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     // Devices of people who opted out all have the id of zeros.
-    if is_id && id.bytes().any(|byte| !matches!(byte, b'0' | b'-')) {
+    if is_id && (id.is_empty() || id.bytes().any(|byte| !matches!(byte, b'0' | b'-'))) {
         return Ok(id);
     }
     Err(Reason::new("INVALID_MADID", "not an advertiser's id of a device, or that of devices without one"))
 }
 
 fn own_id(text: &str) -> Result<String, Reason> {
-    if text.chars().any(char::is_control) {
-        return Err(Reason::new("INVALID_EXTERN_ID", "an id has no line breaks or other control characters"));
+    match text.chars().any(char::is_control) {
+        true => Err(Reason::new("INVALID_EXTERN_ID", "an id has no line breaks or other control characters")),
+        false => Ok(text.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 fn gender(text: &str) -> Result<String, Reason> {

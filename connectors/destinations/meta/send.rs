@@ -4,19 +4,21 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use backhaul_kit::http::Request;
-use backhaul_kit::value::write_json_str;
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Operation, Outcomes, Reason, RequestPreview, Run,
-    SaveTicket, Ticket, Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Operation, Outcomes, Reason, RequestPreview, Row,
+    Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::Method;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::account::{Graph, MAX_ROWS};
 use super::answer::{self, Taken};
-use super::person::{self, Column, Known};
-use super::session::{Place, Sessions, Verb};
+use super::person::{self, COLUMNS, Known};
+use super::session::{Sessions, Verb};
 use super::sync::MetaSync;
+
+const INVALID: &str = "Meta counts this row as invalid; which of its values it is, is not said";
 
 /// One audience of one ad account.
 #[derive(Debug)]
@@ -27,68 +29,36 @@ pub(super) struct MetaDestination {
 }
 
 /// The people of a call.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct Payload {
-    /// A JSON array of names.
-    schema: Vec<u8>,
-    /// A JSON array of arrays.
-    data: Vec<u8>,
-    entries: usize,
+    schema: Vec<&'static str>,
+    data: Vec<Vec<Value>>,
     /// The places in the batch of the rows that are in it.
+    #[serde(skip)]
     places: Vec<usize>,
 }
 
-impl Payload {
-    fn entry<'a>(&mut self, cells: impl Iterator<Item = (&'a str, bool)>) {
-        self.entries += 1;
-        array(&mut self.data, self.entries == 1, |out| list(out, cells));
-    }
-}
-
-/// Adds an item to a JSON array that is not closed yet.
-fn array(out: &mut Vec<u8>, first: bool, item: impl FnOnce(&mut Vec<u8>)) {
-    out.push(if first { b'[' } else { b',' });
-    item(out);
-}
-
-/// Writes a JSON array of texts, or of what is JSON already.
-fn list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = (&'a str, bool)>) {
-    let mut first = true;
-    for (item, is_json) in items {
-        array(out, std::mem::take(&mut first), |out| match is_json {
-            true => out.extend_from_slice(item.as_bytes()),
-            false => write_json_str(item, out),
-        });
-    }
-    out.push(b']');
-}
-
-/// A batch on its way: what is known of each row before and between its calls.
+/// A batch on its way: what each row is now, and the verdicts of those that are done with.
 struct Draft<'b> {
     batch: &'b Batch,
-    /// What each row is now; none of a removal.
-    cells: Vec<Vec<String>>,
-    /// The verdicts of rows that are done with.
+    /// None of a removal.
+    cells: Vec<Vec<Value>>,
     said: Vec<Option<Verdict>>,
 }
 
 impl<'b> Draft<'b> {
     fn of(sync: &MetaSync, batch: &'b Batch) -> Self {
-        let mut draft = Self { batch, cells: Vec::new(), said: vec![None; batch.rows.len()] };
-        for (row, said) in batch.rows.iter().zip(&mut draft.said) {
-            if batch.operation == Operation::AudienceRemove {
-                if row.address.is_empty() {
-                    *said =
-                        Some(Verdict::Rejected(Reason::new("NO_ADDRESS", "it is not known as whom the row was sent")));
-                }
-                continue;
-            }
-            draft.cells.push(sync.cells(row.fields.iter()).unwrap_or_else(|reason| {
-                *said = Some(Verdict::Rejected(reason));
-                Vec::new()
-            }));
-        }
-        draft
+        let person = |row: &Row| match batch.operation.is_removal() {
+            false => sync.person(row.fields.iter()).map(|(cells, _)| cells),
+            true if row.address.is_empty() => Err(Reason::new("NO_ADDRESS", "as whom the row was sent is not known")),
+            true => Ok(Vec::new()),
+        };
+        let rows = batch.rows.iter().map(person).map(|person| match person {
+            Ok(cells) => (cells, None),
+            Err(reason) => (Vec::new(), Some(Verdict::Rejected(reason))),
+        });
+        let (cells, said) = rows.unzip();
+        Self { batch, cells, said }
     }
 
     /// The calls that the batch comes to.
@@ -100,37 +70,24 @@ impl<'b> Draft<'b> {
         }
     }
 
-    /// The rows that nothing was said of yet, as people of a call.
+    /// The rows of which nothing was said yet, as people of a call.
     fn payload(&self, sync: &MetaSync, verb: Verb) -> Payload {
-        let mut payload = Payload::default();
-        let rows = self.batch.rows.iter().enumerate().filter(|(place, _)| self.said[*place].is_none());
+        let rows = (0..self.said.len()).filter(|place| self.said[*place].is_none());
         if verb == Verb::Add {
-            list(&mut payload.schema, sync.names.iter().map(|name| (name.as_str(), false)));
-            for (place, _) in rows {
-                let is_json = sync.columns.iter().map(|column| !matches!(column, Column::Key(..)));
-                payload.entry(self.cells[place].iter().map(String::as_str).zip(is_json));
-                payload.places.push(place);
-            }
-        } else {
-            let people: Vec<(usize, Known<'_>)> = rows
-                .flat_map(|(place, row)| person::remembered(&row.address).into_iter().map(move |known| (place, known)))
-                .collect();
-            let keys: BTreeSet<usize> = people.iter().flat_map(|(_, known)| known.keys().copied()).collect();
-            list(&mut payload.schema, keys.iter().map(|key| (person::KEYS[*key].name, false)));
-            for (place, known) in &people {
-                payload.entry(keys.iter().map(|key| (known.get(key).copied().unwrap_or_default(), false)));
-                payload.places.push(*place);
-            }
-            payload.places.dedup();
+            let places: Vec<usize> = rows.collect();
+            let data = places.iter().map(|place| self.cells[*place].clone()).collect();
+            return Payload { schema: sync.columns.iter().map(|(column, _)| column.name).collect(), data, places };
         }
-        payload.data.push(b']');
-        payload
-    }
-
-    fn say(&mut self, places: &[usize], verdict: &Verdict) {
-        for place in places {
-            self.said[*place] = Some(verdict.clone());
-        }
+        let people = rows.flat_map(|place| {
+            let known = person::remembered(&self.batch.rows[place].address);
+            known.into_iter().map(move |known| (place, known))
+        });
+        let (mut places, people): (Vec<usize>, Vec<Known<'_>>) = people.unzip();
+        places.dedup();
+        let keys: BTreeSet<usize> = people.iter().flat_map(|known| known.keys().copied()).collect();
+        let cells = |known: &Known<'_>| keys.iter().map(|key| json!(known.get(key).copied().unwrap_or(""))).collect();
+        let data = people.iter().map(cells).collect();
+        Payload { schema: keys.iter().map(|key| COLUMNS[*key].name).collect(), data, places }
     }
 }
 
@@ -139,30 +96,20 @@ impl MetaDestination {
         Self { sync, graph, sessions: Sessions::default() }
     }
 
-    fn request(&self, request: Request, run: &Run, batch: &Batch, verb: Verb, payload: &Payload) -> Request {
-        let Place { id, seq } = self.sessions.place(run, batch, verb);
-        let session = json!({ "session_id": id, "batch_seq": seq, "last_batch_flag": batch.last, "estimated_num_total": run.rows });
-        let mut body = format!(r#"{{"session":{session},"payload":{{"schema":"#).into_bytes();
-        body.extend_from_slice(&payload.schema);
-        body.extend_from_slice(br#","data":"#);
-        body.extend_from_slice(&payload.data);
-        body.extend_from_slice(b"}}");
-        request.json(body)
+    /// What a call says, and how.
+    fn call(&self, run: &Run, batch: &Batch, verb: Verb, payload: &Payload) -> (Method, String) {
+        let session = self.sessions.place(run, batch, verb);
+        let body = json!({ "session": session, "payload": payload }).to_string();
+        (if verb == Verb::Add { Method::POST } else { Method::DELETE }, body)
     }
 
-    async fn call(&self, run: &Run, batch: &Batch, verb: Verb, payload: &Payload) -> Result<Taken, Fault> {
-        let request = self.graph.signed(method(verb), self.sync.account.url(&[&self.sync.audience, "users"])?)?;
-        let answer = self.graph.http.send(self.request(request, run, batch, verb, payload)).await?;
-        let taken = answer::taken(&answer, payload.entries, self.graph.http.limiter())?;
+    async fn send(&self, run: &Run, batch: &Batch, verb: Verb, payload: &Payload) -> Result<Taken, Fault> {
+        let (method, body) = self.call(run, batch, verb, payload);
+        let url = self.sync.account.url(&[&self.sync.audience, "users"])?;
+        let answer = self.graph.http.send(self.graph.signed(method, url)?.json(body)).await?;
+        let taken = answer::taken(&answer, payload.data.len() as u64, self.graph.http.limiter())?;
         self.sessions.answered(verb, batch.last);
         Ok(taken)
-    }
-}
-
-fn method(verb: Verb) -> Method {
-    match verb {
-        Verb::Remove => Method::DELETE,
-        Verb::Add => Method::POST,
     }
 }
 
@@ -183,22 +130,24 @@ impl Destination for MetaDestination {
         let mut applied = false;
         for &verb in draft.verbs() {
             let payload = draft.payload(&self.sync, verb);
-            if payload.entries == 0 {
+            if payload.data.is_empty() {
                 continue;
             }
-            if payload.entries > MAX_ROWS {
-                return Err(Fault::split(format!("{} people are more than the {MAX_ROWS} of a call", payload.entries)));
+            if payload.data.len() as u64 > MAX_ROWS {
+                return Err(Fault::split(format!("{} people are more than a call takes", payload.data.len())));
             }
-            let taken = self.call(run, batch, verb, &payload).await.map_err(|fault| after(applied, fault))?;
-            match taken {
-                Taken::All => {}
-                Taken::Unclear => draft.say(&payload.places, &Verdict::Unknown),
+            let verdict = match self.send(run, batch, verb, &payload).await.map_err(|fault| after(applied, fault))? {
+                Taken::All => None,
                 Taken::Some if payload.places.len() > 1 => {
                     return Err(Fault::split("Meta counts invalid rows and does not say which"));
                 }
                 // What stood for these people is gone, and Meta does not take what stands for them now.
-                Taken::Some | Taken::None if applied => draft.say(&payload.places, &Verdict::Unknown),
-                Taken::Some | Taken::None => draft.say(&payload.places, &Verdict::Rejected(invalid())),
+                Taken::Some | Taken::None if applied => Some(Verdict::Unknown),
+                Taken::Some | Taken::None => Some(Verdict::Rejected(Reason::new("INVALID_ENTRY", INVALID))),
+                Taken::Unclear => Some(Verdict::Unknown),
+            };
+            for place in payload.places {
+                draft.said[place].clone_from(&verdict);
             }
             applied = true;
         }
@@ -214,21 +163,15 @@ impl Destination for MetaDestination {
 
     fn preview(&self, run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
         let draft = Draft::of(&self.sync, batch);
-        let mut shown = Vec::new();
-        for &verb in draft.verbs() {
-            let payload = draft.payload(&self.sync, verb);
-            if payload.entries > 0 {
-                // Without the proof that a signed call has.
-                let request = Request::new(method(verb), self.sync.account.url(&[&self.sync.audience, "users"])?);
-                shown.push(self.request(request, run, batch, verb, &payload).preview(self.graph.http.auth()));
-            }
-        }
-        Ok(shown)
+        let payloads = draft.verbs().iter().map(|verb| (*verb, draft.payload(&self.sync, *verb)));
+        let calls = payloads.filter(|(_, payload)| !payload.data.is_empty()).map(|(verb, payload)| {
+            let (method, body) = self.call(run, batch, verb, &payload);
+            // Without the proof that a signed call has.
+            let request = Request::new(method, self.sync.account.url(&[&self.sync.audience, "users"])?).json(body);
+            Ok(request.preview(self.graph.http.auth()))
+        });
+        calls.collect()
     }
-}
-
-fn invalid() -> Reason {
-    Reason::new("INVALID_ENTRY", "Meta counts this row as invalid; which of its values it is, is not said")
 }
 
 /// The fault of the second call of a batch: what the first one did is not undone by it.

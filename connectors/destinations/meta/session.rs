@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use backhaul_kit::{Batch, Operation, Run};
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a call does. A changed person is taken out as it was and put in as it is: two calls, in two sessions.
@@ -12,13 +13,15 @@ pub(super) enum Verb {
     Add,
 }
 
-/// The place of a call in its session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The session's number.
-    pub(super) id: u64,
-    /// The number of the batch in it, from 1.
-    pub(super) seq: u64,
+/// The place of a call in its session, in Meta's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Session {
+    session_id: u64,
+    /// From 1.
+    batch_seq: u64,
+    last_batch_flag: bool,
+    /// Of all operations together: how many rows each of them has is not known.
+    estimated_num_total: u64,
 }
 
 /// The open sessions: of removals and of additions.
@@ -29,34 +32,33 @@ pub(super) struct Sessions(Mutex<[Option<Open>; 2]>);
 struct Open {
     run: String,
     operation: Operation,
-    next: Place,
+    id: u64,
+    next: u64,
 }
 
 impl Sessions {
     /// Where the next call belongs. A session begins with the first batch of an operation, and its number is made of that
     /// batch: a call that is made again has its old place, and a run that goes on in another process begins another
     /// session as soon as it sends anything else.
-    pub(super) fn place(&self, run: &Run, batch: &Batch, verb: Verb) -> Place {
+    pub(super) fn place(&self, run: &Run, batch: &Batch, verb: Verb) -> Session {
         let slot = &mut self.lock()[verb as usize];
         let open = slot.take_if(|open| open.run == run.id && open.operation == batch.operation);
         let open = open.unwrap_or_else(|| {
-            let ops = batch.rows.iter().map(|row| row.op.to_string()).collect::<Vec<_>>().join(",");
-            let parts = [&run.sync, &run.id, batch.operation.as_str(), &format!("{verb:?}"), &ops].join("\n");
+            let ops: Vec<String> = batch.rows.iter().map(|row| row.op.to_string()).collect();
+            let parts = [&run.sync, &run.id, batch.operation.as_str(), &format!("{verb:?}"), &ops.join(",")];
             // 53 bits are what every reader of JSON holds exactly.
-            let id = (xxh3_64(parts.as_bytes()) >> 11).max(1);
-            Open { run: run.id.clone(), operation: batch.operation, next: Place { id, seq: 1 } }
+            let id = (xxh3_64(parts.join("\n").as_bytes()) >> 11).max(1);
+            Open { run: run.id.clone(), operation: batch.operation, id, next: 1 }
         });
-        slot.insert(open).next
+        let Open { id: session_id, next: batch_seq, .. } = *slot.insert(open);
+        Session { session_id, batch_seq, last_batch_flag: batch.last, estimated_num_total: run.rows }
     }
 
     /// A call was answered. After the last one its session is over: what is sent again in parts begins another.
     pub(super) fn answered(&self, verb: Verb, last: bool) {
         let slot = &mut self.lock()[verb as usize];
-        match slot {
-            Some(_) if last => *slot = None,
-            Some(open) => open.next.seq += 1,
-            None => {}
-        }
+        slot.take_if(|_| last);
+        slot.iter_mut().for_each(|open| open.next += 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, [Option<Open>; 2]> {

@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, FieldRef, FieldValue, Kit, Mode, Operation, Order, Prepared,
     Reason, Session, SyncShape,
 };
+use serde_json::{Value, json};
 
 use super::account::{MetaAccount, is_number};
-use super::person::{self, Column};
+use super::person::{self, COLUMNS, Column, OPTIONS};
 use super::send::MetaDestination;
 
 /// The permission that writing takes.
 pub(super) const MANAGE: &str = "ads_management";
+
+/// The cells of a row, in the order of the columns, and the hashes that it is found by.
+pub(super) type Person = (Vec<Value>, String);
 
 /// A checked sync to Meta.
 #[derive(Clone, Debug)]
@@ -22,10 +27,8 @@ pub(super) struct MetaSync {
     pub(super) account: MetaAccount,
     /// The audience's id.
     pub(super) audience: String,
-    /// The columns, in the order of the sync's fields.
-    pub(super) columns: Vec<Column>,
-    /// Their names.
-    pub(super) names: Vec<String>,
+    /// The columns, in the order of the sync's fields; whether each comes as hashes.
+    pub(super) columns: Vec<(&'static Column, bool)>,
 }
 
 impl MetaSync {
@@ -35,17 +38,11 @@ impl MetaSync {
         let audience = into.required_text_at("audience");
         let hashed = into.texts_at("hashed").unwrap_or_default();
         let refuse = |code, message: String, span: &Span, remedy: &str| {
-            into.problems().push(Problem::error(code, message).at(span).remedy(remedy.to_owned()));
+            into.problems().push(Problem::error(code, message).at(span).remedy(remedy));
         };
-        if let Some((text, span)) = &audience
-            && !is_number(text)
-        {
-            refuse(
-                "bad-audience",
-                format!("\"{text}\" is no audience's id"),
-                span,
-                "write its number, as \"23851234567890\"",
-            );
+        if let Some((text, span)) = audience.as_ref().filter(|(text, _)| !is_number(text)) {
+            let message = format!("\"{text}\" is no audience's id");
+            refuse("bad-audience", message, span, "write its number, as \"23851234567890\"");
         }
         if let Some((object, span)) = &shape.object {
             let message = format!("Meta has no object \"{object}\" here");
@@ -57,42 +54,30 @@ impl MetaSync {
             refuse("unsupported-mode", message, span, "use mode = \"audience\"");
         }
         shape.refuse_conditional_writes("Meta", into.problems());
-        let mut columns = columns(into, shape);
+        let columns = columns(into, shape);
         for (name, span) in &hashed {
-            let column = shape.fields.iter().position(|field| field.target == *name);
-            match column.and_then(|place| columns.get_mut(place)) {
-                Some(Column::Key(key, declared)) if key.is_hashed => *declared = true,
-                _ => {
-                    let message = format!("`hashed` names `{name}`, which is not a field that goes out as a hash");
-                    refuse(
-                        "unknown-field",
-                        message,
-                        span,
-                        "`hashed` names fields of this sync whose columns hold SHA-256",
-                    );
-                }
+            if !columns.iter().any(|column| column.name == name && column.is_hashed()) {
+                let message = format!("`hashed` names `{name}`, which is not a field that goes out as a hash");
+                refuse("unknown-field", message, span, "`hashed` names fields whose columns hold SHA-256");
             }
         }
         if into.problems().errors() > errors {
             return None;
         }
-        let names = shape.fields.iter().map(|field| field.target.clone()).collect();
-        Some(Self { account: account.clone(), audience: audience?.0, columns, names })
+        let is_hashed = |column: &Column| hashed.iter().any(|(name, _)| column.name == name);
+        let columns = columns.into_iter().map(|column| (column, is_hashed(column))).collect();
+        Some(Self { account: account.clone(), audience: audience?.0, columns })
     }
 
-    /// The cells of a row, in the order of the columns.
+    /// A row as a person.
     ///
     /// # Errors
     /// Why the row cannot be sent.
-    pub(super) fn cells<'a>(&self, fields: impl Iterator<Item = FieldRef<'a>>) -> Result<Vec<String>, Reason> {
-        let cells: Vec<String> =
-            self.columns.iter().zip(fields).map(|(column, field)| column.cell(field)).collect::<Result<_, _>>()?;
-        if !person::is_somebody(&self.columns, &cells) {
-            let why =
-                "the row has neither an e-mail address, a number, a device or an id of its own, nor a family name";
-            return Err(Reason::new("NO_IDENTIFIER", why));
-        }
-        Ok(cells)
+    pub(super) fn person<'a>(&self, fields: impl Iterator<Item = FieldRef<'a>>) -> Result<Person, Reason> {
+        let cells = self.columns.iter().zip(fields).map(|((column, hashed), field)| column.cell(field, *hashed));
+        let cells = cells.collect::<Result<Vec<_>, _>>()?;
+        let lines = person::lines(self.columns.iter().map(|(column, _)| *column).zip(&cells))?;
+        Ok((cells, lines))
     }
 }
 
@@ -110,7 +95,7 @@ impl Prepared for MetaSync {
             // Whoever takes over what another row gave up must come after its removal.
             order: Order::RemovalsFirst,
             session: Session::Ordered,
-            settle_after: self.account.timeout.max(Duration::from_secs(1)),
+            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
             scopes: vec![MANAGE.to_owned()],
             ..Facts::default()
         }
@@ -118,12 +103,15 @@ impl Prepared for MetaSync {
 
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
         // A row that cannot be sent is refused when it would be.
-        let cells = self.cells(fields.iter().map(FieldRef::from)).ok()?;
-        Some(person::lines(&self.columns, &cells))
+        self.person(fields.iter().map(FieldRef::from)).ok().map(|(_, lines)| lines)
     }
 
     fn object(&self) -> String {
         format!("audience {}", self.audience)
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -132,53 +120,39 @@ impl Prepared for MetaSync {
 }
 
 /// The columns of the fields; problems go to the table.
-fn columns(into: &ConfigTable, shape: &SyncShape) -> Vec<Column> {
+fn columns(into: &ConfigTable, shape: &SyncShape) -> Vec<&'static Column> {
     let mut columns = Vec::with_capacity(shape.fields.len());
     for field in &shape.fields {
-        match Column::named(&field.target) {
-            Some(column) => columns.push(column),
-            None => {
-                let message = format!("Meta has no key `{}`", field.target);
-                let mut problem = Problem::error("unknown-field", message).at(&field.span);
-                if let Some(near) = nearest(&field.target, person::names()) {
-                    problem = problem.label(format!("did you mean `{near}`?"));
-                }
-                let known = person::names().collect::<Vec<_>>().join(", ");
-                into.problems().push(problem.remedy(format!("known here: {known}")));
-            }
+        let names = || COLUMNS.iter().map(|column| column.name);
+        if let Some(column) = COLUMNS.iter().find(|column| column.name == field.target) {
+            columns.push(column);
+            continue;
         }
+        let mut problem =
+            Problem::error("unknown-field", format!("Meta has no key `{}`", field.target)).at(&field.span);
+        if let Some(near) = nearest(&field.target, names()) {
+            problem = problem.label(format!("did you mean `{near}`?"));
+        }
+        into.problems().push(problem.remedy(format!("known here: {}", names().collect::<Vec<_>>().join(", "))));
     }
-    if columns.len() < shape.fields.len() {
-        return columns;
+    let lacks = |message: &str, remedy: &str| {
+        into.problems().push(Problem::error("missing-field", message).at(&shape.span).remedy(remedy));
+    };
+    if columns.len() == shape.fields.len() && !columns.iter().any(|column| column.is_key()) {
+        lacks("no field is one that a person is matched by", "map one, as EMAIL = \"email\"");
     }
-    if !columns.iter().any(|column| matches!(column, Column::Key(..))) {
-        let problem = Problem::error("missing-field", "no field is one that a person is matched by").at(&shape.span);
-        into.problems().push(problem.remedy("map one, as EMAIL = \"email\""));
-    }
-    let has = |wanted: fn(&Column) -> bool| columns.iter().any(wanted);
-    if has(|column| matches!(column, Column::Place)) && !has(|column| matches!(column, Column::Options)) {
-        let message = "a country or state of limited data use says nothing without `DATA_PROCESSING_OPTIONS`";
-        into.problems().push(Problem::error("missing-field", message).at(&shape.span).remedy("map it too"));
+    let limits = columns.iter().filter(|column| !column.is_key());
+    if limits.clone().next().is_some() && !limits.into_iter().any(|column| column.name == OPTIONS) {
+        lacks("a country or state says nothing without `DATA_PROCESSING_OPTIONS`", "map that too");
     }
     columns
 }
 
 /// The keys of `[into]`, for editors.
-pub(super) fn json_schema() -> serde_json::Value {
-    let hashed: Vec<&str> = person::KEYS.iter().filter(|key| key.is_hashed).map(|key| key.name).collect();
-    serde_json::json!({
-        "properties": {
-            "audience": {
-                "description": "The id of the custom audience.",
-                "type": "string",
-                "pattern": "^[0-9]+$"
-            },
-            "hashed": {
-                "description": "Fields whose columns hold SHA-256 already, made of Meta's form.",
-                "type": "array",
-                "items": { "enum": hashed }
-            }
-        },
-        "required": ["audience"]
-    })
+pub(super) fn json_schema() -> Value {
+    let keys: Vec<&str> = COLUMNS.iter().filter(|column| column.is_hashed()).map(|column| column.name).collect();
+    let audience = json!({ "description": "The audience's id.", "type": "string", "pattern": "^[0-9]+$" });
+    let hashed = "Fields whose columns hold SHA-256 of Meta's form already.";
+    let hashed = json!({ "description": hashed, "type": "array", "items": { "enum": keys } });
+    json!({ "properties": { "audience": audience, "hashed": hashed }, "required": ["audience"] })
 }

@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use axum::routing::get;
-use backhaul_kit::normalise::person::hex;
+use backhaul_kit::value::hex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 

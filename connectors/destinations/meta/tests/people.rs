@@ -3,13 +3,17 @@
 use backhaul_kit::FieldRef;
 
 use super::*;
-use crate::destinations::meta::person::{Column, KEYS, remembered};
+use crate::destinations::meta::person::{COLUMNS, Column, remembered};
+
+fn named(name: &str) -> &'static Column {
+    COLUMNS.iter().find(|column| column.name == name).expect("a column")
+}
 
 /// The cell of a value, or the code of its refusal.
 fn cell(name: &str, value: &Value) -> Result<String, String> {
-    let column = Column::named(name).expect("a column");
     let field = FieldValue::Set(value.clone());
-    column.cell(FieldRef::from(&field)).map_err(|reason| reason.code)
+    let cell = named(name).cell(FieldRef::from(&field), false).map_err(|reason| reason.code)?;
+    Ok(cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
 }
 
 fn of_text(name: &str, text: &str) -> Result<String, String> {
@@ -80,7 +84,7 @@ fn what_has_no_form_is_refused_with_its_field() {
     assert_eq!(cell("EMAIL", &Value::Bool(true)), Err("INVALID_TYPE".into()));
     assert_eq!(cell("PHONE", &Value::Float(1.0)), Err("INVALID_TYPE".into()));
     let field = text_field("ann");
-    let reason = Column::named("EMAIL").expect("a column").cell(FieldRef::from(&field)).expect_err("refused");
+    let reason = named("EMAIL").cell(FieldRef::from(&field), false).expect_err("refused");
     assert_eq!(reason.field.as_deref(), Some("EMAIL"));
 }
 
@@ -117,7 +121,7 @@ fn kept(fields: &[&str], values: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 fn taken_out(address: &Address) -> Vec<Vec<String>> {
-    let short = |(key, value): (usize, &str)| format!("{}={}", KEYS[key].name, &value[..value.len().min(4)]);
+    let short = |(key, value): (usize, &str)| format!("{}={}", COLUMNS[key].name, &value[..value.len().min(4)]);
     remembered(address).into_iter().map(|known| known.into_iter().map(short).collect()).collect()
 }
 
