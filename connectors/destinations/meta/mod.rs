@@ -38,56 +38,62 @@
 //! |---|---|---|---|---|
 //! | a custom audience, by its id | `audience` | is taken out | the hashes it was sent as | 10,000 people |
 //!
-//! **Fields** have Meta's names: `EMAIL`, `PHONE`, `MADID`, `EXTERN_ID`, `FN`, `LN`, `FI`, `GEN`, `DOBY`, `DOBM`, `DOBD` (of a
-//! date its part), `CT`, `ST`, `ZIP`, `COUNTRY`. Values come in clear, are brought into Meta's form and hashed on their
-//! way out (SHA-256; not `MADID` and `EXTERN_ID`); a value that has no such form refuses its row. What looks like a hash is
-//! refused too, unless `hashed = ["EMAIL"]` says that the column holds hashes of Meta's form. NULL is left empty; a row
-//! without any of the first four and without `LN` stands for nobody, and is refused.
+//! **Fields** have Meta's names: `EMAIL`, `PHONE`, `MADID`, `EXTERN_ID`, `FN`, `LN`, `FI`, `GEN`, `DOBY`, `DOBM`,
+//! `DOBD` (of a date its part), `CT`, `ST`, `ZIP`, `COUNTRY`. Values come in clear, are brought into Meta's form and
+//! hashed on their way out (SHA-256; not `MADID` and `EXTERN_ID`); a value that has no such form refuses its row. What
+//! looks like a hash is refused too, unless `hashed = ["EMAIL"]` says that the column holds hashes of Meta's form. NULL
+//! is left empty; a row without any of the first four and without `LN` stands for nobody, and is refused.
 //!
-//! **Limited data use**: `DATA_PROCESSING_OPTIONS` (true or `"LDU"`: limited; false or empty text: not; *NULL: limited*, as
-//! nobody says otherwise), and perhaps `DATA_PROCESSING_OPTIONS_COUNTRY` and `_STATE` (Meta's numbers, which are not
-//! checked; NULL is 0: Meta locates the person). A row that is not to be sent at all is not the vendor's business:
-//! there is no signal of consent here.
+//! **Limited data use**: `DATA_PROCESSING_OPTIONS` (true or `"LDU"`: limited; false or empty text: not; *NULL:
+//! limited*, as nobody says otherwise), and perhaps `DATA_PROCESSING_OPTIONS_COUNTRY` and `_STATE` (numbers of
+//! Meta's, none of which is known here; NULL is 0: Meta locates the person). A row that is not to be sent at all is not the vendor's
+//! business: there is no signal of consent here.
 //!
 //! # Removals
 //!
-//! A row that left the model has no values any more: what it was sent as is kept. It is taken out by all of that, except
-//! by an e-mail address, number, device or id that another member has too. Where all of them are another's, nothing is sent. A row
-//! whose values changed is taken out as it was, then put in as it is; if the second of these calls comes to nothing, the row is
-//! in doubt, and comes again. Meta matches people, not rows: whom one row puts in and another one takes out by other values is out.
+//! A row that left the model has no values any more: what it was sent as is kept. It is taken out by all of that,
+//! except by an e-mail address, number, device or id that another member has too. Where all of them are another's,
+//! nothing is sent. A row whose values changed is taken out as it was, then put in as it is; if the second of these
+//! calls comes to nothing, the row is in doubt, and comes again. Meta matches people, not rows: whom one row puts in
+//! and another one takes out by other values is out.
 //!
 //! # Sessions
 //!
-//! The batches of one operation in a run are a session: numbered from 1, one at a time, the last one marked. Removals and additions
-//! have their own, since they are different calls. A call of which no answer came is made again with its old number. A last
-//! batch that is sent again in parts begins another session, as does a run that goes on in another process.
+//! The batches of one operation in a run are a session: numbered from 1, one at a time, the last one marked. Removals
+//! and additions have their own, since they are different calls. A call of which no answer came is made again with its
+//! old number. A last batch that is sent again in parts begins another session, as does a run that goes on in another
+//! process.
 //!
 //! # Facts, and where they come from
 //!
-//! *Users* is Meta's reference page of the endpoint, *guide* its guide of customer file audiences, *limits* its page on rate
-//! limits, *third parties* are other programs that call it.
+//! *Users* is Meta's reference page of the endpoint, *guide* its guide of customer file audiences, *limits* its page on
+//! rate limits, *third parties* are other programs that call it.
 //!
-//! - `POST` and `DELETE /{audience}/users` with `session` and `payload` (`schema`, `data`); at most 10,000 rows a call; an
-//!   unknown value is an empty string (users, guide). Changes take up to 24 hours.
-//! - The answer counts rows and invalid rows, and names none (users). So a call without invalid ones is proved; one with some is
-//!   cut until the bad row is alone. What was right of it was applied, and is in doubt until it is told of.
-//! - Adding and removing may be repeated: members are a set. Meta has no idempotency key; that a repeated number of a batch is
-//!   harmless is our reading.
-//! - `X-Business-Use-Case-Usage` has percentages of the quota and the minutes until calls are let through again (limits). Calls are
-//!   slowed down above 75 %, and stop for those minutes. `X-App-Usage` and `X-Ad-Account-Usage` are read likewise. Standard access has 5,000
-//!   calls an hour and 40 more for each active audience (limits): 5,000 by default (`per_hour`).
-//! - Throttled: codes 4, 17, 613, 80003, 80004 (limits). 190 is the token, 200 and 294 its rights, 368 a blocked account, 105 too
-//!   much at once, 100 with subcode 1713230 a flagged audience, which `check` finds by `operation_status` 471 (users).
+//! - `POST` and `DELETE /{audience}/users` with `session` and `payload` (`schema`, `data`); at most 10,000 rows a call;
+//!   an unknown value is an empty string (users, guide). Changes take up to 24 hours.
+//! - The answer counts rows and invalid rows, and names none (users). So a call without invalid ones is proved; one
+//!   with some is cut until the bad row is alone. What was right of it was applied, and is in doubt until it is told
+//!   of.
+//! - Adding and removing may be repeated: members are a set. Meta has no idempotency key; that a repeated number of a
+//!   batch is harmless is our reading.
+//! - `X-Business-Use-Case-Usage` has percentages of the quota and the minutes until calls are let through again
+//!   (limits). Calls are slowed down above 75 %, and stop for those minutes. `X-App-Usage` and `X-Ad-Account-Usage` are
+//!   read likewise. Standard access has 5,000 calls an hour and 40 more for each active audience (limits): 5,000 by
+//!   default (`per_hour`).
+//! - Throttled: codes 4, 17, 613, 80003, 80004 (limits). 190 is the token, 200 and 294 its rights, 368 a blocked
+//!   account, 105 too much at once, 100 with subcode 1713230 a flagged audience, which `check` finds by
+//!   `operation_status` 471 (users).
 //! - Codes 1, 2 and 2650 leave open whether the call was applied, as do answers from 500 on: it is made again.
-//! - `debug_token` tells the permissions of a token to the app and to its developers only (its page): a system user's token that is
-//!   refused leaves them unknown.
+//! - `debug_token` tells the permissions of a token to the app and to its developers only (its page): a system user's
+//!   token that is refused leaves them unknown.
 //!
-//! Not verified against a live account: that Meta takes JSON bodies of 10,000 rows (third parties send JSON; a limit of bytes was not
-//! found: `rows_per_call` lowers it) and the token in a header (third parties); `appsecret_proof` (third parties) and the members of
-//! `X-Ad-Account-Usage`; the fields `account_id` and `name` of an audience (Meta's own SDK names them); postcodes with dashes outside of
-//! America, which keep them; states outside of America, which lose white space and punctuation (third parties); whether two open sessions may
-//! overlap, and what becomes of one without a last batch (about 90 minutes, third parties). An audience must be there: none is made.
-//! `customer_consent`, `LOOKALIKE_VALUE`, `usersreplace` and the Conversions API are not used.
+//! Not verified against a live account: that Meta takes JSON bodies of 10,000 rows (third parties send JSON; a limit of
+//! bytes was not found: `rows_per_call` lowers it) and the token in a header (third parties); `appsecret_proof` (third
+//! parties) and the members of `X-Ad-Account-Usage`; the fields `account_id` and `name` of an audience (Meta's own SDK
+//! names them); postcodes with dashes outside of America, which keep them; states outside of America, which lose white
+//! space and punctuation (third parties); whether two open sessions may overlap, and what becomes of one without a last
+//! batch (about 90 minutes, third parties). An audience must be there: none is made. `customer_consent`,
+//! `LOOKALIKE_VALUE`, `usersreplace` and the Conversions API are not used.
 
 mod account;
 mod answer;

@@ -18,6 +18,7 @@ use super::person::{self, COLUMNS, Known};
 use super::session::{Sessions, Verb};
 use super::sync::MetaSync;
 
+const NO_ADDRESS: &str = "as whom the row was sent is not known";
 const INVALID: &str = "Meta counts this row as invalid; which of its values it is, is not said";
 
 /// One audience of one ad account.
@@ -49,13 +50,15 @@ struct Draft<'b> {
 impl<'b> Draft<'b> {
     fn of(sync: &MetaSync, batch: &'b Batch) -> Self {
         let person = |row: &Row| match batch.operation.is_removal() {
-            false => sync.person(row.fields.iter()).map(|(cells, _)| cells),
-            true if row.address.is_empty() => Err(Reason::new("NO_ADDRESS", "as whom the row was sent is not known")),
+            false => sync.person(row.fields.iter()).map(|(cells, _)| cells).map_err(Verdict::Rejected),
+            true if row.address.is_empty() => Err(Verdict::Rejected(Reason::new("NO_ADDRESS", NO_ADDRESS))),
+            // All that stood for this person stands for other members.
+            true if person::remembered(&row.address).is_empty() => Err(Verdict::Unchanged),
             true => Ok(Vec::new()),
         };
         let rows = batch.rows.iter().map(person).map(|person| match person {
             Ok(cells) => (cells, None),
-            Err(reason) => (Vec::new(), Some(Verdict::Rejected(reason))),
+            Err(verdict) => (Vec::new(), Some(verdict)),
         });
         let (cells, said) = rows.unzip();
         Self { batch, cells, said }

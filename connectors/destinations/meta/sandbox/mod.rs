@@ -3,10 +3,10 @@
 //! `POST` and `DELETE /{version}/{audience}/users` with sessions and counts, `GET /{version}/{audience}` and its
 //! `sessions`, `GET /{version}/debug_token`; usage headers, error codes, and faults on demand (`settings`).
 //!
-//! Members are one person where they share an e-mail address, number, device or id; without these, where all is equal. It
-//! differs from Meta where nothing is documented: too many rows, wrong columns and a session whose numbers leave one out, or go
-//! on after its last batch, are refused with code 100; a batch whose number was there is applied again; people are never
-//! matched; whoever is not known to it (`debug_token`) is answered with code 100.
+//! Members are one person where they share an e-mail address, number, device or id; without these, where all is equal.
+//! It differs from Meta where nothing is documented: too many rows, wrong columns and a session whose numbers leave one
+//! out, or go on after its last batch, are refused with code 100; a batch whose number was there is applied again;
+//! people are never matched; whoever is not known to it (`debug_token`) is answered with code 100.
 
 mod audience;
 mod routes;

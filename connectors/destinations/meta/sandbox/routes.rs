@@ -42,7 +42,7 @@ async fn debug_token(State(shared): State<Shared>, headers: HeaderMap, Query(que
     say(&shared, &headers, &query, "", |account| {
         let settings = &account.settings;
         if !settings.inspect {
-            return Err((100, None, "You must provide an app access token, or a user access token that is an owner or developer of the app"));
+            return Err((100, None, "You must provide an app access token, or the token of a developer of the app"));
         }
         let is_valid = query.get("input_token") == Some(&settings.token);
         Ok(json!({ "data": { "is_valid": is_valid, "type": "SYSTEM_USER", "expires_at": 0, "scopes": settings.scopes } }))

@@ -150,6 +150,14 @@ fn what_another_member_has_too_stays_and_the_rest_alone_takes_nobody_out() {
     assert_eq!(taken_out(&both), [["EMAIL=aaaa", "PHONE=1234", "FN=aaaa"], ["EMAIL=bbbb", "PHONE=1234", "FN=bbbb"]]);
 }
 
+#[tokio::test]
+async fn nothing_is_sent_of_a_person_who_is_another_member_too() {
+    let bench = Bench::open("http://127.0.0.1:9", FIELDS);
+    let rest = Address { remote_id: None, match_value: Some("&d&FN=aaaa".into()) };
+    let verdicts = bench.verdicts(&batch(Operation::AudienceRemove, 1, true, vec![(rest, Vec::new())])).await;
+    assert_eq!(verdicts, [Verdict::Unchanged]);
+}
+
 #[test]
 fn a_row_that_is_nobody_is_refused_and_leaves_no_address() {
     let bench = Bench::open("http://127.0.0.1:9", &["EMAIL", "FN", "COUNTRY"]);
