@@ -31,6 +31,17 @@ pub trait DestinationKind: Send + Sync {
     /// JSON Schemas of the keys that this kind adds.
     fn json_schema(&self) -> KindSchema;
 
+    /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the
+    /// first is `backhaul.toml`; models stand in the syncs.
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Its stand-in, where it has one.
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
         None
