@@ -19,6 +19,7 @@ const LIVE: &str = "https://graph.facebook.com";
 const VERSION: &str = "v25.0";
 /// Calls in an hour with Standard access, before what active audiences add.
 const PER_HOUR: u32 = 5000;
+const HOUR: Duration = Duration::from_secs(3600);
 /// Rows in a call.
 pub(super) const MAX_ROWS: u64 = 10_000;
 
@@ -78,13 +79,12 @@ impl MetaAccount {
         let base = base?;
         // A stand-in has the limits that it was started with.
         let cap = per_hour.or_else(|| (!base.is_loopback()).then_some(PER_HOUR));
-        let per = Duration::from_secs(3600);
         Some(Self {
             version: version.map_or_else(|| VERSION.to_owned(), |(text, _)| text),
             number: number?.to_owned(),
             token: token?,
             app_secret,
-            windows: cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per }).collect(),
+            windows: cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per: HOUR }).collect(),
             rows_per_call: usize::try_from(rows).ok()?,
             http,
             base,

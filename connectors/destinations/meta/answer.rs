@@ -23,8 +23,7 @@ pub(super) const FLAGGED_REMEDY: &str =
     "Meta has restricted this audience: appeal in the Audience Manager, or make another audience";
 /// The subcode of such an audience.
 const FLAGGED: i64 = 1_713_230;
-const RIGHTS_REMEDY: &str = "the system user needs the permission ads_management and the task ADVERTISE on the ad \
-                             account, and somebody must have accepted the terms of custom audiences for it";
+const RIGHTS: &str = "the token needs ads_management, its user ADVERTISE on an ad account with accepted terms";
 /// How long the account is left alone where nobody says how long.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -76,7 +75,7 @@ fn refused(answer: &Answer, code: i64, subcode: Option<i64>, regain: Option<Dura
         // Unknown error, service unavailable, "failed to update": nobody says that nothing was done.
         1 | 2 | 2650 => Fault::ambiguous(said),
         190 => Fault::auth(said).remedy("the token was refused: make a new one for the system user"),
-        10 | 200..=299 => Fault::auth(said).remedy(RIGHTS_REMEDY),
+        10 | 200..=299 => Fault::auth(said).remedy(RIGHTS),
         368 => Fault::auth(said).remedy("Meta has blocked the account for now: look into its support inbox"),
         100 if subcode == Some(FLAGGED) => Fault::config(said).remedy(FLAGGED_REMEDY),
         100 => Fault::config(said).remedy("check `audience`, `ad_account` and `api_version`"),

@@ -137,6 +137,21 @@ impl DestinationKind for Meta {
         KindSchema { account: account::json_schema(), into: sync::json_schema() }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("INVALID_ENTRY (rejects)", "Meta counts the row as invalid and does not say why: look at its values"),
+            ("INVALID_… (rejects)", "the value has no form that Meta matches: mend it in the model"),
+            ("ALREADY_HASHED (rejects)", "hash nothing in the model, or name the field in `hashed`"),
+            ("code 190", "the token is no longer good: make a new one for the system user"),
+            ("codes 200, 294", "a permission or the task ADVERTISE is missing, or nobody has accepted the terms"),
+            ("code 100, subcode 1713230", "Meta has restricted the audience: appeal in the Audience Manager"),
+        ]
+    }
+
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
         Some(&sandbox::MetaSandbox)
     }

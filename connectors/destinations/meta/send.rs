@@ -26,7 +26,7 @@ const INVALID: &str = "Meta counts this row as invalid; which of its values it i
 pub(super) struct MetaDestination {
     pub(super) sync: MetaSync,
     pub(super) graph: Graph,
-    sessions: Sessions,
+    pub(super) sessions: Sessions,
 }
 
 /// The people of a call.
@@ -56,10 +56,8 @@ impl<'b> Draft<'b> {
             true if person::remembered(&row.address).is_empty() => Err(Verdict::Unchanged),
             true => Ok(Vec::new()),
         };
-        let rows = batch.rows.iter().map(person).map(|person| match person {
-            Ok(cells) => (cells, None),
-            Err(verdict) => (Vec::new(), Some(verdict)),
-        });
+        let done_with = |verdict| (Vec::new(), Some(verdict));
+        let rows = batch.rows.iter().map(|row| person(row).map_or_else(done_with, |cells| (cells, None)));
         let (cells, said) = rows.unzip();
         Self { batch, cells, said }
     }
@@ -81,10 +79,8 @@ impl<'b> Draft<'b> {
             let data = places.iter().map(|place| self.cells[*place].clone()).collect();
             return Payload { schema: sync.columns.iter().map(|(column, _)| column.name).collect(), data, places };
         }
-        let people = rows.flat_map(|place| {
-            let known = person::remembered(&self.batch.rows[place].address);
-            known.into_iter().map(move |known| (place, known))
-        });
+        let known = |place: usize| person::remembered(&self.batch.rows[place].address);
+        let people = rows.flat_map(|place| known(place).into_iter().map(move |known| (place, known)));
         let (mut places, people): (Vec<usize>, Vec<Known<'_>>) = people.unzip();
         places.dedup();
         let keys: BTreeSet<usize> = people.iter().flat_map(|known| known.keys().copied()).collect();
@@ -95,10 +91,6 @@ impl<'b> Draft<'b> {
 }
 
 impl MetaDestination {
-    pub(super) fn new(sync: MetaSync, graph: Graph) -> Self {
-        Self { sync, graph, sessions: Sessions::default() }
-    }
-
     /// What a call says, and how.
     fn call(&self, run: &Run, batch: &Batch, verb: Verb, payload: &Payload) -> (Method, String) {
         let session = self.sessions.place(run, batch, verb);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use backhaul_kit::{Batch, Operation, Run};
-use serde::Serialize;
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a call does. A changed person is taken out as it was and put in as it is: two calls, in two sessions.
@@ -11,17 +11,6 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(super) enum Verb {
     Remove,
     Add,
-}
-
-/// The place of a call in its session, in Meta's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Session {
-    session_id: u64,
-    /// From 1.
-    batch_seq: u64,
-    last_batch_flag: bool,
-    /// Of all operations together: how many rows each of them has is not known.
-    estimated_num_total: u64,
 }
 
 /// The open sessions: of removals and of additions.
@@ -37,10 +26,10 @@ struct Open {
 }
 
 impl Sessions {
-    /// Where the next call belongs. A session begins with the first batch of an operation, and its number is made of that
-    /// batch: a call that is made again has its old place, and a run that goes on in another process begins another
-    /// session as soon as it sends anything else.
-    pub(super) fn place(&self, run: &Run, batch: &Batch, verb: Verb) -> Session {
+    /// Where the next call belongs, in Meta's words. A session begins with the first batch of an operation, and its
+    /// number is made of that batch: a call that is made again has its old place, and a run that goes on in another
+    /// process begins another session as soon as it sends anything else.
+    pub(super) fn place(&self, run: &Run, batch: &Batch, verb: Verb) -> Value {
         let slot = &mut self.lock()[verb as usize];
         let open = slot.take_if(|open| open.run == run.id && open.operation == batch.operation);
         let open = open.unwrap_or_else(|| {
@@ -50,8 +39,9 @@ impl Sessions {
             let id = (xxh3_64(parts.join("\n").as_bytes()) >> 11).max(1);
             Open { run: run.id.clone(), operation: batch.operation, id, next: 1 }
         });
-        let Open { id: session_id, next: batch_seq, .. } = *slot.insert(open);
-        Session { session_id, batch_seq, last_batch_flag: batch.last, estimated_num_total: run.rows }
+        let Open { id, next, .. } = slot.insert(open);
+        // How many rows each operation has is not known: the estimate is of all together.
+        json!({ "session_id": id, "batch_seq": next, "last_batch_flag": batch.last, "estimated_num_total": run.rows })
     }
 
     /// A call was answered. After the last one its session is over: what is sent again in parts begins another.

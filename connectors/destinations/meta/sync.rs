@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::account::{MetaAccount, is_number};
 use super::person::{self, COLUMNS, Column, OPTIONS};
 use super::send::MetaDestination;
+use super::session::Sessions;
 
 /// The permission that writing takes.
 pub(super) const MANAGE: &str = "ads_management";
@@ -115,7 +116,8 @@ impl Prepared for MetaSync {
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        Ok(Arc::new(MetaDestination::new(self.clone(), self.account.open(&kit)?)))
+        let (sync, graph) = (self.clone(), self.account.open(&kit)?);
+        Ok(Arc::new(MetaDestination { sync, graph, sessions: Sessions::default() }))
     }
 }
 
