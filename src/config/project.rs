@@ -11,6 +11,7 @@ use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, 
 use regex::Regex;
 
 use super::guards::{Guards, OnHold};
+use super::people::People;
 
 /// A checked project.
 pub struct Project {
@@ -337,6 +338,8 @@ pub struct SyncDef {
     pub fields: Vec<Field>,
     /// `[into] group`: the group of syncs that it shares its object with.
     pub group: Option<String>,
+    /// Who of the model may be sent.
+    pub people: People,
     /// When it runs.
     pub schedule: Schedule,
     /// Which of the syncs that wait for one account goes first.

@@ -28,6 +28,8 @@ pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunErro
         Some("where no row is checked")
     } else if sync.prepared.facts(sync.shape.mode.0.write_operation()).address == AddressKind::Hashes {
         Some("where hashes that members share are not known")
+    } else if sync.people.decide() {
+        Some("where nobody is kept from being sent")
     } else {
         sync.group.as_ref().map(|_| "where what its group holds is not known")
     };

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 use audience::Audience;
 use settings::Settings;
 
@@ -59,7 +59,9 @@ impl SandboxKind for MetaSandbox {
         for (key, value) in settings {
             shared.lock().settings.apply(key, value)?;
         }
-        let serving = Serving::start("meta", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().audience.records();
+        let serving = Serving::start("meta", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -85,6 +87,11 @@ impl Sandbox for Running {
 
     fn records(&self) -> serde_json::Value {
         self.shared.lock().audience.records()
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {

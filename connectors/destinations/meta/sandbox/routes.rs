@@ -29,13 +29,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/{version}/{audience}", get(audience))
         .route("/{version}/{audience}/sessions", get(sessions))
         .route("/{version}/{audience}/users", axum::routing::post(users).delete(users))
-        .route("/sandbox/records", get(records))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(shared)
-}
-
-async fn records(State(shared): State<Shared>) -> Response {
-    answer(200, &shared.lock().audience.records())
 }
 
 async fn debug_token(State(shared): State<Shared>, headers: HeaderMap, Query(query): Asked) -> Response {
@@ -103,7 +98,7 @@ async fn users(
         }
         lose = take(&mut settings.lose_next);
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let applied = account.audience.apply(&body, method == Method::DELETE, &settings.rejects);
+        let applied = account.audience.apply(&body, method == Method::DELETE, settings);
         let (received, invalid, samples) = applied.map_err(|why| {
             tracing::warn!(why, "the stand-in refuses a call");
             (100, None, "Invalid parameter")

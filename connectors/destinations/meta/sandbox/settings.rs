@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backhaul_kit::Fault;
 
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -15,7 +15,7 @@ pub(super) const KNOWN: Known = Known(&[
     ("ad_account", "the ad account that owns the audience, without act_"),
     ("audience", "the audience's id"),
     ("operation_status", "the audience's status; 471 for a flagged one"),
-    ("reject", "values to count as invalid, as `EXTERN_ID=7`, separated by commas; empty for none"),
+    ("reject", "values to count as invalid, as `EXTERN_ID=7`, separated by commas, or a share of the rows, as `1%`"),
     ("usage", "percent of the quota that is used"),
     ("usage_per_call", "how much of that each call adds"),
     ("regain", "minutes without access once all is used"),
@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) operation_status: i64,
     /// Keys and the values that count as invalid.
     pub(super) rejects: Vec<(String, String)>,
+    /// By the values that a row has.
+    pub(super) reject_share: Share,
     pub(super) usage: f64,
     pub(super) usage_per_call: f64,
     pub(super) regain: f64,
@@ -59,6 +61,7 @@ impl Default for Settings {
             audience: String::from("23851234567890"),
             operation_status: 200,
             rejects: Vec::new(),
+            reject_share: Share::default(),
             usage: 0.0,
             usage_per_call: 0.0,
             regain: 1.0,
@@ -93,7 +96,9 @@ impl Settings {
             "operation_status" => self.operation_status = KNOWN.number(key, value)?,
             "reject" => {
                 let pair = |item: &str| item.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+                self.reject_share = Share::read(value).unwrap_or_default();
                 self.rejects = list(value)
+                    .filter(|item| Share::read(item).is_none())
                     .map(|item| pair(item).ok_or_else(|| KNOWN.wrong(key, item)))
                     .collect::<Result<_, _>>()?;
             }

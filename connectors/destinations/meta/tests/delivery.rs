@@ -156,6 +156,20 @@ async fn throttling_errors_and_lost_answers_are_passed_on() {
 }
 
 #[tokio::test]
+async fn the_stand_in_refuses_a_share_of_the_rows_and_lets_its_token_expire() {
+    let sandbox = stand_in(&[("reject", "100%")]).await;
+    let bench = Bench::open(&sandbox.url(), FIELDS);
+    let rows = additions(&[("1", "a@example.com")]);
+    assert_eq!(code(&bench.verdicts(&rows).await[0]), "INVALID_ENTRY");
+    sandbox.set("reject", "").expect("a setting");
+    assert_eq!(bench.verdicts(&rows).await, [written()]);
+    sandbox.expire();
+    assert_eq!(bench.write(&rows).await.expect_err("expired").class, FaultClass::Auth);
+    let renewed = Bench::with(&sandbox.url(), "", "", FIELDS, &sandbox.token());
+    assert_eq!(renewed.verdicts(&rows).await, [written()]);
+}
+
+#[tokio::test]
 async fn wrong_settings_of_the_stand_in_are_refused() {
     let sandbox = stand_in(&[]).await;
     assert!(sandbox.set("fail_nxt", "1").expect_err("unknown").remedy_text().contains("fail_next"));
