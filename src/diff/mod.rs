@@ -68,4 +68,10 @@ pub trait RowMapper: Send + Sync {
         let _ = place;
         FieldValue::Set(value)
     }
+
+    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
+    }
 }
