@@ -25,6 +25,7 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::file::FileKind,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
+        &destinations::mailchimp::Mailchimp,
         &destinations::mixpanel::Mixpanel,
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,

@@ -7,6 +7,7 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+pub mod mailchimp;
 pub mod mixpanel;
 pub mod sql;
 mod stand_in;

@@ -153,14 +153,14 @@ pub async fn full_success_is_written(subject: impl HttpSubject + 'static) {
     }
 }
 
-/// Partial success: the refused row is rejected with a reason; the others are accepted where the answer
-/// names rows, and otherwise the batch is to be cut until the bad row is alone and rejected.
+/// Partial success: the refused row is rejected with a reason; the others are accepted where the answer or
+/// the job's result names rows, and otherwise the batch is to be cut until the bad row is alone and rejected.
 pub async fn a_refused_row_is_rejected_and_the_others_are_not<S: HttpSubject + Clone + 'static>(subject: S) {
     for exchange in answered(subject.clone(), ROWS, Case::OneRefused(1)).await {
         if exchange.batch.rows.len() < 2 {
             continue;
         }
-        if exchange.evidence == Evidence::Row {
+        if matches!(exchange.evidence, Evidence::Row | Evidence::Job) {
             let verdicts = exchange.verdicts();
             assert_reason(&verdicts[1]);
             assert!(is_accepted(&verdicts[0]) && verdicts[2..].iter().all(is_accepted), "{verdicts:?}");

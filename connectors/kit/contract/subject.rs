@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::run;
-use crate::batch::{Batch, Delivery, Operation, Row, SaveTicket, Ticket, Verdict};
+use crate::batch::{Batch, Delivery, Operation, Outcomes, Progress, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
 use crate::destination::{Destination, Prepared};
 use crate::facts::Session;
@@ -58,7 +58,7 @@ pub(super) fn open(subject: &impl Subject, prepared: &dyn Prepared) -> Arc<dyn D
     prepared.open(subject.kit()).expect("the destination opens without a call")
 }
 
-/// Writes one batch, within a session where the facts want one.
+/// Writes one batch, within a session where the facts want one. A job is asked after until it ends.
 pub(super) async fn write(
     destination: &dyn Destination,
     prepared: &dyn Prepared,
@@ -68,7 +68,15 @@ pub(super) async fn write(
         Session::None => None,
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
-    destination.write(&run(), session.as_ref(), batch, &NoTickets).await
+    let mut delivery = destination.write(&run(), session.as_ref(), batch, &NoTickets).await?;
+    while let Delivery::Pending(ticket) = &delivery {
+        delivery = match destination.poll(&run(), ticket, batch).await? {
+            Progress::Running { .. } => continue,
+            Progress::Done(outcomes) => Delivery::Settled(outcomes),
+            Progress::Lost => Delivery::Settled(Outcomes::of(batch)),
+        };
+    }
+    Ok(delivery)
 }
 
 /// The verdicts of a settled delivery. Panics unless they are of the batch's rows, one each, in order.
