@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
 use backhaul_kit::http::limit::Limiter;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, quota_share, scaled};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, HttpOptions, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use secrecy::ExposeSecret as _;
 
@@ -25,7 +25,7 @@ pub(super) struct MailchimpAccount {
     is_token: bool,
     /// Calls in flight.
     pub(super) connections: usize,
-    pub(super) timeout: Duration,
+    pub(super) http: HttpKeys,
 }
 
 impl MailchimpAccount {
@@ -50,11 +50,12 @@ impl MailchimpAccount {
             table.missing("data_center");
         }
         let connections = scaled(CONNECTIONS, quota_share(table)) as usize;
-        let timeout = table.duration("timeout").unwrap_or(TIMEOUT);
+        let mut http = HttpKeys::read(table);
+        http.timeout.get_or_insert(TIMEOUT);
         if table.problems().errors() > errors {
             return None;
         }
-        Some(Self { base, secret: secret?, is_token, connections, timeout })
+        Some(Self { base, secret: secret?, is_token, connections, http })
     }
 
     /// Where the account is.
@@ -73,8 +74,7 @@ impl MailchimpAccount {
             true => Auth::Bearer(secret),
             false => Auth::Basic { user: String::from("backhaul"), password: secret },
         };
-        let (timeout, first_byte_timeout) = (self.timeout, self.timeout);
-        let options = HttpOptions { timeout, first_byte_timeout, ..HttpOptions::default() };
+        let options = HttpOptions { first_byte_timeout: self.http.timeout(), ..self.http.options(kit) };
         let limiter = kit.limiter(&format!("mailchimp {base} {}", self.secret), &[]);
         Ok((Http::new(&options, auth, limiter)?, Http::new(&options, Auth::None, Arc::new(Limiter::new(&[])))?))
     }
@@ -90,7 +90,7 @@ impl Account for MailchimpAccount {
     }
 
     fn secret_hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
-        Ok(vec![self.base(kit)?.host_and_port()])
+        Ok(self.http.hosts(vec![self.base(kit)?.host_and_port()]))
     }
 }
 
@@ -107,12 +107,11 @@ fn host(data_center: &str) -> Result<BaseUrl, Fault> {
 pub(super) fn json_schema() -> serde_json::Value {
     let secret = |text: &str| serde_json::json!({ "description": text, "$ref": "#/$defs/Secret" });
     let text = |text: &str| serde_json::json!({ "description": text, "type": "string" });
-    serde_json::json!({ "properties": {
+    let own = serde_json::json!({
         "key": secret("API key, by reference: it ends in its data centre (…-us21)."),
         "token": secret("OAuth access token, by reference, instead of a key."),
         "data_center": text("Where the account of a token is, as \"us21\"."),
-        "quota": text("Share of the 10 connections of a user that backhaul may use. Default \"100%\"."),
-        "base_url": text("Where the API is, instead of the data centre's own; a loopback address means a stand-in."),
         "timeout": text("How long a call may take. Default \"120s\".")
-    } })
+    });
+    account_schema("the data centre's own", own, &[])
 }

@@ -6,7 +6,7 @@ use backhaul_kit::http::{Answer, fault_of_status};
 use backhaul_kit::{Fault, Reason, Verdict};
 use serde_json::Value;
 
-use super::member::{Change, Member};
+use super::member::{self, Change};
 use super::sync::MailchimpSync;
 
 /// The body of a call about several rows.
@@ -28,15 +28,18 @@ pub(super) fn of_list(json: &Value, sync: &MailchimpSync, changes: &[Change]) ->
     let mut written = by_address(&json["new_members"]);
     written.extend(by_address(&json["updated_members"]));
     let refused = by_address(&json["errors"]);
-    let verdict = |member: &Member| match (refused.get(&member.address), written.get(&member.address)) {
-        (Some(refused), _) => {
-            let texts = ["field_message", "error"].map(|name| text(refused, name));
-            Verdict::Rejected(reason(sync, text(refused, "error_code"), text(refused, "field"), texts))
+    let verdict = |change: &Change| {
+        let address = change.write.as_deref().unwrap_or_default();
+        match (refused.get(address), written.get(address)) {
+            (Some(refused), _) => {
+                let texts = ["field_message", "error"].map(|name| text(refused, name));
+                Verdict::Rejected(reason(sync, text(refused, "error_code"), text(refused, "field"), texts))
+            }
+            (None, Some(said)) => taken(said, change),
+            (None, None) => Verdict::Unknown,
         }
-        (None, Some(said)) => taken(said, member),
-        (None, None) => Verdict::Unknown,
     };
-    changes.iter().map(|change| change.write.as_ref().map_or(Verdict::Unknown, verdict)).collect()
+    changes.iter().map(verdict).collect()
 }
 
 /// The verdicts of rows of a segment. `None` of one that was to be added and is not named: it is on the list and in the
@@ -49,17 +52,17 @@ pub(super) fn of_segment(json: &Value, sync: &MailchimpSync, changes: &[Change])
     let errors: HashMap<String, &str> = errors.collect();
     let counted = json["total_added"].is_u64() && json["total_removed"].is_u64();
     let verdict = |change: &Change| {
-        let (add, remove) = (change.write.as_ref().map(|member| &member.address), change.remove.as_ref());
-        let named = match (add, remove) {
+        let Change { write, remove, .. } = change;
+        let named = match (write, remove) {
             (Some(address), _) => added.get(address),
-            (None, address) => address.and_then(|address| removed.get(address)),
+            (None, address) => address.as_ref().and_then(|address| removed.get(address)),
         };
-        match [add, remove].into_iter().flatten().find_map(|address| errors.get(address)) {
+        match [write, remove].into_iter().flatten().find_map(|address| errors.get(address)) {
             Some(error) => Some(Verdict::Rejected(reason(sync, "SEGMENT_REFUSED", "", [error, ""]))),
             None if named.is_some() => Some(Verdict::Written { remote_id: None }),
             None if !counted => Some(Verdict::Unknown),
             // Who is on the list and in the segment is named: one that was to be taken out was not there.
-            None => add.is_none().then_some(Verdict::Unchanged),
+            None => write.is_none().then_some(Verdict::Unchanged),
         }
     };
     changes.iter().map(verdict).collect()
@@ -67,11 +70,11 @@ pub(super) fn of_segment(json: &Value, sync: &MailchimpSync, changes: &[Change])
 
 /// What a call about one member came to, alone or in a job; a removal writes none. `None` where the answer is not about
 /// the member.
-pub(super) fn of_member(sync: &MailchimpSync, written: Option<&Member>, status: u16, body: &[u8]) -> Option<Verdict> {
+pub(super) fn of_member(sync: &MailchimpSync, written: Option<&Change>, status: u16, body: &[u8]) -> Option<Verdict> {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let is_named = |change: &&Change| change.write.as_ref().is_some_and(|a| text(&json, "id") == member::id(a));
     Some(match (status, written) {
-        (200, Some(member)) if text(&json, "id") == member.id() => taken(&json, member),
-        (200, _) => Verdict::Unknown,
+        (200, written) => written.filter(is_named).map_or(Verdict::Unknown, |change| taken(&json, change)),
         (204, None) => Verdict::Written { remote_id: None },
         (404, None) => Verdict::Unchanged,
         (400 | 404 | 405 | 409 | 410 | 422, _) => Verdict::Rejected(of_problem(sync, &json)),
@@ -79,16 +82,12 @@ pub(super) fn of_member(sync: &MailchimpSync, written: Option<&Member>, status: 
     })
 }
 
-/// Whether somebody is on the list.
-///
-/// # Errors
-/// A refused call.
-pub(super) fn is_on_list(answer: &Answer) -> Result<bool, Fault> {
-    match (answer.status.as_u16(), fault(answer), answer.json::<Value>()) {
-        (404, ..) => Ok(false),
-        (_, Some(fault), _) => Err(fault.of_reading()),
-        (_, None, Some(json)) if json["id"].is_string() => Ok(json["status"] != "archived"),
-        _ => Err(Fault::transient("Mailchimp's member is unreadable")),
+/// Whether somebody is on the list; `None` where the answer does not say.
+pub(super) fn is_on_list(answer: &Answer) -> Option<bool> {
+    match (answer.status.as_u16(), answer.json::<Value>()) {
+        (404, _) => Some(false),
+        (200, Some(json)) if json["id"].is_string() => Some(json["status"] != "archived"),
+        _ => None,
     }
 }
 
@@ -107,11 +106,11 @@ pub(super) fn fault(answer: &Answer) -> Option<Fault> {
 }
 
 /// The verdict of a member that an answer names. Mailchimp keeps opt-outs, and says so only by the state.
-fn taken(said: &Value, member: &Member) -> Verdict {
+fn taken(said: &Value, change: &Change) -> Verdict {
     let state = text(said, "status");
     let kept = match state {
         "archived" => true,
-        "unsubscribed" | "cleaned" => member.status.as_ref().is_some_and(|asked| asked != state),
+        "unsubscribed" | "cleaned" => change.status.as_ref().is_some_and(|asked| asked != state),
         _ => false,
     };
     if !kept {

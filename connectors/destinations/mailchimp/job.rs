@@ -5,21 +5,17 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use backhaul_kit::http::{Answer, BaseUrl, is_loopback};
-use backhaul_kit::value::write_json_str;
 use backhaul_kit::{Delivery, Fault, Ticket};
 use flate2::read::GzDecoder;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use super::answer;
-use super::member::{Call, Change, write_list};
+use super::member::{Call, Change};
 use super::sync::MailchimpSync;
 
 const KIND: &str = "mailchimp_batch";
 const VERSION: u32 = 1;
-/// How often a job is asked after; a stand-in's is quickly done.
-const EVERY: Duration = Duration::from_secs(5);
-const EVERY_OF_A_STAND_IN: Duration = Duration::from_millis(100);
 /// Results beyond this are not unpacked: those of a thousand members are a few megabytes.
 const MAX_RESULTS: u64 = 256 << 20;
 /// A block of an archive.
@@ -27,18 +23,15 @@ const BLOCK: usize = 512;
 
 /// A job of operations, each named by the op number of its row.
 pub(super) fn job_call(sync: &MailchimpSync, changes: &[Change]) -> Call {
-    let operations = changes.iter().flat_map(|change| change.calls(sync).map(|call| (change.op, call)));
-    let mut body = br#"{"operations":"#.to_vec();
-    write_list(operations, &mut body, |(op, Call { method, path, body }), out| {
-        let head = format!(r#"{{"method":"{method}","path":"/{path}","operation_id":"{op}""#);
-        out.extend_from_slice(head.as_bytes());
+    let operations = changes.iter().flat_map(|change| change.calls(sync).map(|call| (change.op.to_string(), call)));
+    let operations = operations.map(|(op, Call { method, path, body })| {
+        let mut operation = json!({ "method": method.as_str(), "path": format!("/{path}"), "operation_id": op });
         if !body.is_empty() {
-            out.extend_from_slice(br#","body":"#);
-            write_json_str(&String::from_utf8_lossy(&body), out);
+            operation["body"] = String::from_utf8_lossy(&body).into();
         }
-        out.push(b'}');
+        operation
     });
-    body.push(b'}');
+    let body = json!({ "operations": operations.collect::<Value>() }).to_string().into();
     Call { method: Method::POST, path: String::from("batches"), body }
 }
 
@@ -73,8 +66,8 @@ pub(super) fn results_at(answer: &Answer, base: &BaseUrl) -> Result<Result<Url, 
     let job: Value = answer.json().unwrap_or_default();
     match job["status"].as_str() {
         Some("finished") => {}
-        Some(_) if base.is_loopback() => return Ok(Err(EVERY_OF_A_STAND_IN)),
-        Some(_) => return Ok(Err(EVERY)),
+        // A stand-in's is quickly done.
+        Some(_) => return Ok(Err(Duration::from_millis(if base.is_loopback() { 100 } else { 5000 }))),
         None => return Err(Fault::transient("how Mailchimp's job stands is unreadable")),
     }
     let url = job["response_body_url"].as_str().and_then(|url| Url::parse(url).ok());
@@ -96,7 +89,8 @@ pub(super) fn results(archive: &[u8]) -> Result<HashMap<u64, (u16, String)>, Fau
         let done: Vec<Value> = serde_json::from_slice(file).map_err(|error| unreadable().caused_by(error))?;
         results.extend(done.iter().filter_map(|done| {
             let status = u16::try_from(done["status_code"].as_u64()?).ok()?;
-            Some((done["operation_id"].as_str()?.parse().ok()?, (status, done["response"].as_str()?.to_owned())))
+            let response = done["response"].as_str().unwrap_or_default().to_owned();
+            Some((done["operation_id"].as_str()?.parse().ok()?, (status, response)))
         }));
     }
     Ok(results)

@@ -135,6 +135,23 @@ impl DestinationKind for Mailchimp {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("Invalid Resource, ERROR_GENERIC (rejects)", "the address or a field is refused: mend it in the model"),
+            ("STATUS_KEPT, Member In Compliance State (rejects)", "people come back of their own will alone"),
+            ("Forgotten Email Not Subscribed (rejects)", "the address was deleted for good"),
+            ("NOT_LOWERCASE (rejects)", "bring the address into one form: as = \"email\""),
+            ("NOT_ON_LIST (rejects)", "only members of the list can be in a segment: deliver them there first"),
+            ("401", "the key or token is not good: make a new one"),
+            ("403, 404", "the user may not do that; or the account has no such `list` or `segment`"),
+            ("429, 403 without JSON", "waited for"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::MailchimpAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

@@ -1,7 +1,7 @@
 //! The destination: calls, jobs, and what they come to.
 
 use async_trait::async_trait;
-use backhaul_kit::http::{Answer, BaseUrl, Http, Request};
+use backhaul_kit::http::{Answer, BaseUrl, Http, Request, fault_of_status};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Kit, ObjectSchema, Operation, Outcomes, Prepared as _,
     Progress, Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::answer;
 use super::job;
-use super::member::{self, Call, Change, Member};
+use super::member::{self, Call, Change};
 use super::sync::{MailchimpSync, Way};
 
 /// One object of one account.
@@ -56,7 +56,7 @@ impl MailchimpDestination {
         let sync = &self.sync;
         let calls = match (sync.way(operation), sync.segment) {
             _ if changes.is_empty() => Vec::new(),
-            (Some(Way::List), _) => vec![member::list_call(sync, changes.iter().filter_map(|c| c.write.as_ref()))],
+            (Some(Way::List), _) => vec![member::list_call(sync, changes)],
             (Some(Way::Segment), Some(segment)) => vec![member::segment_call(sync, segment, changes)],
             (Some(Way::Job), _) => vec![job::job_call(sync, changes)],
             (Some(Way::Move), _) => changes.iter().flat_map(|change| change.calls(sync)).collect(),
@@ -66,7 +66,7 @@ impl MailchimpDestination {
     }
 
     /// The verdict of a call that was about one member, which a removal does not write.
-    fn of_one(&self, answer: &Answer, written: Option<&Member>) -> Result<Verdict, Fault> {
+    fn of_one(&self, answer: &Answer, written: Option<&Change>) -> Result<Verdict, Fault> {
         let said = answer::of_member(&self.sync, written, answer.status.as_u16(), &answer.body);
         said.map_or_else(|| answer::fault(answer).map_or(Ok(Verdict::Unknown), Err), Ok)
     }
@@ -77,7 +77,7 @@ impl MailchimpDestination {
         let verdict = if by_list && answer.status.is_success() {
             answer::of_list(&answer::body(answer, 1)?, &self.sync, changes).pop().unwrap_or(Verdict::Unknown)
         } else {
-            self.of_one(answer, changes.first().and_then(|change| change.write.as_ref()))?
+            self.of_one(answer, changes.first())?
         };
         let (Verdict::Written { .. }, Some(removal)) = (&verdict, removal) else { return Ok(verdict) };
         let removed = self.http.send(removal).await.and_then(|answer| self.of_one(&answer, None));
@@ -90,28 +90,17 @@ impl MailchimpDestination {
     /// The verdicts of rows of a segment. Of those who were to be added only who is not on the list is passed over without
     /// a word: the others are in the segment.
     async fn in_segment(&self, json: &Value, changes: &[Change]) -> Vec<Verdict> {
-        let mut verdicts = Vec::with_capacity(changes.len());
-        let mut asks = true;
-        for (said, change) in answer::of_segment(json, &self.sync, changes).into_iter().zip(changes) {
-            let verdict = match (said, &change.write) {
-                (Some(verdict), _) => verdict,
-                (None, Some(member)) if asks => match self.is_on_list(member).await {
-                    Ok(true) => Verdict::Unchanged,
-                    Ok(false) => Verdict::Rejected(Reason::new("NOT_ON_LIST", "only members of the list can be in it")),
-                    Err(_) => Verdict::Unknown,
-                },
-                (None, _) => Verdict::Unknown,
-            };
+        let mut said = answer::of_segment(json, &self.sync, changes);
+        for (verdict, change) in said.iter_mut().zip(changes).filter(|(verdict, _)| verdict.is_none()) {
+            let look =
+                member::member_call(&self.sync, Method::GET, change.write.as_deref().unwrap_or_default(), "", b"");
             // What keeps one question from its answer keeps the others.
-            asks &= verdict != Verdict::Unknown;
-            verdicts.push(verdict);
+            let answer = self.ask(look, &[]).await.ok();
+            let Some(is_on_list) = answer.as_ref().and_then(answer::is_on_list) else { break };
+            let refused = || Verdict::Rejected(Reason::new("NOT_ON_LIST", "only members of the list can be in it"));
+            *verdict = Some(if is_on_list { Verdict::Unchanged } else { refused() });
         }
-        verdicts
-    }
-
-    async fn is_on_list(&self, member: &Member) -> Result<bool, Fault> {
-        let look = member::member_call(&self.sync, Method::GET, &member.address, "", b"");
-        answer::is_on_list(&self.ask(look, &[]).await?)
+        said.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Unknown)).collect()
     }
 }
 
@@ -136,15 +125,16 @@ impl Destination for MailchimpDestination {
         if batch.rows.len() > most {
             return Err(Fault::split(format!("{} rows are more than the {most} of a call", batch.rows.len())));
         }
-        let (changes, outcomes) = Change::of(&self.sync, batch)?;
+        let (changes, outcomes) = Change::all(&self.sync, batch)?;
         let mut requests = self.requests(batch.operation, &changes)?.into_iter();
         let Some(request) = requests.next() else { return Ok(Delivery::Settled(outcomes)) };
         let (answer, rows) = (self.http.send(request).await?, changes.len());
-        let written = changes.first().and_then(|change| change.write.as_ref());
         let verdicts = match self.sync.way(batch.operation) {
             Some(Way::Job) | None => return job::started(&answer),
             Some(Way::Move) => vec![self.moved(&answer, &changes, requests.next()).await?],
-            _ if rows == 1 && matches!(answer.status.as_u16(), 400 | 422) => vec![self.of_one(&answer, written)?],
+            _ if rows == 1 && matches!(answer.status.as_u16(), 400 | 422) => {
+                vec![self.of_one(&answer, changes.first())?]
+            }
             Some(Way::List) => answer::of_list(&answer::body(&answer, rows)?, &self.sync, &changes),
             Some(Way::Segment) => self.in_segment(&answer::body(&answer, rows)?, &changes).await,
         };
@@ -162,38 +152,37 @@ impl Destination for MailchimpDestination {
             Err(after) => return Ok(Progress::Running { after }),
         };
         let archive = self.results.send(Request::new(Method::GET, url)).await.map_err(Fault::of_reading)?;
-        match archive.status.as_u16() {
-            200 => {}
+        match (archive.status.as_u16(), fault_of_status(&archive)) {
             // The place was named just now: there are no results any more.
-            403 | 404 | 410 => return Ok(Progress::Lost),
-            status => {
-                return Err(Fault::transient(format!("the results of Mailchimp's job were answered by {status}")));
-            }
+            (403 | 404 | 410, _) => return Ok(Progress::Lost),
+            (_, Some(fault)) => return Err(fault.of_reading()),
+            _ => {}
         }
         let results = job::results(&archive.body)?;
-        let (changes, outcomes) = Change::of(&self.sync, batch)?;
+        let (changes, outcomes) = Change::all(&self.sync, batch)?;
         let verdict = |change: &Change| {
             let (status, said) = results.get(&change.op)?;
-            answer::of_member(&self.sync, change.write.as_ref(), *status, said.as_bytes()).or(match status {
-                // Without a right, or one call too many: nothing was done.
-                403 | 429 => Some(Verdict::Retry(None)),
-                _ => None,
-            })
+            answer::of_member(&self.sync, change.write.as_ref().map(|_| change), *status, said.as_bytes()).or(
+                match status {
+                    // Without a right, or one call too many: nothing was done.
+                    403 | 429 => Some(Verdict::Retry(None)),
+                    _ => None,
+                },
+            )
         };
         let verdicts = changes.iter().map(|change| verdict(change).unwrap_or(Verdict::Unknown)).collect();
         settled(outcomes, &changes, verdicts).map(Progress::Done)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let requests = self.requests(batch.operation, &Change::of(&self.sync, batch)?.0)?;
+        let requests = self.requests(batch.operation, &Change::all(&self.sync, batch)?.0)?;
         Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
     }
 }
 
 /// Rows with their verdicts.
 fn settled(mut outcomes: Outcomes, changes: &[Change], verdicts: Vec<Verdict>) -> Result<Outcomes, Fault> {
-    for (change, verdict) in changes.iter().zip(verdicts).filter(|(_, verdict)| *verdict != Verdict::Unknown) {
-        outcomes.set_at(change.place, verdict)?;
-    }
+    let mut rows = changes.iter().zip(verdicts);
+    rows.try_for_each(|(change, verdict)| outcomes.set_at(change.place, verdict))?;
     Ok(outcomes)
 }

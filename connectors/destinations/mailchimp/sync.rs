@@ -17,6 +17,8 @@ const MAX_MEMBERS: usize = 500;
 const MAX_OPERATIONS: usize = 1000;
 /// The field that finds members.
 pub(super) const ADDRESS: &str = "email_address";
+/// Consents, of which the list's call knows nothing.
+const MARKETING: &str = "marketing_permissions";
 /// What confirms `removed = "delete"`.
 const CONFIRM: &str = "never_again";
 /// The states of a member that may be asked for.
@@ -49,8 +51,6 @@ pub(super) struct MailchimpSync {
     pub(super) status_if_new: Option<&'static str>,
     pub(super) mode: Mode,
     pub(super) removed: Removed,
-    /// The place of the address among the fields.
-    pub(super) address: usize,
     /// The fields' names, in the order of the sync's.
     pub(super) targets: Vec<String>,
     /// Where they stand in a member.
@@ -62,8 +62,12 @@ impl MailchimpSync {
     pub(super) fn read(account: &MailchimpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let errors = into.problems().errors();
         let statuses: Vec<(&str, &'static str)> = STATUSES.split(' ').map(|name| (name, name)).collect();
-        let (list, segment) = (into.required_text_at("list"), into.number("segment", 1));
-        let (status_if_new, confirmed) = (into.choice_at("status_if_new", &statuses), into.bool(CONFIRM));
+        let object = shape.object.as_ref().map_or("", |(object, _)| object.as_str());
+        let ((mode, at_mode), list) = (&shape.mode, into.required_text_at("list"));
+        // Keys that an object has no use for are not known.
+        let segment = if object == "segment" { into.number("segment", 1) } else { None };
+        let status_if_new = if *mode == Mode::Upsert { into.choice_at("status_if_new", &statuses) } else { None };
+        let confirmed = into.bool(CONFIRM);
         shape.refuse_conditional_writes("Mailchimp", into.problems());
         let problems = into.problems();
         let refuse = |code, message: &str, span: &Span, remedy: &str| {
@@ -72,45 +76,38 @@ impl MailchimpSync {
         if let Some((_, span)) = list.as_ref().filter(|(id, _)| !is_id(id)) {
             refuse("bad-id", "`list` is the id of no list", span, "letters and digits, from the audience's settings");
         }
-        let (mode, at_mode) = (shape.mode.0, &shape.mode.1);
-        if let Some((object, span)) = &shape.object {
-            match (object.as_str(), mode, segment) {
-                ("members", Mode::Upsert | Mode::Update, None) | ("segment", Mode::Audience, Some(_)) => {}
-                ("members", _, Some(_)) => {
-                    refuse("contradiction", "`segment` is for object \"segment\"", span, "take it out");
-                }
-                ("segment", Mode::Audience, None) => into.missing("segment"),
-                ("members" | "segment", ..) => {
-                    let remedy = "members are written in mode \"upsert\" or \"update\", a segment in mode \"audience\"";
-                    refuse("unsupported-mode", &format!("no {object} in mode \"{}\"", mode.as_str()), at_mode, remedy);
-                }
-                _ => refuse("unknown-object", "Mailchimp has no such object here", span, "one of members, segment"),
+        match (object, mode, &shape.object) {
+            (_, _, None) => into.missing("object"),
+            ("members", Mode::Upsert | Mode::Update, _) => {}
+            ("segment", Mode::Audience, _) if segment.is_none() => into.missing("segment"),
+            ("segment", Mode::Audience, _) => {}
+            ("members" | "segment", ..) => {
+                let remedy = "members are written in mode \"upsert\" or \"update\", a segment in mode \"audience\"";
+                refuse("unsupported-mode", &format!("no {object} in mode \"{}\"", mode.as_str()), at_mode, remedy);
             }
-        } else {
-            into.missing("object");
+            (_, _, Some((_, span))) => {
+                refuse("unknown-object", "Mailchimp has no such object here", span, "one of members, segment");
+            }
         }
-        let (upserts, mapped) = (mode == Mode::Upsert, shape.fields.iter().any(|field| field.target == "status"));
+        let (upserts, mapped) = (*mode == Mode::Upsert, shape.fields.iter().any(|field| field.target == "status"));
         match &status_if_new {
             None if upserts && !mapped => {
-                let message = "nothing says whether members that are new shall get mail";
                 let remedy =
-                    "write status_if_new = \"subscribed\" (or \"pending\" …); or map `status`, which sets it for all";
-                refuse("missing-status", message, &shape.span, remedy);
+                    "write status_if_new = \"subscribed\", \"pending\" …; or map `status`, which sets it for all";
+                refuse("missing-status", "nothing says whether new members get mail", &shape.span, remedy);
             }
-            Some((_, span)) if mapped || !upserts => {
-                let message = "`status_if_new` is for mode \"upsert\" without a field `status`";
-                refuse("contradiction", message, span, "take one of the two out");
+            Some((_, span)) if mapped => {
+                refuse("contradiction", "`status` says it of new members too", span, "take one of the two out");
             }
             _ => {}
         }
         let (removed, span) = &shape.removed;
         match removed {
             Removed::Clear => {
-                let message = "Mailchimp does not say how a member is emptied";
-                refuse("unsupported-removed", message, span, "use removed = \"archive\" or \"ignore\"");
+                refuse("unsupported-removed", "members cannot be emptied", span, "use removed = \"archive\"");
             }
             Removed::Delete if confirmed != Some(true) => {
-                let message = "the address of a member that was deleted can never be imported again";
+                let message = "the address of a deleted member can never be imported again";
                 refuse("unconfirmed-removal", message, span, "say that this is meant: never_again = true");
             }
             Removed::Archive if !mapped => {
@@ -124,12 +121,8 @@ impl MailchimpSync {
             let (code, message, remedy) = match name {
                 ADDRESS => continue,
                 _ if segment.is_some() => ("unknown-field", "is nothing that a segment takes", "leave it out"),
-                "tags" if !(upserts && mapped) => {
-                    ("unsupported-field", "need mode \"upsert\" and `status`", "map `status`")
-                }
-                "marketing_permissions" if upserts && mapped => {
-                    ("unsupported-field", "cannot go with `status`", "use status_if_new")
-                }
+                "tags" if !upserts || !mapped => ("unsupported-field", "go with `status` in an upsert", "map `status`"),
+                MARKETING if upserts && mapped => ("unsupported-field", "cannot go with `status`", "use status_if_new"),
                 _ if known().any(|known| known == name) => continue,
                 _ => ("unknown-field", "is no field of a member", "a merge field is written \"merge_fields.TAG\""),
             };
@@ -140,16 +133,13 @@ impl MailchimpSync {
                 None => problem,
             });
         }
-        let address = shape.fields.iter().position(|field| field.target == ADDRESS);
-        if address.is_none() {
-            let remedy = "add email_address = { column = \"…\", as = \"email\" } to [fields]";
-            refuse("missing-field", "no field is mapped to `email_address`", &shape.span, remedy);
-        }
-        if let Some((_, span)) = shape.match_field.as_ref().filter(|(place, _)| Some(*place) != address) {
-            let message = "members are found by their address alone";
-            refuse("unsupported-match", message, span, "write match = \"email_address\"");
-        }
         let targets: Vec<String> = shape.fields.iter().map(|field| field.target.clone()).collect();
+        let matched = shape.match_field.as_ref().map(|(place, span)| (targets.get(*place).map(String::as_str), span));
+        if !targets.iter().any(|target| target == ADDRESS) || matched.is_some_and(|(name, _)| name != Some(ADDRESS)) {
+            let span = matched.map_or(&shape.span, |(_, span)| span);
+            let remedy = "map `email_address`, with as = \"email\", and write match = \"email_address\"";
+            refuse("unsupported-match", "members are found by their address alone", span, remedy);
+        }
         let nest = Nest::compile(&targets);
         for error in nest.as_ref().err().into_iter().flatten() {
             let span = shape.fields.get(error.target).map_or(&shape.span, |field| &field.span);
@@ -158,9 +148,9 @@ impl MailchimpSync {
         if problems.errors() > errors {
             return None;
         }
-        let (account, list, address, nest) = (account.clone(), list?.0, address?, nest.ok()?);
-        let (status_if_new, removed) = (status_if_new.map(|(status, _)| status), *removed);
-        Some(Self { account, list, segment, status_if_new, mode, removed, address, targets, nest })
+        let (account, list, nest) = (account.clone(), list?.0, nest.ok()?);
+        let (status_if_new, mode, removed) = (status_if_new.map(|(status, _)| status), *mode, *removed);
+        Some(Self { account, list, segment, status_if_new, mode, removed, targets, nest })
     }
 
     /// How an operation is done; `None` where it is not offered.
@@ -192,7 +182,7 @@ impl Prepared for MailchimpSync {
             address: AddressKind::MatchValue,
             order: Order::RemovalsFirst,
             concurrency: self.account.connections,
-            settle_after: self.account.timeout.max(Duration::from_secs(1)),
+            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
             ..Facts::default()
         }
     }

@@ -58,7 +58,10 @@ pub(super) fn open(subject: &impl Subject, prepared: &dyn Prepared) -> Arc<dyn D
     prepared.open(subject.kit()).expect("the destination opens without a call")
 }
 
-/// Writes one batch, within a session where the facts want one. A job is asked after until it ends.
+/// How often a job is asked after before it counts as one that never ends.
+const ASKED: usize = 5;
+
+/// Writes one batch, within a session where the facts want one; a job is asked after until it has ended.
 pub(super) async fn write(
     destination: &dyn Destination,
     prepared: &dyn Prepared,
@@ -68,15 +71,18 @@ pub(super) async fn write(
         Session::None => None,
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
-    let mut delivery = destination.write(&run(), session.as_ref(), batch, &NoTickets).await?;
-    while let Delivery::Pending(ticket) = &delivery {
-        delivery = match destination.poll(&run(), ticket, batch).await? {
-            Progress::Running { .. } => continue,
-            Progress::Done(outcomes) => Delivery::Settled(outcomes),
-            Progress::Lost => Delivery::Settled(Outcomes::of(batch)),
-        };
+    let ticket = match destination.write(&run(), session.as_ref(), batch, &NoTickets).await? {
+        Delivery::Pending(ticket) => ticket,
+        other => return Ok(other),
+    };
+    for _ in 0..ASKED {
+        match destination.poll(&run(), &ticket, batch).await? {
+            Progress::Running { .. } => {}
+            Progress::Done(outcomes) => return Ok(Delivery::Settled(outcomes)),
+            Progress::Lost => return Ok(Delivery::Settled(Outcomes::of(batch))),
+        }
     }
-    Ok(delivery)
+    panic!("the job does not end");
 }
 
 /// The verdicts of a settled delivery. Panics unless they are of the batch's rows, one each, in order.

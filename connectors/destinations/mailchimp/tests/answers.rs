@@ -1,7 +1,5 @@
 //! What odd answers come to; the server says whatever the test scripts.
 
-use std::io::Write as _;
-
 use backhaul_kit::contract::{Received, Reply, Scripted, Server};
 use backhaul_kit::{FaultClass, Ticket};
 use serde_json::{Value as Json, json};
@@ -96,19 +94,6 @@ async fn the_second_call_of_a_move_leaves_the_first_in_doubt() {
     let bench = open(server.url(), &format!("{NEW}\nremoved = \"archive\""), FIELDS);
     let fault = bench.write(&moved(ANN, &[BOB, "", "pro"])).await.expect_err("throttled");
     assert_eq!((fault.class, server.received().len()), (FaultClass::Ambiguous, 2));
-}
-
-/// A tar archive of one file, packed.
-fn archive(file: &str) -> Vec<u8> {
-    let mut tar = vec![0; 512];
-    tar[..6].copy_from_slice(b"a.json");
-    tar[124..135].copy_from_slice(format!("{:011o}", file.len()).as_bytes());
-    tar[156] = b'0';
-    tar.extend_from_slice(file.as_bytes());
-    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&tar).expect("packed");
-    encoder.finish().expect("packed")
 }
 
 /// A poll of a finished job with these results: its answer's status, type and body.

@@ -51,7 +51,7 @@ fn what_mailchimp_cannot_do_is_refused() {
         (MEMBERS.into(), FIELDS, "missing-status"),
         (NEW.replace("subscribed", "suscribed"), FIELDS, "unknown-choice"),
         (NEW.into(), &["email_address", "status"], "contradiction"),
-        (new("mode = \"update\""), FIELDS, "contradiction"),
+        (new("mode = \"update\""), FIELDS, "unknown-key"),
         (format!("{MEMBERS}\nmode = \"create\""), FIELDS, "unsupported-mode"),
         (new("removed = \"clear\""), FIELDS, "unsupported-removed"),
         (new("removed = \"delete\""), FIELDS, "unconfirmed-removal"),
@@ -60,12 +60,12 @@ fn what_mailchimp_cannot_do_is_refused() {
         (NEW.into(), &["email_address", "tags"], "unsupported-field"),
         (MEMBERS.into(), &["email_address", "status", "marketing_permissions"], "unsupported-field"),
         (NEW.into(), &["email_address", "merge_fields..A"], "bad-path"),
-        (NEW.into(), &["merge_fields.FNAME"], "missing-field"),
+        (NEW.into(), &["merge_fields.FNAME"], "unsupported-match"),
         (new("match = \"merge_fields.FNAME\""), FIELDS, "unsupported-match"),
         (SEGMENT.replace("audience", "upsert"), &["email_address", "status"], "unsupported-mode"),
         (SEGMENT.replace("segment = 123\n", ""), &["email_address"], "missing-key"),
         (SEGMENT.into(), &["email_address", "merge_fields.FNAME"], "unknown-field"),
-        (new("segment = 123"), FIELDS, "contradiction"),
+        (new("segment = 123"), FIELDS, "unknown-key"),
     ] {
         assert_eq!(codes(OF_KEY, &into, fields)[0], expected, "{into} {fields:?}");
     }

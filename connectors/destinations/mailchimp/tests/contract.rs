@@ -1,8 +1,6 @@
 //! The suite of the kit, in Mailchimp's own answers.
 
-use std::io::Write as _;
-
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -113,6 +111,22 @@ impl HttpSubject for Object {
     }
 }
 
+impl JobSubject for Object {
+    fn job_answer(&self, case: JobCase, _batch: &Batch, request: &Received) -> Option<Scripted> {
+        if request.method != "GET" {
+            return None;
+        }
+        let url = format!("http://{}/results", request.header("host").unwrap_or_default());
+        let finished = json!({ "id": "j1", "status": "finished", "response_body_url": url });
+        Some(match case {
+            JobCase::Running => Scripted::json(200, &json!({ "id": "j1", "status": "started" })),
+            JobCase::Forgotten => problem(404, "Resource Not Found"),
+            JobCase::Failed if request.target == "/results" => packed("[]"),
+            JobCase::Failed => Scripted::json(200, &finished),
+        })
+    }
+}
+
 /// The archive of a job's results.
 fn results(case: Case, subject: &Object, batch: &Batch, is_refused: &dyn Fn(usize) -> bool) -> Scripted {
     let preview = open_with("http://127.0.0.1:9", &subject.into, subject.fields, KEY);
@@ -124,15 +138,12 @@ fn results(case: Case, subject: &Object, batch: &Batch, is_refused: &dyn Fn(usiz
         let (status, body) = one(text("method"), text("path"), is_refused(place), case);
         json!({ "status_code": status, "operation_id": text("operation_id"), "response": body.to_string(), "shard": 4 })
     });
-    let file = done.collect::<Json>().to_string();
-    let mut tar = vec![0; 512];
-    tar[124..135].copy_from_slice(format!("{:011o}", file.len()).as_bytes());
-    tar[0] = b'a';
-    tar.extend_from_slice(file.as_bytes());
-    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&tar).expect("packed");
-    Scripted::of(200, "application/gzip", encoder.finish().expect("packed"))
+    packed(&done.collect::<Json>().to_string())
+}
+
+/// A file in an archive.
+fn packed(file: &str) -> Scripted {
+    Scripted::of(200, "application/gzip", archive(file))
 }
 
 mod jobs {
@@ -149,6 +160,7 @@ mod jobs {
 
     backhaul_kit::contract_tests!(subject());
     backhaul_kit::http_contract_tests!(subject());
+    backhaul_kit::http_contract_tests!(jobs: subject());
 }
 
 mod updates_and_deletions {
@@ -161,6 +173,7 @@ mod updates_and_deletions {
 
     backhaul_kit::contract_tests!(subject());
     backhaul_kit::http_contract_tests!(subject());
+    backhaul_kit::http_contract_tests!(jobs: subject());
 }
 
 mod by_the_list {

@@ -39,7 +39,7 @@ async fn a_mapped_status_is_written_by_the_list_and_a_kept_opt_out_is_told() {
     let verdicts = bench.verdicts(&upsert(&rows)).await;
     assert_eq!(verdicts[..2], [written(), written()]);
     assert_eq!(reason(&verdicts[2]), ("INVALID_STATUS", Some("status")));
-    assert_eq!(reason(&verdicts[3]), ("CANNOT_BE_EMPTIED", Some("status")));
+    assert_eq!(reason(&verdicts[3]), ("INVALID_STATUS", Some("status")));
     assert_eq!(reason(&verdicts[4]), ("ERROR_GENERIC", Some("email_address")));
     assert_eq!(sandbox.calls() - calls, 1);
     assert_eq!(
