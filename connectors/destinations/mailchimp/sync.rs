@@ -78,9 +78,8 @@ impl MailchimpSync {
         }
         match (object, mode, &shape.object) {
             (_, _, None) => into.missing("object"),
-            ("members", Mode::Upsert | Mode::Update, _) => {}
             ("segment", Mode::Audience, _) if segment.is_none() => into.missing("segment"),
-            ("segment", Mode::Audience, _) => {}
+            ("members", Mode::Upsert | Mode::Update, _) | ("segment", Mode::Audience, _) => {}
             ("members" | "segment", ..) => {
                 let remedy = "members are written in mode \"upsert\" or \"update\", a segment in mode \"audience\"";
                 refuse("unsupported-mode", &format!("no {object} in mode \"{}\"", mode.as_str()), at_mode, remedy);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backhaul_kit::Fault;
 use serde_json::{Value, json};
 
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -14,7 +14,10 @@ pub(super) const KNOWN: Known = Known(&[
     ("list", "the id of its list"),
     ("role", "the role of the key's user"),
     ("merge_fields", "the list's merge fields, separated by commas; `TAG:type` for another type than text"),
-    ("reject", "values of merge fields to refuse, as `PLAN=gold`, separated by commas; empty for none"),
+    (
+        "reject",
+        "merge fields' values to refuse, as `PLAN=gold`, separated by commas, or a share of the members, as `1%`",
+    ),
     ("unsubscribe", "an address that unsubscribes now"),
     ("fail_next", "how many of the next writes are answered with 500, unapplied"),
     ("throttle_next", "how many of the next writes are answered with 429"),
@@ -44,6 +47,8 @@ pub(super) struct Account {
     /// By tag.
     pub(super) merge_fields: BTreeMap<String, String>,
     pub(super) rejects: Vec<(String, String)>,
+    /// By address.
+    pub(super) reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) edge_next: u64,
@@ -76,6 +81,7 @@ impl Default for Account {
             role: String::from("manager"),
             merge_fields: ["FNAME", "LNAME", "PLAN"].map(text).into(),
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             edge_next: 0,
@@ -111,7 +117,9 @@ impl Account {
                 self.merge_fields = list(value).map(field).collect();
             }
             "reject" => {
-                let pairs = list(value).map(|item| pair(item, '=').ok_or_else(|| KNOWN.wrong(key, item)));
+                self.reject_share = Share::read(value).unwrap_or_default();
+                let items = list(value).filter(|item| Share::read(item).is_none());
+                let pairs = items.map(|item| pair(item, '=').ok_or_else(|| KNOWN.wrong(key, item)));
                 self.rejects = pairs.collect::<Result<_, _>>()?;
             }
             "unsubscribe" => {

@@ -109,7 +109,7 @@ impl Account {
         let refuse = |title, field: &str, message: &str| Err((title, field.to_owned(), message.to_owned()));
         let address = text(sent, "email_address");
         let id = id(address);
-        if !address.contains('@') || address.contains("fake") {
+        if !address.contains('@') || address.contains("fake") || self.reject_share.has(address) {
             return refuse("Invalid Resource", "email_address", "Please provide a valid email address.");
         }
         if self.forgotten.contains(&id) {

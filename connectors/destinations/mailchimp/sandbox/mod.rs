@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 use account::Account;
 
 /// `backhaul sandbox mailchimp`.
@@ -87,5 +87,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         self.shared.lock().set(key, value)
+    }
+
+    fn expire(&self) {
+        let account = &mut self.shared.lock();
+        account.key = another(&account.key);
     }
 }

@@ -66,6 +66,9 @@ async fn the_stand_in_knows_its_settings_and_its_cap_of_connections() {
     for (key, _) in MailchimpSandbox.settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
+    let before = sandbox.token();
+    sandbox.expire();
+    assert_ne!(sandbox.token(), before);
     let sandbox = stand_in(&[("connections", "1"), ("latency", "300")]).await;
     let bench = open(&sandbox.url(), SEGMENT, &["email_address"]);
     let rows = batch(Operation::AudienceAdd, &[&["ann@example.com"]]);
