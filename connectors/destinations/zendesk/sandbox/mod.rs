@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 use desk::Desk;
 
 /// `backhaul sandbox zendesk`.
@@ -33,6 +33,12 @@ struct Shared(Arc<Mutex<Desk>>);
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn records(&self) -> serde_json::Value {
+        let mut desk = self.lock();
+        desk.work();
+        serde_json::json!(desk.records)
     }
 }
 
@@ -51,7 +57,8 @@ impl SandboxKind for ZendeskSandbox {
         for (key, value) in settings {
             settings::apply(&mut shared.lock(), key, value)?;
         }
-        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()), move || held.records())?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -76,12 +83,15 @@ impl Sandbox for Running {
     }
 
     fn records(&self) -> serde_json::Value {
-        let mut desk = self.shared.lock();
-        desk.work();
-        serde_json::json!(desk.records)
+        self.shared.records()
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }
