@@ -40,6 +40,8 @@ mod lake;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod meta;
+#[cfg(test)]
 mod mixpanel;
 #[cfg(test)]
 mod models;
@@ -51,6 +53,10 @@ mod output;
 mod people;
 #[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod references;
+#[cfg(test)]
+mod salesforce;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]

@@ -131,19 +131,19 @@ impl Fault {
         self
     }
 
-    /// As the fault of a call that only reads: nothing was to be applied, so that it may always be made again.
-    #[must_use]
-    pub fn of_reading(mut self) -> Self {
-        if self.class == FaultClass::Ambiguous {
-            self.class = FaultClass::Transient;
-        }
-        self
-    }
-
     /// Keeps the error underneath.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same of a call that applies nothing, whatever became of it, as one that only reads: it may be made again.
+    #[must_use]
+    pub fn not_applied(mut self) -> Self {
+        if self.class == FaultClass::Ambiguous {
+            self.class = FaultClass::Transient;
+        }
         self
     }
 

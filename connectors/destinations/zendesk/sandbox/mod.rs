@@ -34,12 +34,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn records(&self) -> serde_json::Value {
-        let mut desk = self.lock();
-        desk.work();
-        serde_json::json!(desk.records)
-    }
 }
 
 #[async_trait]
@@ -58,7 +52,8 @@ impl SandboxKind for ZendeskSandbox {
             settings::apply(&mut shared.lock(), key, value)?;
         }
         let held = shared.clone();
-        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()), move || held.records())?;
+        let records = move || held.lock().records();
+        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -83,7 +78,7 @@ impl Sandbox for Running {
     }
 
     fn records(&self) -> serde_json::Value {
-        self.shared.records()
+        self.shared.lock().records()
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
