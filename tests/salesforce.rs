@@ -215,3 +215,22 @@ fn nothing_is_sent_once_our_share_of_the_days_calls_is_used_up() {
     crm.project.run().expect(0);
     crm.assert_as((1..=450).map(|id| (id, "free")));
 }
+
+#[test]
+fn owners_are_looked_up_by_their_address_and_two_of_one_address_are_none() {
+    let crm = Crm::new(4, "");
+    for email in ["ada@example.com", "twin@example.com", "twin@example.com"] {
+        crm.set("insert", &format!("User:Email={email}"));
+    }
+    crm.warehouse.execute(
+        "alter table accounts add column owner text;
+         update accounts set owner = 'ADA@example.com' where id in ('a1', 'a2');
+         update accounts set owner = 'twin@example.com' where id = 'a3';
+         update accounts set owner = 'nobody@example.com' where id = 'a4';",
+    );
+    let owner = "\n[fields.OwnerId]\nlookup = \"User\"\nby = \"Email\"\ncolumn = \"owner\"\nmissing = \"reject\"\n";
+    crm.project.append(&sync_file(), owner);
+    crm.project.run().expect(3).says(&["2 accepted", "2 rejected"]);
+    let owners: Vec<Value> = crm.records().iter().map(|row| row["OwnerId"].clone()).collect();
+    assert_eq!(owners, [json!("005000000000000AAA"), json!("005000000000000AAA")]);
+}
