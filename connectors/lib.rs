@@ -2,6 +2,7 @@
 //!
 //! The registry is one explicit list. To add a destination, see `README.md` beside this file.
 
+mod csv;
 pub mod destinations;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -27,8 +28,10 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::hubspot::HubSpot,
         &destinations::mailchimp::Mailchimp,
         &destinations::mixpanel::Mixpanel,
+        &destinations::salesforce::Salesforce,
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,
         &destinations::stripe::Stripe,
+        &destinations::zendesk::Zendesk,
     ]
 }

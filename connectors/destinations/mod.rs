@@ -9,6 +9,8 @@ pub mod http;
 pub mod hubspot;
 pub mod mailchimp;
 pub mod mixpanel;
+pub mod salesforce;
 pub mod sql;
 mod stand_in;
 pub mod stripe;
+pub mod zendesk;

@@ -83,6 +83,9 @@ pub struct Facts {
     /// Whether the destination can be asked whether rows whose answer was lost are there
     /// ([`Destination::find_written`](crate::Destination::find_written)).
     pub read_back: bool,
+    /// Whether it changes the fields that it is given of a record that is there, leaves the others as they are, and makes
+    /// no record where there is none. A row whose former values were accepted is then sent without those that stayed.
+    pub merges: bool,
     /// What finds the record.
     pub address: AddressKind,
     /// Order between kinds.
@@ -98,6 +101,9 @@ pub struct Facts {
     pub settle_after: Duration,
     /// Scopes or rights that the operation needs.
     pub scopes: Vec<String>,
+    /// Signals of consent that the vendor demands for each person sent, by the vendor's names (`ad_user_data`): a sync
+    /// must say in `[consent]` which columns have them.
+    pub consent: &'static [&'static str],
 }
 
 impl Default for Facts {
@@ -109,6 +115,7 @@ impl Default for Facts {
             evidence: Evidence::Row,
             resend_safe: false,
             read_back: false,
+            merges: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::None,
@@ -116,6 +123,7 @@ impl Default for Facts {
             concurrency: 1,
             settle_after: Duration::from_secs(30),
             scopes: Vec::new(),
+            consent: &[],
         }
     }
 }

@@ -56,7 +56,7 @@ impl MailchimpDestination {
         // Ten are on a page, where nothing is said.
         let answer = self.ask(call, &[("fields", fields), ("count", "1000")]).await?;
         match answer::fault(&answer) {
-            Some(fault) => Err(fault.of_reading()),
+            Some(fault) => Err(fault.not_applied()),
             None => answer.json().ok_or_else(|| Fault::transient("Mailchimp's answer is unreadable")),
         }
     }

@@ -56,7 +56,9 @@ impl SandboxKind for MailchimpSandbox {
         for (key, value) in settings {
             shared.lock().set(key, value)?;
         }
-        let serving = Serving::start("mailchimp", listener, routes::router(shared.clone()))?;
+        let records = shared.clone();
+        let records = move || records.lock().records();
+        let serving = Serving::start("mailchimp", listener, routes::router(shared.clone()), records)?;
         shared.lock().url = serving.url();
         Ok(Box::new(Running { shared, serving }))
     }
