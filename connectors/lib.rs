@@ -27,6 +27,7 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
         &destinations::mailchimp::Mailchimp,
+        &destinations::meta::Meta,
         &destinations::mixpanel::Mixpanel,
         &destinations::salesforce::Salesforce,
         &destinations::sql::MariaDbKind,

@@ -107,7 +107,8 @@ impl ChangeKind {
 pub struct Address {
     /// The vendor's id of the record, once it told us.
     pub remote_id: Option<String>,
-    /// The value of the match field, as text.
+    /// The value of the match field, as text; where the destination finds members by
+    /// [hashes](crate::AddressKind::Hashes), those, one a line.
     pub match_value: Option<String>,
 }
 
@@ -115,6 +116,11 @@ impl Address {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.remote_id.is_none() && self.match_value.is_none()
+    }
+
+    /// The hashes that a member is found by.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.match_value.iter().flat_map(|value| value.lines())
     }
 
     /// Appends the encoding of sidecars and plan files: a flag byte, then the parts present.
@@ -172,7 +178,8 @@ pub struct Batch {
     pub operation: Operation,
     /// Its number within the run, from 0.
     pub seq: u64,
-    /// Whether it is the last of the run (only known where the session is [`Ordered`](crate::Session::Ordered)).
+    /// Whether it is the last of its operation in the run (only known where the session is
+    /// [`Ordered`](crate::Session::Ordered)). One that is sent again in parts is followed by another last one.
     pub last: bool,
     /// The rows; no two share a key or an address.
     pub rows: Vec<Row>,

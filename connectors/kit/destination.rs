@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
-use crate::value::Value;
+use crate::value::{FieldValue, Value};
 
 /// A kind of destination (`type = "hubspot"`); static, listed once in the registry.
 pub trait DestinationKind: Send + Sync {
@@ -245,6 +245,13 @@ pub trait Prepared: Send + Sync {
     fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
         let _ = rows;
         self.facts(operation)
+    }
+
+    /// For [`AddressKind::Hashes`](crate::AddressKind::Hashes): what a row with these fields is found by once it was
+    /// sent, one a line; empty where nothing would find it. The fields themselves are gone by the time of a removal.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
     }
 
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.

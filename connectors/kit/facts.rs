@@ -34,7 +34,7 @@ pub enum Session {
     None,
     /// A session whose batches may come in any order.
     AnyOrder,
-    /// One batch at a time, in order; `last` is true on the last.
+    /// One batch at a time, in order; `last` is true on the last of each operation.
     Ordered,
 }
 
@@ -56,6 +56,8 @@ pub enum AddressKind {
     RemoteId,
     /// The value of the match field.
     MatchValue,
+    /// The hashes that it was sent as: [`Prepared::hashes`](crate::Prepared::hashes) of its fields.
+    Hashes,
 }
 
 impl AddressKind {
@@ -65,6 +67,7 @@ impl AddressKind {
             Self::None => "",
             Self::RemoteId => "its id",
             Self::MatchValue => "the match field",
+            Self::Hashes => "the hashes it was sent as",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async. Whoever rows refer to is
 //! asked for through a [`Resolve`] that the run brings.
 
-mod cause;
 mod aside;
+mod cause;
 mod counts;
 mod differ;
 mod doubt;
@@ -67,5 +67,11 @@ pub trait RowMapper: Send + Sync {
     fn settle(&self, place: usize, value: Value) -> FieldValue {
         let _ = place;
         FieldValue::Set(value)
+    }
+
+    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
     }
 }
