@@ -124,11 +124,11 @@ impl Fault {
         Self::new(FaultClass::Bug, message)
     }
 
-    /// The fault of a call that only reads: where its fate is not known, it may be made again.
+    /// The fault of a later call of a batch: what the earlier ones did is not undone by it.
     #[must_use]
-    pub fn of_reading(mut self) -> Self {
-        if self.class == FaultClass::Ambiguous {
-            self.class = FaultClass::Transient;
+    pub fn after_a_write(mut self) -> Self {
+        if matches!(self.class, FaultClass::Throttled | FaultClass::Transient) {
+            self.class = FaultClass::Ambiguous;
         }
         self
     }
@@ -144,6 +144,15 @@ impl Fault {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same of a call that applies nothing, whatever became of it, as one that only reads: it may be made again.
+    #[must_use]
+    pub fn not_applied(mut self) -> Self {
+        if self.class == FaultClass::Ambiguous {
+            self.class = FaultClass::Transient;
+        }
         self
     }
 

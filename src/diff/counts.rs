@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::CauseCounts;
 
 /// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
-/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `in_doubt`, `postponed`, `left_alone` and
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `waiting`, `in_doubt`, `postponed`, `left_alone` and
 /// `ineligible`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +38,12 @@ pub struct PlanCounts {
     pub rejected: u64,
     /// Rows and removals that were rejected as they are now, and are not due to be tried again.
     pub withheld: u64,
+    /// Rows that wait for a record which they refer to.
+    pub waiting: u64,
+    /// Of these: rows whose record is one that this plan adds, or that waits likewise.
+    pub next_wave: u64,
+    /// Values that were looked up at the destination.
+    pub looked_up: u64,
     /// Rows and removals in doubt that wait for a decision.
     pub in_doubt: u64,
     /// Of the changes: records that were in doubt before.

@@ -122,20 +122,22 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
         );
     }
     let first = accepted == 0;
-    if first && !case.stand_in && !case.yes && counts.added > guards.first_run_max {
+    // Who waits for a row of this plan goes out right behind it.
+    let in_all = counts.added + counts.next_wave;
+    if first && !case.stand_in && !case.yes && in_all > guards.first_run_max {
         let max = guards.first_run_max;
         hold(
             "first_run_max",
             format!(
                 "a first run of {} to a live account, above first_run_max = {max} (`run --yes` confirms it)",
-                rows(counts.added)
+                rows(in_all)
             ),
         );
     }
     let changed = counts.changed.saturating_sub(counts.repeats) + counts.moved;
     let withdrawn = counts.removed_for.urgent();
     let limits = [
-        (MAX_ADDED, "additions", counts.added, guards.max_added),
+        (MAX_ADDED, "additions", in_all, guards.max_added),
         (MAX_CHANGED, "changes", changed, guards.max_changed),
         (MAX_REMOVED, "removals", counts.removed_left(), Some(guards.max_removed)),
         (MAX_WITHDRAWN, "removals of people who may not be sent any more", withdrawn, Some(guards.max_withdrawn)),

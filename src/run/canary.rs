@@ -126,6 +126,7 @@ mod tests {
             keep_address: true,
             removals: true,
             remap: false,
+            full: false,
             table_fingerprints: None,
             siblings: Vec::new(),
         };

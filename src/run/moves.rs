@@ -72,7 +72,9 @@ impl Moves {
         }
         let mut tied: Vec<Option<Op>> = tied.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|at| tied[at].take()).collect();
-        let ringed = tied.into_iter().flatten().map(|op| Op { kind: OpKind::Change, ..op }).collect();
+        // What its own record has says nothing of the one that it is written to.
+        let ringed = tied.into_iter().flatten();
+        let ringed = ringed.map(|op| Op { kind: OpKind::Change, changed: Vec::new(), ..op }).collect();
         Self { ordered, ringed, numbers }
     }
 }

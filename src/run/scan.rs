@@ -15,12 +15,15 @@ use tokio::sync::mpsc;
 
 use super::connect::Operations;
 use super::people::{Asked, ListRows};
+use super::references::Finder;
 use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use crate::diff::{
+    DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Sibling,
+};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -88,6 +91,7 @@ pub(super) async fn scan(
         None => None,
     };
     let options = request.options;
+    let finder = Finder::new(sync, project, kit, key, &request.binding, cancel);
     let plan_request = PlanRequest {
         run_id: request.run_id.to_owned(),
         config_digest: digest,
@@ -96,7 +100,10 @@ pub(super) async fn scan(
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
         hashes: operations.write.1.address == AddressKind::Hashes,
-        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        keep_address: operations.removal.is_some()
+            || operations.moves.is_some()
+            || sync.group.is_some()
+            || sync.referred_to,
         removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
         siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
@@ -115,11 +122,13 @@ pub(super) async fn scan(
     let mapper: Box<dyn RowMapper> = Box::new(Hashed { mapper, prepared: sync.prepared.clone() });
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
+            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, finder };
             compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
         Some(_) => {
-            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches: None };
+            let matches = None;
+            let work =
+                Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches, finder };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
@@ -167,6 +176,7 @@ pub(super) struct Work {
     pub(super) writer: PlanWriter,
     pub(super) checker: Checker,
     pub(super) matches: Option<MatchValues>,
+    pub(super) finder: Finder,
 }
 
 /// The plan, and the checks with what they have seen.
@@ -181,11 +191,11 @@ async fn compare_here(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker, matches } = work;
+    let Work { scan, projection, request, mapper, writer, checker, matches, finder } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
         let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
-        let differ = differ.beside(&siblings).admitting(eligibility);
+        let differ = differ.beside(&siblings).admitting(eligibility).referring(&finder);
         compare(differ, checker, matches, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
@@ -261,6 +271,14 @@ impl RowMapper for Hashed {
 
     fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason> {
         self.mapper.map(record)
+    }
+
+    fn references(&self) -> &[Reference] {
+        self.mapper.references()
+    }
+
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        self.mapper.settle(place, value)
     }
 
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
@@ -362,6 +380,21 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
             )
             .remedy(find(&|from| repeats_of(&quote(column), from)))
         }
+        DiffError::ReferenceRing { rows, examples, field } => {
+            place = sync.fields.get(field).map(|field| field.span.clone());
+            let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
+            let message = match rows {
+                1 => format!("model `{}` has a row that refers to itself: {}", model.name, shown.join(", ")),
+                _ => format!(
+                    "{rows} rows of model `{}` refer to each other in a ring: {}",
+                    model.name,
+                    shown.join(" → ")
+                ),
+            };
+            Problem::error("reference-ring", message)
+                .remedy("one of them has to refer to nothing until the others are there: nothing was sent")
+        }
+        DiffError::Stopped => return RunError::Cancelled,
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),
         other => return other.into(),

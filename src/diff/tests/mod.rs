@@ -10,6 +10,7 @@ mod order;
 mod people;
 mod plan_file;
 pub(crate) mod random;
+mod references;
 mod settings;
 mod siblings;
 mod table;
