@@ -1,8 +1,8 @@
 //! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async. Whoever rows refer to is
 //! asked for through a [`Resolve`] that the run brings.
 
-mod cause;
 mod aside;
+mod cause;
 mod counts;
 mod differ;
 mod doubt;

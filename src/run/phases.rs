@@ -7,8 +7,8 @@ use backhaul_kit::{Facts, Fault, Operation, Order};
 use super::canary::CanaryRows;
 use super::connect::Operations;
 use super::moves::Moves;
-use super::veto::Vetoed;
 use super::partial::Partial;
+use super::veto::Vetoed;
 use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::Phase;
 use crate::diff::{Cause, Op, OpKind, PlanError, PlanReader};
@@ -32,12 +32,7 @@ pub(super) struct Going {
 
 /// The plan's ops in the order that the object wants, behind those of the canary, or behind removals that do not wait (a
 /// plan with a canary has none, see `urgent`), for a run that sends `rows` rows.
-pub(super) fn phases(
-    plan: &PlanReader,
-    going: Going,
-    rows: u64,
-    sync: &SyncDef,
-) -> Result<Vec<Phase>, PlanError> {
+pub(super) fn phases(plan: &PlanReader, going: Going, rows: u64, sync: &SyncDef) -> Result<Vec<Phase>, PlanError> {
     let Going { first, canary, none_left, vetoed, already } = going;
     let phase = |ops: Ops, (operation, facts): &(Operation, Facts)| {
         let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
