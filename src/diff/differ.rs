@@ -153,10 +153,9 @@ impl<'a> Differ<'a> {
         };
         if let Some(keys) = &mut self.first_load {
             keys.push(digest.key, || self.judge.plan.scratch(KEYS, SealedKind::Spill))?;
-            return match refused {
-                Some(cause) => Ok(self.turn_away(None, cause)),
-                None => self.found(page, row, digest, None),
-            };
+            let Some(cause) = refused else { return self.found(page, row, digest, None) };
+            self.turn_away(None, cause);
+            return Ok(());
         }
         if self.snapshot.by_hash() {
             return self.waiting.push(page, row, (arrival, refused), digest, &self.judge.plan);
