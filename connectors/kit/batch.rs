@@ -92,7 +92,8 @@ impl ChangeKind {
 pub struct Address {
     /// The vendor's id of the record, once it told us.
     pub remote_id: Option<String>,
-    /// The value of the match field, as text.
+    /// The value of the match field, as text; where the destination finds members by
+    /// [hashes](crate::AddressKind::Hashes), those, one a line.
     pub match_value: Option<String>,
 }
 
@@ -100,6 +101,11 @@ impl Address {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.remote_id.is_none() && self.match_value.is_none()
+    }
+
+    /// The hashes that a member is found by.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.match_value.iter().flat_map(|value| value.lines())
     }
 
     /// Appends the encoding of sidecars and plan files: a flag byte, then the parts present.

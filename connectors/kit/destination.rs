@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
-use crate::value::Value;
+use crate::value::{FieldValue, Value};
 
 /// A kind of destination (`type = "hubspot"`); static, listed once in the registry.
 pub trait DestinationKind: Send + Sync {
@@ -227,6 +227,13 @@ pub trait Account: Send + Sync {
 pub trait Prepared: Send + Sync {
     /// What is true of an operation here.
     fn facts(&self, operation: Operation) -> Facts;
+
+    /// For [`AddressKind::Hashes`](crate::AddressKind::Hashes): what a row with these fields is found by once it was
+    /// sent, one a line; empty where nothing would find it. The fields themselves are gone by the time of a removal.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
+    }
 
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;

@@ -44,6 +44,8 @@ pub enum AddressKind {
     RemoteId,
     /// The value of the match field.
     MatchValue,
+    /// The hashes that it was sent as: [`Prepared::hashes`](crate::Prepared::hashes) of its fields.
+    Hashes,
 }
 
 /// Facts of one operation at one destination. They come from the vendor's documents, not from hope.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
-use backhaul_kit::{Facts, ModelQuery, Session};
+use backhaul_kit::{AddressKind, Facts, ModelQuery, Session};
 
 use super::guards::Guards;
 use super::project::{DiffPlace, Field, ModelDef, OnUnknown, SyncDef};
@@ -92,6 +92,11 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let group = target.as_ref().and_then(|target| target.group.clone());
     let facts = target.as_ref().map(into::Target::write_facts);
     let on_unknown = on_unknown(table, facts.as_ref(), around.root);
+    if diff == DiffPlace::Warehouse && facts.is_some_and(|facts| facts.address == AddressKind::Hashes) {
+        let message = "members are found by hashes here, and the warehouse does not know which of them others share";
+        let problem = Problem::error("no-warehouse-diff", message).at(table.span());
+        problems.push(problem.remedy("take `diff` out: rows are then compared here"));
+    }
 
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
     let inline_model = inline_span.and_then(|span| Some((model.clone()?, span)));

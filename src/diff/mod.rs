@@ -47,4 +47,10 @@ pub trait RowMapper: Send + Sync {
     /// # Errors
     /// Why the row cannot be sent; it becomes a reject.
     fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason>;
+
+    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
+    }
 }

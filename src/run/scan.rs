@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
-    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Source, key,
+    AddressKind, Fault, FieldValue, KeyHash, Kit, Model, ModelQuery, Prepared, Projection, Proof, Reason, RowPage,
+    Scan, Scanned, Source, Value, key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -83,6 +84,7 @@ pub(super) async fn scan(
         removals: operations.removal.is_some(),
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
+        hashes: operations.write.1.address == AddressKind::Hashes,
         keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
         removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
         siblings: states(&request.siblings),
@@ -99,7 +101,7 @@ pub(super) async fn scan(
     };
     let writer = PlanWriter::new(request.plan, key.clone());
     let mapper = Screened::new(mapper, &sync.checks, sync.on_bad_row, &projection.columns);
-    let mapper: Box<dyn RowMapper> = Box::new(mapper);
+    let mapper: Box<dyn RowMapper> = Box::new(Hashed { mapper, prepared: sync.prepared.clone() });
     let judged = match snapshot.table() {
         None => {
             let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
@@ -226,6 +228,26 @@ fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
             .at(&place)
             .remedy(fault.remedy_text().to_owned()),
     ])
+}
+
+/// A mapping whose destination says by which hashes it finds rows.
+struct Hashed {
+    mapper: Screened,
+    prepared: Arc<dyn Prepared>,
+}
+
+impl RowMapper for Hashed {
+    fn fields(&self) -> &[String] {
+        self.mapper.fields()
+    }
+
+    fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason> {
+        self.mapper.map(record)
+    }
+
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        self.prepared.hashes(fields)
+    }
 }
 
 type Page = Result<Box<dyn RowPage>, (u64, Proof)>;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Compared, Fault, Projection, Query, Scan, SnapshotTables, Source, TableScan, Value};
+use backhaul_kit::{AddressKind, Compared, Fault, Projection, Query, Scan, SnapshotTables, Source, TableScan, Value};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,8 @@ pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunErro
     let moves = format!("`backhaul run {}` moves the snapshot; a plan can be looked at after that", sync.name);
     let lacks = if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
         Some("where no row is checked")
+    } else if sync.prepared.facts(sync.shape.mode.0.write_operation()).address == AddressKind::Hashes {
+        Some("where hashes that members share are not known")
     } else {
         sync.group.as_ref().map(|_| "where what its group holds is not known")
     };

@@ -37,6 +37,9 @@ pub struct PlanHeader {
     pub fields: Vec<String>,
     /// Place of the match field among them.
     pub match_field: Option<usize>,
+    /// Whether match values are hashes, one a line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hashes: bool,
     /// Whether the snapshot is to remember addresses.
     pub keep_address: bool,
     /// Whether keys that left the model are removed.
@@ -62,6 +65,7 @@ impl PlanHeader {
             binding: request.binding.clone(),
             fields: mapper.fields().to_vec(),
             match_field: request.match_field,
+            hashes: request.hashes,
             keep_address: request.keep_address,
             removals: request.removals,
             remap: request.remap,

@@ -4,6 +4,7 @@ mod bit_flips;
 mod cases;
 pub(crate) mod damage;
 mod golden;
+mod hashes;
 mod model;
 mod order;
 mod plan_file;
@@ -128,6 +129,11 @@ impl RowMapper for TestMapper {
         }
         Ok(self.places.iter().map(|place| FieldValue::Set(record[*place].clone())).collect())
     }
+
+    /// The words of the first field.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        Some(fields.first()?.value()?.to_text().replace(' ', "\n"))
+    }
 }
 
 /// Fates by op number; accepted where nothing is said.
@@ -197,6 +203,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         removals: true,
         moves: true,
         match_field: Some(0),
+        hashes: false,
         keep_address: true,
         whole_set: false,
         remap: false,
