@@ -97,6 +97,24 @@ async fn a_lost_job_leaves_its_rows_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_was_done_in_part_is_cut_in_two_until_it_is_known_for_which_row_it_was_not() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("partly")))));
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &facts(), 10).await;
+    // The one row may have been taken in by an earlier job.
+    assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (9, 1));
+    let replay = bench.replay();
+    assert!((0..10).all(|op| (replay.standing(op) == Standing::InDoubt) == (op == 3)));
+    assert_eq!(replay.open_tickets().count(), 0);
+    assert_eq!((destination.times_sent(3), destination.times_sent(9)), (5, 2));
+
+    let careful = Facts { resend_safe: false, ..facts() };
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &careful, 10).await;
+    assert_eq!((delivered.counts.unknown, bench.replay().open_tickets().count()), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_is_still_running_at_the_end_keeps_its_ticket_in_the_log() {
     let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("endless")))));
     let bench = Bench::new();
