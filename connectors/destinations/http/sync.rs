@@ -110,8 +110,8 @@ impl Prepared for HttpSync {
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
         let limiter = kit.limiter(&format!("http:{}", self.account.identity), &self.account.windows);
-        let http =
-            Http::new(&self.account.options, self.account.credential.auth(&kit, &self.account.options)?, limiter)?;
+        let options = self.account.options(&kit);
+        let http = Http::new(&options, self.account.credential.auth(&kit, &options)?, limiter)?;
         Ok(Arc::new(HttpDestination::new(self.clone(), http)))
     }
 }

@@ -104,7 +104,7 @@ impl Prepared for MixpanelSync {
             // A profile that is left may be another row's from now on.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.timeout,
+            settle_after: self.account.http.timeout(),
             ..Facts::default()
         }
     }

@@ -82,7 +82,7 @@ impl Prepared for StripeSync {
             // A customer must have lost a match value before another row's is searched for by it.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.timeout.max(Duration::from_secs(1)),
+            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
             scopes: searched.into_iter().chain([WRITE]).map(str::to_owned).collect(),
             ..Facts::default()
         }

@@ -8,11 +8,15 @@ pub mod assertion;
 mod base;
 mod client;
 mod form;
+mod keys;
 pub mod limit;
 pub mod reach;
 pub mod retry;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 pub use base::{BaseUrl, is_loopback, quota_share, scaled};
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
 pub use form::{Form, idempotency_key};
+pub use keys::{HttpKeys, Proxy, account_schema, connection_schema};

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{Normaliser, collapse, contact};
 use crate::batch::Reason;
-use crate::value::Value;
+use crate::value::{Value, hex};
 
 /// A vendor's rules for addresses and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,11 +137,6 @@ pub fn sha256(
     }
     let normal = normalise(text)?;
     Ok((!normal.is_empty()).then(|| hex(digest(&SHA256, normal.as_bytes()).as_ref())))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 fn checked(normaliser: Normaliser, result: Result<Value, super::Refusal>) -> Result<String, Reason> {
