@@ -180,6 +180,8 @@ pub struct SyncShape {
     pub fields: Vec<FieldShape>,
     /// The model's key columns.
     pub key: Vec<String>,
+    /// The signals of consent that `[consent]` names: only rows that have them all granted are sent.
+    pub consent: Vec<String>,
     /// `[into]` itself.
     pub span: Span,
 }

@@ -123,6 +123,7 @@ pub(super) fn read(
             })
             .collect(),
         key: model?.key.iter().map(|(column, _)| column.clone()).collect(),
+        consent: Vec::new(),
         span: into.span().clone(),
     };
     let prepared = account.sync(&mut into, &shape);
