@@ -204,45 +204,23 @@ fn terms(table: &mut ConfigTable) {
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> Value {
     let kinds: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+    let number = json!({ "type": "string", "pattern": "^[0-9-]+$" });
+    let described = |mut schema: Value, text: &str| {
+        schema["description"] = text.into();
+        schema
+    };
+    let secret = json!({ "$ref": "#/$defs/Secret" });
+    let user = json!({ "client_id": { "type": "string" }, "client_secret": secret, "refresh_token": secret });
+    let user = json!({ "type": "object", "properties": user, "required": ["client_id", "client_secret", "refresh_token"], "additionalProperties": false });
     let own = json!({
-        "service_account": {
-            "description": "The JSON key of a service account, by reference. Or `oauth`.",
-            "$ref": "#/$defs/Secret"
-        },
-        "oauth": {
-            "description": "A user's grant, in place of `service_account`.",
-            "type": "object",
-            "properties": {
-                "client_id": { "type": "string" },
-                "client_secret": { "$ref": "#/$defs/Secret" },
-                "refresh_token": { "$ref": "#/$defs/Secret" }
-            },
-            "required": ["client_id", "client_secret", "refresh_token"],
-            "additionalProperties": false
-        },
-        "account": {
-            "description": "The operating account: whose audiences these are.",
-            "type": "string",
-            "pattern": "^[0-9-]+$"
-        },
-        "account_type": {
-            "description": "Its kind. Default \"google_ads\".",
-            "enum": kinds[..kinds.len() - 1]
-        },
-        "login_account": {
-            "description": "The account through which the credential reaches it, as a manager's. Default: itself.",
-            "type": "string",
-            "pattern": "^[0-9-]+$"
-        },
-        "login_account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
-        "customer_match_terms": {
-            "description": format!("\"accepted\", once you have read {TERMS}."),
-            "const": "accepted"
-        },
-        "status_after": {
-            "description": "How long after a request its status is asked for. Default \"5m\".",
-            "type": "string"
-        }
+        "service_account": described(secret, "The JSON key of a service account, by reference. Or `oauth`."),
+        "oauth": described(user, "A user's grant, in place of `service_account`."),
+        "account": described(number.clone(), "The operating account: whose audiences these are."),
+        "account_type": described(json!({ "enum": kinds[..kinds.len() - 1] }), "Its kind. Default \"google_ads\"."),
+        "login_account": described(number, "The account through which the credential reaches it, as a manager's."),
+        "login_account_type": described(json!({ "enum": kinds }), "Its kind. Default \"google_ads\"."),
+        "customer_match_terms": described(json!({ "const": "accepted" }), &format!("Once you have read {TERMS}.")),
+        "status_after": described(json!({ "type": "string" }), "How long after a request its status is asked for. Default \"5m\".")
     });
     account_schema(LIVE, own, &["account", "customer_match_terms"])
 }

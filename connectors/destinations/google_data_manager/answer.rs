@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use backhaul_kit::http::{Answer, fault_of_status};
-use backhaul_kit::{Fault, FaultClass, Reason, Verdict};
-use serde::Deserialize;
+use backhaul_kit::{Fault, Reason, Verdict};
+use serde_json::Value;
 
 use super::draft::Call;
+use super::member::Part;
 
 /// Reasons that only members can be blamed for.
 const OF_MEMBERS: [&str; 7] = [
@@ -25,64 +26,55 @@ const FORGOTTEN: [&str; 2] = ["INVALID_REQUEST_ID", "NOT_FOUND"];
 /// What Google could not do, through no fault of the members.
 const INTERNAL: &str = "INTERNAL_ERROR";
 
-/// The answer to a call that was taken in.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Taken {
-    pub(super) request_id: String,
-    #[serde(default)]
-    pub(super) field_warnings: Vec<serde::de::IgnoredAny>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Refused {
-    error: Error,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// An error in Google's form (`google.rpc.Status`).
+#[derive(Debug, Default)]
 struct Error {
+    /// The reason, or the status.
+    code: String,
     message: String,
-    status: String,
-    details: Vec<Detail>,
-}
-
-/// `ErrorInfo` or `BadRequest`.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Detail {
-    reason: String,
-    metadata: BTreeMap<String, String>,
-    field_violations: Vec<Violation>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Violation {
-    field: String,
-    description: String,
-    reason: String,
-}
-
-impl Violation {
-    /// The place of the member in the call: `audience_members[3].user_data…`, in either way of writing.
-    fn place(&self) -> Option<usize> {
-        let rest = ["audience_members[", "audienceMembers["].iter().find_map(|name| self.field.strip_prefix(name))?;
-        rest.split_once(']')?.0.parse().ok()
-    }
+    /// The quota that is used up.
+    quota: Option<String>,
+    violations: Vec<Value>,
 }
 
 impl Error {
     fn of(answer: &Answer) -> Self {
-        answer.json::<Refused>().unwrap_or_default().error
+        let json = answer.json::<Value>().unwrap_or_default();
+        let error = &json["error"];
+        let details = || error["details"].as_array().into_iter().flatten();
+        let reason = details().map(|detail| text(&detail["reason"])).find(|reason| !reason.is_empty());
+        let violations = details().filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
+        Self {
+            code: reason.unwrap_or_else(|| text(&error["status"])).to_owned(),
+            message: text(&error["message"]).to_owned(),
+            quota: details().find_map(|detail| Some(detail["metadata"]["quota_limit"].as_str()?.to_owned())),
+            violations: violations.cloned().collect(),
+        }
     }
 
-    /// The reason, or the status of the error.
-    fn code(&self) -> &str {
-        let reason = self.details.iter().map(|detail| detail.reason.as_str()).find(|reason| !reason.is_empty());
-        reason.unwrap_or(&self.status)
+    /// The members that were refused, where every violation names one: `audience_members[3].user_data…`, in either way of
+    /// writing.
+    fn members(&self, places: &[usize]) -> Option<Vec<(usize, Reason)>> {
+        let mut named = BTreeMap::new();
+        for violation in &self.violations {
+            let field = text(&violation["field"]);
+            let rest = ["audience_members[", "audienceMembers["].iter().find_map(|name| field.strip_prefix(name))?;
+            let place = places.get(rest.split_once(']')?.0.parse::<usize>().ok()?)?;
+            let code = Some(text(&violation["reason"])).filter(|code| !code.is_empty()).unwrap_or(&self.code);
+            let part = Part::of_path(field).map(|part| part.name().to_owned());
+            let reason = Reason { field: part, ..Reason::new(code, words(text(&violation["description"]))) };
+            named.entry(*place).or_insert(reason);
+        }
+        (!named.is_empty()).then(|| named.into_iter().collect())
     }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn words(text: &str) -> &str {
+    if text.is_empty() { "Google refused the member without a word" } else { text }
 }
 
 /// What became of a call: its number at Google, or the members that were refused. Nothing of it was applied then.
@@ -99,70 +91,42 @@ pub(super) enum Said {
 /// The call was refused as a whole; `Split` where one member of several may be the cause.
 pub(super) fn of_call(answer: &Answer, call: &Call) -> Result<Said, Fault> {
     if answer.status.is_success() {
-        let taken = answer.json::<Taken>().filter(|taken| !taken.request_id.is_empty());
-        let taken = taken.ok_or_else(|| Fault::ambiguous("Google's answer does not say which request it is of"))?;
-        if !taken.field_warnings.is_empty() {
-            tracing::warn!(request = taken.request_id, fields = taken.field_warnings.len(), "Google warns of fields");
+        let said = answer.json::<Value>().unwrap_or_default();
+        if let Some(warnings) = said["fieldWarnings"].as_array().filter(|warnings| !warnings.is_empty()) {
+            tracing::warn!(fields = warnings.len(), "Google warns of fields");
         }
-        return Ok(Said::Taken(taken.request_id));
+        let id = said["requestId"].as_str().filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| Fault::ambiguous("Google's answer does not say which request it is of"))?;
+        return Ok(Said::Taken(id.to_owned()));
     }
     let error = Error::of(answer);
-    let violations: Vec<&Violation> = error.details.iter().flat_map(|detail| &detail.field_violations).collect();
-    let places = violations.iter().map(|violation| call.places.get(violation.place()?).copied());
     if answer.status == 400
-        && !violations.is_empty()
-        && let Some(places) = places.collect::<Option<Vec<usize>>>()
+        && let Some(refused) = error.members(&call.places)
     {
-        let mut named = BTreeMap::new();
-        for (place, violation) in places.into_iter().zip(violations) {
-            named.entry(place).or_insert_with(|| reason(&error, violation));
-        }
-        return Ok(Said::Refused(named.into_iter().collect()));
+        return Ok(Said::Refused(refused));
     }
-    match error.code() {
-        TOO_MANY => Err(Fault::split("Google takes fewer members in a call")),
-        code if OF_MEMBERS.contains(&code) => match call.places.as_slice() {
-            [place] => Ok(Said::Refused(vec![(*place, Reason::new(code, words(&error.message)))])),
-            _ => Err(Fault::split(format!("Google refused the call ({code}) and named no member"))),
-        },
+    let code = error.code.as_str();
+    match call.places.as_slice() {
+        _ if code == TOO_MANY => Err(Fault::split("Google takes fewer members in a call")),
+        [place] if OF_MEMBERS.contains(&code) => {
+            Ok(Said::Refused(vec![(*place, Reason::new(code, words(&error.message)))]))
+        }
+        _ if OF_MEMBERS.contains(&code) => {
+            Err(Fault::split(format!("Google refused a member and named none ({code})")))
+        }
         _ => Err(fault(answer).unwrap_or_else(|| Fault::ambiguous("Google's answer is none"))),
     }
-}
-
-fn reason(error: &Error, violation: &Violation) -> Reason {
-    let code = if violation.reason.is_empty() { error.code() } else { &violation.reason };
-    let field = violation.field.rsplit('.').next().unwrap_or_default();
-    let field = match field.split('[').next().unwrap_or_default() {
-        "email_address" | "emailAddress" => Some("email"),
-        "phone_number" | "phoneNumber" => Some("phone"),
-        "given_name" | "givenName" => Some("first_name"),
-        "family_name" | "familyName" => Some("last_name"),
-        "region_code" | "regionCode" => Some("country"),
-        "postal_code" | "postalCode" => Some("postcode"),
-        _ => None,
-    };
-    Reason { field: field.map(str::to_owned), ..Reason::new(code, words(&violation.description)) }
-}
-
-fn words(text: &str) -> &str {
-    if text.is_empty() { "Google refused the member without a word" } else { text }
 }
 
 /// The fault of a call that was refused as a whole.
 pub(super) fn fault(answer: &Answer) -> Option<Fault> {
     let mut fault = fault_of_status(answer)?;
-    let error = Error::of(answer);
-    let code = error.code();
-    if !code.is_empty() {
-        let quota = error.details.iter().find_map(|detail| detail.metadata.get("quota_limit"));
-        let quota = quota.map(|quota| format!(", {quota}")).unwrap_or_default();
-        fault.message = format!("Google answered {} ({code}{quota})", answer.status.as_u16());
-    }
-    if fault.class == FaultClass::Config {
-        // No part of it is a member's: it is what the operator wrote, or what Google has to be asked for.
-        fault.message.push_str(&violated(&error));
-    }
-    let remedy = match (code, answer.status.as_u16()) {
+    let Error { code, quota, violations, .. } = Error::of(answer);
+    // Where it is nobody's member, a field is the request's own: what the operator wrote.
+    let fields = violations.iter().map(|violation| text(&violation["field"])).take(3);
+    let told: Vec<&str> = [code.as_str()].into_iter().chain(quota.as_deref()).chain(fields).collect();
+    fault.message = format!("Google answered {} ({})", answer.status.as_u16(), told.join(", "));
+    let remedy = match (code.as_str(), answer.status.as_u16()) {
         ("TERMS_AND_CONDITIONS_NOT_SIGNED" | "ADVERTISER_TOS_NOT_ACCEPTED", _) => {
             "accept the terms of Customer Match in the operating account"
         }
@@ -178,54 +142,6 @@ pub(super) fn fault(answer: &Answer) -> Option<Fault> {
         _ => return Some(fault),
     };
     Some(fault.remedy(remedy))
-}
-
-/// The fields that an error names; they are the request's own and no person's.
-fn violated(error: &Error) -> String {
-    let violations = error.details.iter().flat_map(|detail| &detail.field_violations);
-    let fields: Vec<&str> = violations.map(|violation| violation.field.as_str()).take(3).collect();
-    if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Statuses {
-    request_status_per_destination: Vec<Status>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Status {
-    request_status: String,
-    error_info: ErrorInfo,
-    audience_members_ingestion_status: Members,
-    audience_members_removal_status: Members,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ErrorInfo {
-    error_counts: Vec<ErrorCount>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ErrorCount {
-    record_count: String,
-    reason: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Members {
-    #[serde(alias = "userDataRemovalStatus")]
-    user_data_ingestion_status: Counted,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Counted {
-    record_count: Option<String>,
 }
 
 /// How a request stands.
@@ -251,25 +167,27 @@ pub(super) enum Job {
 /// A fault says nothing of the request.
 pub(super) fn of_status(answer: &Answer, sent: usize) -> Result<Job, Fault> {
     if !answer.status.is_success() {
-        let error = Error::of(answer);
-        if FORGOTTEN.contains(&error.code()) {
-            return Ok(Job::Forgotten);
-        }
-        return Err(fault(answer).unwrap_or_else(|| Fault::transient("Google's answer is none")));
+        let forgotten = FORGOTTEN.contains(&Error::of(answer).code.as_str());
+        let fault = || fault(answer).unwrap_or_else(|| Fault::transient("Google's answer is none"));
+        return if forgotten { Ok(Job::Forgotten) } else { Err(fault()) };
     }
-    let unreadable = || Fault::transient("Google's answer does not say how a request stands");
-    let statuses = answer.json::<Statuses>().ok_or_else(unreadable)?;
-    let status = statuses.request_status_per_destination.into_iter().next().ok_or_else(unreadable)?;
-    let counted = [status.audience_members_ingestion_status, status.audience_members_removal_status];
-    let mut counted = counted.iter().filter_map(|members| members.user_data_ingestion_status.record_count.as_ref());
-    if counted.any(|count| *count != sent.to_string()) {
+    let said = answer.json::<Value>().unwrap_or_default();
+    let status = &said["requestStatusPerDestination"][0];
+    if !status.is_object() {
+        return Err(Fault::transient("Google's answer does not say how a request stands"));
+    }
+    let added = &status["audienceMembersIngestionStatus"]["userDataIngestionStatus"];
+    let removed = &status["audienceMembersRemovalStatus"]["userDataRemovalStatus"];
+    if [added, removed].iter().filter_map(|of| of["recordCount"].as_str()).any(|count| count != sent.to_string()) {
         return Ok(Job::Strange);
     }
-    let reasons = status.error_info.error_counts.into_iter().map(|count| {
-        let reason = count.reason.trim_start_matches("PROCESSING_ERROR_").trim_start_matches("REASON_").to_owned();
-        (reason, count.record_count)
+    let counts = status["errorInfo"]["errorCounts"].as_array().into_iter().flatten();
+    let reasons = counts.map(|count| {
+        let reason = text(&count["reason"]);
+        let reason = reason.strip_prefix("PROCESSING_ERROR_REASON_").unwrap_or(reason);
+        (reason.to_owned(), text(&count["recordCount"]).to_owned())
     });
-    Ok(match status.request_status.as_str() {
+    Ok(match text(&status["requestStatus"]) {
         "SUCCESS" => Job::Done,
         "FAILED" => Job::Failed { all: true, reasons: reasons.collect() },
         "PARTIAL_SUCCESS" => Job::Failed { all: false, reasons: reasons.collect() },

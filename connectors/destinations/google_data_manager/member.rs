@@ -31,13 +31,19 @@ impl Part {
     /// Those of a postal address.
     pub(super) const ADDRESS: [Self; 4] = [Self::FirstName, Self::LastName, Self::Country, Self::Postcode];
 
+    /// Those that go out hashed.
+    pub(super) const HASHED: [Self; 4] = [Self::Email, Self::Phone, Self::FirstName, Self::LastName];
+
     pub(super) fn name(self) -> &'static str {
         Self::NAMES[self as usize].0
     }
 
-    /// Whether it goes out hashed.
-    pub(super) fn is_hashed(self) -> bool {
-        !matches!(self, Self::Country | Self::Postcode)
+    /// Of which a path in a request speaks, in either way of writing.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        let last: String = path.rsplit('.').next()?.chars().filter(|c| *c != '_').collect();
+        let names = ["emailaddress", "phonenumber", "givenname", "familyname", "regioncode", "postalcode"];
+        let at = names.iter().position(|name| last.eq_ignore_ascii_case(name))?;
+        Some(Self::NAMES[at].1)
     }
 
     /// As it goes out; `None` where nothing is left of it.

@@ -142,7 +142,7 @@ fn hashed(into: &mut ConfigTable, parts: &[Part]) -> Vec<Part> {
     let mut hashed = Vec::new();
     for (name, span) in into.texts_at("hashed").unwrap_or_default() {
         let part = Part::NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
-        match part.filter(|part| parts.contains(part) && part.is_hashed()) {
+        match part.filter(|part| parts.contains(part) && Part::HASHED.contains(part)) {
             Some(part) => hashed.push(part),
             None => {
                 let message =
@@ -158,24 +158,14 @@ fn hashed(into: &mut ConfigTable, parts: &[Part]) -> Vec<Part> {
 
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
+    let fewer = "Members in one call. Default 10000. Fewer make a call that Google does in part cheaper to clear up.";
+    let hashed = "Fields whose values are SHA-256 hashes already, made by Google's rules.";
+    let names: Vec<&str> = Part::HASHED.iter().map(|part| part.name()).collect();
     serde_json::json!({
         "properties": {
-            "audience": {
-                "description": "The id of the user list.",
-                "type": "string",
-                "pattern": "^[0-9-]+$"
-            },
-            "hashed": {
-                "description": "Fields whose values are SHA-256 hashes already, made by Google's rules.",
-                "type": "array",
-                "items": { "enum": ["email", "phone", "first_name", "last_name"] }
-            },
-            "members_per_call": {
-                "description": "Members in one call. Default 10000. Fewer make a call that Google does in part cheaper to clear up.",
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_MEMBERS
-            }
+            "audience": { "description": "The id of the user list.", "type": "string", "pattern": "^[0-9-]+$" },
+            "hashed": { "description": hashed, "type": "array", "items": { "enum": names } },
+            "members_per_call": { "description": fewer, "type": "integer", "minimum": 1, "maximum": MAX_MEMBERS }
         },
         "required": ["audience"]
     })
