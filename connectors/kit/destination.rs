@@ -12,6 +12,7 @@ use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
 use crate::facts::Facts;
 use crate::fault::Fault;
+use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
 use crate::value::{FieldValue, Value};
@@ -239,6 +240,12 @@ pub trait Prepared: Send + Sync {
 
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;
+
+    /// The limiter of the account's calls, where it has one: for forecasts.
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        let _ = kit;
+        None
+    }
 
     /// Builds the destination; starts nothing.
     ///

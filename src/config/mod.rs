@@ -38,6 +38,6 @@ pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, 
 pub use load::{Registry, load, load_with};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Project, Schedule, StateSettings, SyncDef, Warehouse,
+    Priority, Project, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

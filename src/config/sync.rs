@@ -9,12 +9,16 @@ use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 use backhaul_kit::{AddressKind, Facts, ModelQuery, Session};
 
 use super::guards::Guards;
-use super::project::{DiffPlace, Field, ModelDef, OnUnknown, SyncDef};
+use super::project::{DiffPlace, Field, ModelDef, OnUnknown, Priority, SyncDef};
 use super::root::Root;
 use super::{checks, fields, guards, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// The values of `priority`.
+pub(super) const PRIORITIES: &[(&str, Priority)] =
+    &[("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)];
 
 /// The values of `on_unknown`.
 pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
@@ -77,6 +81,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
+    let priority = table.choice("priority", PRIORITIES).unwrap_or_default();
     if !table.has("into") {
         problems.push(
             Problem::error("missing-key", "the sync needs a table `[into]`")
@@ -120,6 +125,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 fields: target.fields,
                 group: target.group.map(|(name, _)| name),
                 schedule: schedule.schedule,
+                priority,
                 on_unknown,
                 guards,
                 on_hold,

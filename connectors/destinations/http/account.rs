@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
-use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::limit::{Limiter, Window};
 use backhaul_kit::http::reach::host_and_port;
 use backhaul_kit::http::{Auth, HttpKeys, HttpOptions, is_loopback};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
@@ -105,6 +105,11 @@ impl HttpAccount {
     pub(super) fn options(&self, kit: &Kit) -> HttpOptions {
         let HttpOptions { connect_timeout, first_byte_timeout, timeout, .. } = self.timeouts;
         HttpOptions { connect_timeout, first_byte_timeout, timeout, ..self.http.options(kit) }
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("http:{}", self.identity), &self.windows)
     }
 
     /// The absolute URL of a path below the account's; `None` where it is no URL, or where a part of the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::limit::{Limiter, Window};
 use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
@@ -66,8 +66,12 @@ impl HubSpotAccount {
 
     /// The client of the account: its credential and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let holder = format!("hubspot {} {}", self.base, self.token);
-        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.token)), kit.limiter(&holder, &self.windows))
+        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.token)), self.limiter(kit))
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("hubspot {} {}", self.base, self.token), &self.windows)
     }
 }
 

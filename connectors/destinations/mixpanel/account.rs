@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::limit::{Limiter, Window};
 use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
@@ -68,13 +68,20 @@ impl MixpanelAccount {
     /// The clients of events, which have the token as their credential, and of profiles, whose records carry it. Both
     /// share the project's limiter.
     pub(super) fn clients(&self, kit: &Kit) -> Result<(Http, Http), Fault> {
-        let window = Window { cap: scaled(CALLS_PER_MINUTE, self.share), per: Duration::from_secs(60) };
-        // A stand-in has the limits that it was started with.
-        let windows = if self.is_stand_in() { Vec::new() } else { vec![window] };
-        let limiter = kit.limiter(&format!("mixpanel {} {}", self.base, self.token), &windows);
+        let limiter = self.limiter(kit);
         let options = self.http.options(kit);
         let events = Http::new(&options, Auth::BasicKey(kit.secret(&self.token)), limiter.clone())?;
         Ok((events, Http::new(&options, Auth::None, limiter)?))
+    }
+}
+
+impl MixpanelAccount {
+    /// The project's limiter.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        let window = Window { cap: scaled(CALLS_PER_MINUTE, self.share), per: Duration::from_secs(60) };
+        // A stand-in has the limits that it was started with.
+        let windows = if self.is_stand_in() { Vec::new() } else { vec![window] };
+        kit.limiter(&format!("mixpanel {} {}", self.base, self.token), &windows)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
@@ -111,6 +112,10 @@ impl Prepared for MixpanelSync {
 
     fn object(&self) -> String {
         self.object.name().to_owned()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, SecretRef};
-use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::limit::{Limiter, Window};
 use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, Request, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
@@ -58,8 +58,12 @@ impl StripeAccount {
 
     /// The client of the account: its key and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let holder = format!("stripe {} {}", self.base, self.key);
-        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.key)), kit.limiter(&holder, &self.windows))
+        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.key)), self.limiter(kit))
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("stripe {} {}", self.base, self.key), &self.windows)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
@@ -90,6 +91,10 @@ impl Prepared for StripeSync {
 
     fn object(&self) -> String {
         CUSTOMERS.to_owned()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

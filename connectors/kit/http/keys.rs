@@ -46,7 +46,7 @@ impl HttpKeys {
     pub fn connection(table: &mut ConfigTable) -> Self {
         Self {
             timeout: None,
-            proxy: table.table("proxy").and_then(|proxy| ProxyKeys::read(proxy)),
+            proxy: table.table("proxy").and_then(ProxyKeys::read),
             ca_bundle: table.text("ca_bundle").map(PathBuf::from),
             private_hosts: table.texts_at("private_hosts").unwrap_or_default().into_iter().map(|(h, _)| h).collect(),
         }
