@@ -22,7 +22,7 @@ pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";
 /// What the operator agrees to; Google's page on the terms.
 const TERMS: &str = "https://support.google.com/adspolicy/answer/6299717";
 /// Kinds of accounts that have audiences; the last can only be logged in to.
-const KINDS: &[(&str, &str)] = &[
+const KINDS: &[Kind] = &[
     ("google_ads", "GOOGLE_ADS"),
     ("display_video_partner", "DISPLAY_VIDEO_PARTNER"),
     ("display_video_advertiser", "DISPLAY_VIDEO_ADVERTISER"),
@@ -34,7 +34,10 @@ const PER_DAY: u32 = 100_000;
 /// How long after a request its status is asked for.
 const STATUS_AFTER: Duration = Duration::from_secs(300);
 
-/// Who calls.
+/// The name of a kind of accounts here, and at Google.
+type Kind = (&'static str, &'static str);
+
+/// Who calls. `Debug` names secrets by where they are.
 #[derive(Clone, Debug)]
 enum Credential {
     ServiceAccount(SecretRef),
@@ -102,7 +105,7 @@ impl GoogleAccount {
         let windows = windows.map(|(cap, per)| Window { cap: scaled(cap, self.share), per });
         // A stand-in has the limits that it was started with.
         let windows = if self.is_stand_in() { &[][..] } else { &windows[..] };
-        let (options, holder) = (self.http.options(kit), format!("google {} {}", self.base, self.credential.name()));
+        let (options, holder) = (self.http.options(kit), format!("google {} {:?}", self.base, self.credential));
         let tokens = kit.tokens(&format!("{holder} {SCOPE}"), || {
             let (grant, client_id, client_secret, scope) = match &self.credential {
                 Credential::ServiceAccount(key) => {
@@ -121,15 +124,6 @@ impl GoogleAccount {
             Tokens::new(source, &options)
         })?;
         Http::new(&options, Auth::OAuth(tokens), kit.limiter(&holder, windows))
-    }
-}
-
-impl Credential {
-    fn name(&self) -> String {
-        match self {
-            Self::ServiceAccount(key) => key.to_string(),
-            Self::Refresh { client_id, token, .. } => format!("{client_id} {token}"),
-        }
     }
 }
 
@@ -155,9 +149,8 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
     let given = [table.has("service_account"), table.has("oauth")];
     if given[0] == given[1] {
         let message = format!("`[{}]` needs `service_account` or `oauth`, one of them", table.path());
-        let problem = Problem::error("missing-credential", message).at(table.span());
         let remedy = "service_account = { secret = \"google-key\" }: the JSON key of a service account";
-        table.problems().push(problem.remedy(remedy));
+        refuse(table, table.span(), "missing-credential", message, remedy);
     }
     let service_account = table.secret("service_account").map(Credential::ServiceAccount);
     let Some(mut oauth) = table.table("oauth") else { return service_account };
@@ -168,14 +161,15 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
 }
 
 /// `account` and `account_type`, or the same of another account.
-fn product_account(
-    table: &mut ConfigTable,
-    key: &str,
-    kinds: &[(&'static str, &'static str)],
-) -> Option<ProductAccount> {
+fn product_account(table: &mut ConfigTable, key: &str, kinds: &[Kind]) -> Option<ProductAccount> {
     let kind = table.choice(&format!("{key}_type"), kinds).unwrap_or(kinds[0].1);
     let (text, span) = table.text_at(key)?;
     Some(ProductAccount { kind, id: number(table, key, &text, &span)? })
+}
+
+/// Tells a problem.
+pub(super) fn refuse(table: &ConfigTable, at: &Span, code: &'static str, message: String, remedy: &str) {
+    table.problems().push(Problem::error(code, message).at(at).remedy(remedy));
 }
 
 /// An id of digits; Google shows those of accounts with dashes.
@@ -185,42 +179,36 @@ pub(super) fn number(table: &ConfigTable, key: &str, text: &str, span: &Span) ->
         return Some(digits);
     }
     let message = format!("`{}` is not the number of an account or a list", table.path_of(key));
-    table.problems().push(Problem::error("bad-id", message).at(span).remedy("as \"1112223333\""));
+    refuse(table, span, "bad-id", message, "as \"1112223333\"");
     None
 }
 
 /// `customer_match_terms`: nobody but the operator can accept them.
 fn terms(table: &mut ConfigTable) {
-    if table.has("customer_match_terms") {
-        table.choice("customer_match_terms", &[("accepted", ())]);
-        return;
+    if !table.has("customer_match_terms") {
+        let message = format!("`[{}]` does not say that the terms of Customer Match are accepted", table.path());
+        let remedy = format!("read {TERMS}, then write customer_match_terms = \"accepted\"");
+        refuse(table, table.span(), "terms-not-accepted", message, &remedy);
     }
-    let message = format!("`[{}]` does not say that the terms of Customer Match are accepted", table.path());
-    let problem = Problem::error("terms-not-accepted", message).at(table.span());
-    let remedy = format!("read {TERMS}, then write customer_match_terms = \"accepted\"");
-    table.problems().push(problem.remedy(remedy));
+    table.choice("customer_match_terms", &[("accepted", ())]);
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> Value {
     let kinds: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    let number = json!({ "type": "string", "pattern": "^[0-9-]+$" });
-    let described = |mut schema: Value, text: &str| {
-        schema["description"] = text.into();
-        schema
-    };
-    let secret = json!({ "$ref": "#/$defs/Secret" });
+    let (operating, secret) = (&kinds[..kinds.len() - 1], json!({ "$ref": "#/$defs/Secret" }));
     let user = json!({ "client_id": { "type": "string" }, "client_secret": secret, "refresh_token": secret });
-    let user = json!({ "type": "object", "properties": user, "required": ["client_id", "client_secret", "refresh_token"], "additionalProperties": false });
+    let all = ["client_id", "client_secret", "refresh_token"];
+    let id = |about: &str| json!({ "description": about, "type": "string", "pattern": "^[0-9-]+$" });
     let own = json!({
-        "service_account": described(secret, "The JSON key of a service account, by reference. Or `oauth`."),
-        "oauth": described(user, "A user's grant, in place of `service_account`."),
-        "account": described(number.clone(), "The operating account: whose audiences these are."),
-        "account_type": described(json!({ "enum": kinds[..kinds.len() - 1] }), "Its kind. Default \"google_ads\"."),
-        "login_account": described(number, "The account through which the credential reaches it, as a manager's."),
-        "login_account_type": described(json!({ "enum": kinds }), "Its kind. Default \"google_ads\"."),
-        "customer_match_terms": described(json!({ "const": "accepted" }), &format!("Once you have read {TERMS}.")),
-        "status_after": described(json!({ "type": "string" }), "How long after a request its status is asked for. Default \"5m\".")
+        "service_account": { "description": "The JSON key of a service account, by reference.", "$ref": "#/$defs/Secret" },
+        "oauth": { "description": "A user's grant, in its place.", "type": "object", "properties": user, "required": all },
+        "account": id("The operating account: whose audiences these are."),
+        "account_type": { "description": "Its kind. Default \"google_ads\".", "enum": operating },
+        "login_account": id("The account through which the credential reaches it, as a manager's. Default: itself."),
+        "login_account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
+        "customer_match_terms": { "description": format!("Once you have read {TERMS}."), "const": "accepted" },
+        "status_after": { "description": "How long after a request its status is asked for. Default \"5m\".", "type": "string" }
     });
     account_schema(LIVE, own, &["account", "customer_match_terms"])
 }

@@ -1,5 +1,7 @@
 //! A batch as calls.
 
+use std::collections::BTreeMap;
+
 use backhaul_kit::{Batch, Operation, Reason, Row};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -7,6 +9,9 @@ use serde_json::{Value, json};
 use super::account::ProductAccount;
 use super::member;
 use super::sync::AudienceSync;
+
+/// Identifiers of a member.
+const MAX_IDENTIFIERS: usize = 10;
 
 /// One call.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub(super) struct Call {
 pub(super) struct Draft {
     pub(super) calls: Vec<Call>,
     /// By place.
-    pub(super) refused: Vec<(usize, Reason)>,
+    pub(super) refused: BTreeMap<usize, Reason>,
     /// Values that were left out.
     pub(super) invalid: usize,
 }
@@ -32,38 +37,44 @@ pub(super) struct Draft {
 type Members = Vec<(usize, Value)>;
 
 impl Draft {
-    /// The calls of a batch. A row that moved is removed under what it is no longer found by, and added.
+    /// The calls of a batch.
     pub(super) fn of(sync: &AudienceSync, batch: &Batch) -> Self {
-        let (mut draft, mut removed, mut added) = (Self::default(), Members::new(), Members::new());
+        let (mut draft, mut members) = (Self::default(), [Members::new(), Members::new()]);
         for (place, row) in batch.rows.iter().enumerate() {
-            if batch.operation.is_removal() {
-                match member(row.address.hashes()) {
-                    Some(member) => removed.push((place, member)),
-                    None => draft.refuse(place, "NO_ADDRESS", "what the member was sent as is not known"),
-                }
-                continue;
-            }
-            let found = match member::identifiers(sync, &row.fields) {
-                Ok(found) => found,
-                Err(reason) => {
-                    draft.refused.push((place, reason));
-                    continue;
-                }
-            };
-            draft.invalid += found.invalid;
-            removed.extend(left(batch.operation, row, &found.lines).map(|member| (place, member)));
-            match member(found.lines.lines()) {
-                Some(member) => added.push((place, member)),
-                None => draft.refuse(place, "NO_IDENTIFIERS", "the row has nothing by which Google finds a person"),
-            }
+            let added = draft.add(sync, batch.operation, place, row, &mut members);
+            draft.refused.extend(added.err().map(|reason| (place, reason)));
         }
+        let [removed, added] = members;
         draft.calls.extend(Call::of(sync, "audienceMembers:remove", removed));
         draft.calls.extend(Call::of(sync, "audienceMembers:ingest", added));
         draft
     }
 
-    fn refuse(&mut self, place: usize, code: &str, text: &str) {
-        self.refused.push((place, Reason::new(code, text)));
+    /// Adds a row's members. One that moved is removed under what it is no longer found by, and added.
+    fn add(
+        &mut self,
+        sync: &AudienceSync,
+        operation: Operation,
+        place: usize,
+        row: &Row,
+        [removed, added]: &mut [Members; 2],
+    ) -> Result<(), Reason> {
+        let known = row.address.hashes();
+        if operation.is_removal() {
+            let before = removed.len();
+            removed.extend(members(known).map(|member| (place, member)));
+            let nothing = || Reason::new("NO_ADDRESS", "what the member was sent as is not known");
+            return (removed.len() > before).then_some(()).ok_or_else(nothing);
+        }
+        let found = member::identifiers(sync, &row.fields)?;
+        self.invalid += found.invalid;
+        if operation == Operation::Move {
+            let left = known.filter(|old| found.lines.lines().all(|line| line != *old));
+            removed.extend(members(left).map(|member| (place, member)));
+        }
+        added.extend(members(found.lines.lines()).map(|member| (place, member)));
+        let nothing = || Reason::new("NO_IDENTIFIERS", "the row has nothing by which Google finds a person");
+        (!found.lines.is_empty()).then_some(()).ok_or_else(nothing)
     }
 }
 
@@ -76,15 +87,12 @@ impl Call {
     }
 }
 
-/// What a moved row was found by and is no longer.
-fn left(operation: Operation, row: &Row, lines: &str) -> Option<Value> {
-    let gone = row.address.hashes().filter(|old| lines.lines().all(|line| line != *old));
-    (operation == Operation::Move).then(|| member(gone)).flatten()
-}
-
-fn member<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Value> {
-    let identifiers: Vec<Value> = lines.filter_map(member::json).collect();
-    (!identifiers.is_empty()).then(|| json!({ "userData": { "userIdentifiers": identifiers } }))
+/// Members with these identifiers: one, unless there are more than a member may have.
+pub(super) fn members<'a>(lines: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Value> {
+    let identifiers: Vec<Value> = lines.into_iter().filter_map(member::json).collect();
+    let chunks: Vec<Value> =
+        identifiers.chunks(MAX_IDENTIFIERS).map(|some| json!({ "userData": { "userIdentifiers": some } })).collect();
+    chunks.into_iter()
 }
 
 /// The body of a call. Only additions speak of consent and of terms.

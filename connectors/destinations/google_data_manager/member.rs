@@ -38,14 +38,6 @@ impl Part {
         Self::NAMES[self as usize].0
     }
 
-    /// Of which a path in a request speaks, in either way of writing.
-    pub(super) fn of_path(path: &str) -> Option<Self> {
-        let last: String = path.rsplit('.').next()?.chars().filter(|c| *c != '_').collect();
-        let names = ["emailaddress", "phonenumber", "givenname", "familyname", "regioncode", "postalcode"];
-        let at = names.iter().position(|name| last.eq_ignore_ascii_case(name))?;
-        Some(Self::NAMES[at].1)
-    }
-
     /// As it goes out; `None` where nothing is left of it.
     fn normal(self, text: &str, hashed: bool) -> Result<Option<String>, Reason> {
         match self {

@@ -5,16 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Kit, Outcomes, Prepared as _, Progress, Reason,
-    RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, Kit, Outcomes, Prepared as _, Progress, RequestPreview, Run,
+    SaveTicket, Ticket, Verdict,
 };
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::account::SCOPE;
-use super::answer::{self, Job, Said};
+use super::answer::{self, Job, Said, State};
 use super::draft::{self, Call, Draft};
 use super::sync::AudienceSync;
 
@@ -25,7 +25,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 /// The longest wait between two questions.
 const SELDOM: Duration = Duration::from_secs(60 * 60);
 /// A member that is nobody: it is judged, and never taken in.
-const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const NOBODY: &str = "email 0000000000000000000000000000000000000000000000000000000000000000";
 /// Scopes with which a stolen token could do more.
 const WIDE: [&str; 2] = ["auth/adwords", "auth/cloud-platform"];
 
@@ -45,12 +45,6 @@ struct Body {
     created: i64,
 }
 
-/// What Google says of a token.
-#[derive(Deserialize)]
-struct TokenInfo {
-    scope: String,
-}
-
 impl AudienceDestination {
     pub(super) fn new(sync: AudienceSync, kit: &Kit) -> Result<Self, Fault> {
         let http = sync.account.client(kit)?;
@@ -64,25 +58,24 @@ impl AudienceDestination {
     async fn status(&self, id: &str, sent: usize) -> Result<Job, Fault> {
         let mut url = self.sync.account.url("requestStatus:retrieve")?;
         url.query_pairs_mut().append_pair("requestId", id);
-        let answer = self.http.send(Request::new(Method::GET, url)).await.map_err(of_reading)?;
-        answer::of_status(&answer, sent).map_err(of_reading)
+        let answer = self.http.send(Request::new(Method::GET, url)).await.map_err(Fault::of_reading)?;
+        answer::of_status(&answer, sent).map_err(Fault::of_reading)
     }
 
     /// The scopes of the token, where Google tells them.
     async fn scopes(&self) -> Result<Option<Vec<String>>, Fault> {
         let url = self.sync.account.token_url("tokeninfo")?;
-        let answer = self.http.send_token(url, "access_token").await.map_err(of_reading)?;
-        let info = answer.status.is_success().then(|| answer.json::<TokenInfo>()).flatten();
-        Ok(info.map(|info| info.scope.split_whitespace().map(str::to_owned).collect()))
+        let answer = self.http.send_token(url, "access_token").await.map_err(Fault::of_reading)?;
+        let info = answer.json::<Value>().unwrap_or_default();
+        Ok(info["scope"].as_str().map(|scope| scope.split_whitespace().map(str::to_owned).collect()))
     }
 
     /// Whether the list may be written: a call that is judged and not carried out.
     async fn probe(&self) -> Result<(), Fault> {
-        let member = json!({ "userData": { "userIdentifiers": [{ "emailAddress": NOBODY }] } });
-        let body = draft::body(&self.sync, true, vec![member], true);
+        let body = draft::body(&self.sync, true, draft::members([NOBODY]).collect(), true);
         let url = self.sync.account.url("audienceMembers:ingest")?;
-        let answer = self.http.send(Request::new(Method::POST, url).json(body)).await.map_err(of_reading)?;
-        answer::fault(&answer).map_or(Ok(()), |fault| Err(of_reading(fault)))
+        let answer = self.http.send(Request::new(Method::POST, url).json(body)).await.map_err(Fault::of_reading)?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer::fault(&answer).of_reading()) }
     }
 }
 
@@ -93,25 +86,20 @@ impl Destination for AudienceDestination {
         let mut report = AccountReport {
             identity: format!("google:{}:{}", account.kind.to_lowercase(), account.id),
             label: format!("{} account {}", account.kind, account.id),
-            grants: vec![
-                format!("the scope {SCOPE} alone;"),
-                format!("access of the credential's e-mail address to account {}", account.id),
-            ],
+            unknowable: vec![String::from("the role in the account: Google does not tell it")],
+            grants: vec![format!("the scope {SCOPE} alone; access of its e-mail address to account {}", account.id)],
             ..AccountReport::default()
         };
-        match self.scopes().await? {
-            None => report.unknowable.push(String::from("the scopes of the token: Google did not tell them")),
-            Some(scopes) => {
-                let has = |end: &str| scopes.iter().find(|scope| scope.ends_with(end));
-                if has("auth/datamanager").is_none() {
-                    report.missing.push(SCOPE.to_owned());
-                    return Ok(report);
-                }
-                report.excess.extend(WIDE.into_iter().filter_map(has).cloned());
-            }
+        let Some(scopes) = self.scopes().await? else {
+            report.unknowable.push(String::from("the scopes of the token: Google did not tell them"));
+            return self.probe().await.map(|()| report);
+        };
+        report.excess = scopes.iter().filter(|scope| WIDE.iter().any(|wide| scope.ends_with(wide))).cloned().collect();
+        if scopes.iter().any(|scope| scope == SCOPE) {
+            self.probe().await?;
+        } else {
+            report.missing.push(SCOPE.to_owned());
         }
-        self.probe().await?;
-        report.unknowable.push(String::from("the role in the account: Google does not tell which is the smallest"));
         Ok(report)
     }
 
@@ -128,26 +116,24 @@ impl Destination for AudienceDestination {
         }
         let draft = Draft::of(&self.sync, batch);
         if draft.invalid > 0 {
-            tracing::warn!(
-                audience = self.sync.audience,
-                values = draft.invalid,
-                "values that are no identifiers were left out"
-            );
+            tracing::warn!(values = draft.invalid, "values that are no identifiers were left out");
         }
         let mut requests = Vec::with_capacity(draft.calls.len());
         for call in &draft.calls {
             let said = async { answer::of_call(&self.http.send(self.request(call)?).await?, call) };
-            match said.await.map_err(|fault| after(!requests.is_empty(), fault))? {
+            let first = requests.is_empty();
+            match said.await.map_err(|fault| if first { fault } else { fault.after_a_write() })? {
                 Said::Taken(id) => requests.push(id),
-                Said::Refused(named) => {
+                Said::Refused(mut refused) => {
+                    refused.extend(draft.refused);
                     // One member that is refused has the whole call refused.
-                    let rest = if requests.is_empty() { Verdict::Retry(None) } else { Verdict::Unknown };
-                    return settled(batch, named.into_iter().chain(draft.refused), &rest).map(Delivery::Settled);
+                    let rest = if first { Verdict::Retry(None) } else { Verdict::Unknown };
+                    return Ok(Delivery::Settled(Outcomes::but_for(batch, refused, &rest)));
                 }
             }
         }
         if requests.is_empty() {
-            return settled(batch, draft.refused, &Verdict::Unknown).map(Delivery::Settled);
+            return Ok(Delivery::Settled(Outcomes::but_for(batch, draft.refused, &Verdict::Unknown)));
         }
         let body = serde_json::to_value(Body { requests, created: Timestamp::now().as_millisecond() });
         let body = body.map_err(|e| Fault::bug("a ticket that cannot be written as JSON").caused_by(e))?;
@@ -155,26 +141,30 @@ impl Destination for AudienceDestination {
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
-        let draft = Draft::of(&self.sync, batch);
-        let Some(Body { requests, created }) = body_of(ticket, draft.calls.len()) else { return Ok(Progress::Lost) };
+        let Some(Body { requests, created }) = body_of(ticket) else { return Ok(Progress::Lost) };
         let age = Timestamp::now().as_millisecond().saturating_sub(created);
         let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
         let first = self.sync.account.status_after;
         if age < first {
             return Ok(Progress::Running { after: first - age });
         }
+        let draft = Draft::of(&self.sync, batch);
+        if draft.calls.len() != requests.len() {
+            return Ok(Progress::Lost);
+        }
         let mut jobs = Vec::with_capacity(requests.len());
         for (id, call) in requests.iter().zip(&draft.calls) {
-            match self.status(id, call.places.len()).await? {
-                Job::Forgotten => return Ok(Progress::Lost),
-                Job::Processing if age > GIVE_UP_AFTER => return Ok(Progress::Lost),
+            let job = self.status(id, call.places.len()).await?;
+            match job.state {
+                State::Forgotten => return Ok(Progress::Lost),
+                State::Processing if age > GIVE_UP_AFTER => return Ok(Progress::Lost),
                 // Asked for ever more seldom, as Google advises.
-                Job::Processing => return Ok(Progress::Running { after: (age / 2).clamp(first, SELDOM.max(first)) }),
-                ended => jobs.push(ended),
+                State::Processing => return Ok(Progress::Running { after: (age / 2).clamp(first, SELDOM.max(first)) }),
+                State::Done | State::Failed | State::Partly => jobs.push(job),
             }
         }
         let verdict = answer::verdict(&jobs)?;
-        settled(batch, draft.refused, &verdict).map(Progress::Done)
+        Ok(Progress::Done(Outcomes::but_for(batch, draft.refused, &verdict)))
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
@@ -183,44 +173,8 @@ impl Destination for AudienceDestination {
     }
 }
 
-/// These rows are refused, the others have another verdict.
-fn settled(
-    batch: &Batch,
-    refused: impl IntoIterator<Item = (usize, Reason)>,
-    rest: &Verdict,
-) -> Result<Outcomes, Fault> {
-    let mut verdicts = vec![rest.clone(); batch.rows.len()];
-    for (place, reason) in refused {
-        if let Some(verdict) = verdicts.get_mut(place) {
-            *verdict = Verdict::Rejected(reason);
-        }
-    }
-    let mut outcomes = Outcomes::of(batch);
-    for (place, verdict) in verdicts.into_iter().enumerate().filter(|(_, verdict)| *verdict != Verdict::Unknown) {
-        outcomes.set_at(place, verdict)?;
-    }
-    Ok(outcomes)
-}
-
-/// `None` for a ticket that is not of such a batch.
-fn body_of(ticket: &Ticket, calls: usize) -> Option<Body> {
+/// `None` for a ticket that is not ours.
+fn body_of(ticket: &Ticket) -> Option<Body> {
     let ours = (ticket.kind.as_str(), ticket.version) == (KIND, VERSION);
-    let body = ours.then(|| serde_json::from_value::<Body>(Value::clone(&ticket.body)).ok()).flatten();
-    body.filter(|body| body.requests.len() == calls)
-}
-
-/// The fault of a later call of a batch: what the earlier one did is not undone by it.
-fn after(applied: bool, mut fault: Fault) -> Fault {
-    if applied && matches!(fault.class, FaultClass::Throttled | FaultClass::Transient) {
-        fault.class = FaultClass::Ambiguous;
-    }
-    fault
-}
-
-/// Nothing was to be written: the question may be asked again.
-fn of_reading(mut fault: Fault) -> Fault {
-    if fault.class == FaultClass::Ambiguous {
-        fault.class = FaultClass::Transient;
-    }
-    fault
+    ours.then(|| serde_json::from_value(ticket.body.clone()).ok()).flatten()
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, nearest};
+use backhaul_kit::config::{ConfigTable, nearest};
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, FieldValue, Fields, Kit, Mode, Operation, Order, Prepared,
     SyncShape,
 };
 
-use super::account::{GoogleAccount, SCOPE, number};
+use super::account::{GoogleAccount, SCOPE, number, refuse};
 use super::member::{self, Part};
 use super::send::AudienceDestination;
 
@@ -43,16 +43,13 @@ impl AudienceSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &GoogleAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let errors = into.problems().errors();
-        let refuse = |code, message: String, span, remedy: &str| {
-            into.problems().push(Problem::error(code, message).at(span).remedy(remedy.to_owned()));
-        };
         if let Some((object, span)) = shape.object.as_ref().filter(|(object, _)| object != USER_LISTS) {
             let message = format!("Data Manager has no object `{object}` that backhaul writes");
-            refuse("unknown-object", message, span, "take `object` out: `audience` names the list");
+            refuse(into, span, "unknown-object", message, "take `object` out: `audience` names the list");
         }
         if shape.mode.0 != Mode::Audience {
             let message = format!("an audience has members, and knows no mode \"{}\"", shape.mode.0.as_str());
-            refuse("unsupported-mode", message, &shape.mode.1, "mode = \"audience\"");
+            refuse(into, &shape.mode.1, "unsupported-mode", message, "mode = \"audience\"");
         }
         let audience = into.required_text_at("audience");
         let audience = audience.and_then(|(text, span)| number(into, "audience", &text, &span));
@@ -114,25 +111,21 @@ impl Prepared for AudienceSync {
 fn parts(into: &ConfigTable, shape: &SyncShape) -> Vec<Part> {
     let mut parts = Vec::with_capacity(shape.fields.len());
     for field in &shape.fields {
-        if let Some((_, part)) = Part::NAMES.iter().find(|(name, _)| *name == field.target) {
-            parts.push(*part);
-            continue;
+        let part = Part::NAMES.iter().find(|(name, _)| *name == field.target);
+        parts.extend(part.map(|(_, part)| *part));
+        if part.is_none() {
+            let names: Vec<&str> = Part::NAMES.iter().map(|(name, _)| *name).collect();
+            let near = nearest(&field.target, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+            let remedy = format!("{}fields are {}", near.unwrap_or_default(), names.join(", "));
+            let message = format!("members are not found by `{}`", field.target);
+            refuse(into, &field.span, "unknown-field", message, &remedy);
         }
-        let names: Vec<&str> = Part::NAMES.iter().map(|(name, _)| *name).collect();
-        let message = format!("members are not found by `{}`", field.target);
-        let mut problem = Problem::error("unknown-field", message).at(&field.span);
-        problem = problem.remedy(format!("fields are {}", names.join(", ")));
-        if let Some(near) = nearest(&field.target, names.iter().copied()) {
-            problem = problem.label(format!("did you mean `{near}`?"));
-        }
-        into.problems().push(problem);
     }
     let lacks = |part: &&Part| !parts.contains(*part);
     let lacking: Vec<&str> = Part::ADDRESS.iter().filter(lacks).map(|part| part.name()).collect();
     if !lacking.is_empty() && lacking.len() < Part::ADDRESS.len() {
         let message = format!("an address is found by four fields together: {} lack", lacking.join(", "));
-        let problem = Problem::error("incomplete-address", message).at(&shape.span);
-        into.problems().push(problem.remedy("add them, or take the others out"));
+        refuse(into, &shape.span, "incomplete-address", message, "add them, or take the others out");
     }
     parts
 }
@@ -141,17 +134,12 @@ fn parts(into: &ConfigTable, shape: &SyncShape) -> Vec<Part> {
 fn hashed(into: &mut ConfigTable, parts: &[Part]) -> Vec<Part> {
     let mut hashed = Vec::new();
     for (name, span) in into.texts_at("hashed").unwrap_or_default() {
-        let part = Part::NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
-        match part.filter(|part| parts.contains(part) && Part::HASHED.contains(part)) {
-            Some(part) => hashed.push(part),
-            None => {
-                let message =
-                    format!("`{}` names `{name}`, which is no field that goes out hashed", into.path_of("hashed"));
-                let problem = Problem::error("unknown-field", message).at(&span);
-                into.problems()
-                    .push(problem.remedy("name fields of this sync among email, phone, first_name, last_name"));
-            }
+        let part = Part::HASHED.into_iter().find(|part| part.name() == name && parts.contains(part));
+        if part.is_none() {
+            let message = format!("`hashed` names `{name}`, which is no field of this sync that goes out hashed");
+            refuse(into, &span, "unknown-field", message, "email, phone, first_name and last_name do");
         }
+        hashed.extend(part);
     }
     hashed
 }

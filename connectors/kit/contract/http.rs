@@ -13,7 +13,7 @@ use crate::fault::{Fault, FaultClass};
 ///
 /// The answers are functions without state: `request` and `batch` say what is asked.
 pub trait HttpSubject: Subject {
-    /// The answer to a call of `batch`, in the vendor's form.
+    /// The answer to a call of `batch`, in the vendor's form; also to the question after its job.
     fn answer(&self, case: Case, batch: &Batch, request: &Received) -> Scripted;
 }
 
@@ -51,6 +51,11 @@ struct Exchange {
 }
 
 impl Exchange {
+    /// Whether what counts as proof speaks of single rows.
+    fn names_rows(&self) -> bool {
+        matches!(self.evidence, Evidence::Row | Evidence::Job)
+    }
+
     /// The verdicts; panics on a fault.
     fn verdicts(self) -> Vec<Verdict> {
         let delivery = self.result.unwrap_or_else(|fault| panic!("{:?}: {fault}", fault.class));
@@ -160,7 +165,7 @@ pub async fn a_refused_row_is_rejected_and_the_others_are_not<S: HttpSubject + C
         if exchange.batch.rows.len() < 2 {
             continue;
         }
-        if exchange.evidence == Evidence::Row {
+        if exchange.names_rows() {
             let verdicts = exchange.verdicts();
             assert_reason(&verdicts[1]);
             assert!(is_accepted(&verdicts[0]) && verdicts[2..].iter().all(is_accepted), "{verdicts:?}");
@@ -245,7 +250,7 @@ pub async fn a_server_that_cannot_be_reached_is_transient(subject: impl HttpSubj
 /// Success that names no row proves nothing, where rows are what counts as proof.
 pub async fn an_answer_that_names_no_row_leaves_all_unknown(subject: impl HttpSubject + 'static) {
     for exchange in answered(subject, ROWS, Case::NamesNoRow).await {
-        if exchange.evidence == Evidence::Row {
+        if exchange.names_rows() {
             let verdicts = exchange.verdicts();
             assert!(verdicts.iter().all(|v| *v == Verdict::Unknown), "{verdicts:?}");
         }
