@@ -76,12 +76,13 @@ impl GoogleAccount {
         let login = product_account(table, "login_account", KINDS);
         terms(table);
         let share = quota_share(table);
-        let status_after = table.duration("status_after").unwrap_or(STATUS_AFTER);
+        let status_after = table.duration("status_after");
         let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
         let (base, credential, operating) = (base?, credential?, operating?);
+        let status_after = status_after.unwrap_or(if base.is_loopback() { Duration::ZERO } else { STATUS_AFTER });
         Some(Self { base, credential, operating, login, share, status_after, http })
     }
 
@@ -208,7 +209,7 @@ pub(super) fn json_schema() -> Value {
         "login_account": id("The account through which the credential reaches it, as a manager's. Default: itself."),
         "login_account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
         "customer_match_terms": { "description": format!("Once you have read {TERMS}."), "const": "accepted" },
-        "status_after": { "description": "How long after a request its status is asked for. Default \"5m\".", "type": "string" }
+        "status_after": { "description": "How long after a request its status is asked for. Default \"5m\"; at once of a stand-in.", "type": "string" }
     });
     account_schema(LIVE, own, &["account", "customer_match_terms"])
 }

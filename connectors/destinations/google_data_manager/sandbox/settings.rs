@@ -23,6 +23,7 @@ pub(super) const KNOWN: Known = Known(&[
     ("fail_next", "how many of the next writes are answered with 500, unapplied"),
     ("throttle_next", "how many of the next writes are answered with 429 and Retry-After"),
     ("lose_next", "how many of the next writes are taken in, but their answer is lost"),
+    ("token_url", "the address of the token endpoint, which assertions are made for"),
     ("expire_tokens", "any value: all access tokens expire"),
     ("latency", "milliseconds before every answer"),
 ]);
@@ -91,6 +92,7 @@ pub(super) fn apply(state: &mut State, key: &str, value: &str) -> Result<(), Fau
         "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
         "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,
         "lose_next" => settings.lose_next = KNOWN.number(key, value)?,
+        "token_url" => state.tokens.audience = value.to_owned(),
         "expire_tokens" => state.tokens.expire(),
         "latency" => settings.latency = millis()?,
         _ => return Err(KNOWN.unknown(key)),
