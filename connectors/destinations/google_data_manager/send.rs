@@ -22,7 +22,8 @@ const KIND: &str = "google_data_manager";
 const VERSION: u32 = 1;
 /// A status that has not come to its end by then is given up. How long Google works at most was not found.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
-/// The longest wait between two questions.
+/// The shortest and the longest wait between two questions.
+const SOON: Duration = Duration::from_millis(200);
 const SELDOM: Duration = Duration::from_secs(60 * 60);
 /// A member that is nobody: it is judged, and never taken in.
 const NOBODY: &str = "email 0000000000000000000000000000000000000000000000000000000000000000";
@@ -159,7 +160,7 @@ impl Destination for AudienceDestination {
                 State::Forgotten => return Ok(Progress::Lost),
                 State::Processing if age > GIVE_UP_AFTER => return Ok(Progress::Lost),
                 // Asked for ever more seldom, as Google advises.
-                State::Processing => return Ok(Progress::Running { after: (age / 2).clamp(first, SELDOM.max(first)) }),
+                State::Processing => return Ok(Progress::Running { after: (age / 2).max(first).clamp(SOON, SELDOM) }),
                 State::Done | State::Failed | State::Partly => jobs.push(job),
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::run;
-use crate::batch::{Batch, Delivery, Operation, Progress, Row, SaveTicket, Ticket, Verdict};
+use crate::batch::{Batch, Delivery, Operation, Outcomes, Progress, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
 use crate::destination::{Destination, Prepared};
 use crate::facts::Session;
@@ -58,8 +58,10 @@ pub(super) fn open(subject: &impl Subject, prepared: &dyn Prepared) -> Arc<dyn D
     prepared.open(subject.kit()).expect("the destination opens without a call")
 }
 
-/// Writes one batch, within a session where the facts want one; a job has ended by the first time that it is asked
-/// after.
+/// How often a job is asked after before it counts as one that never ends.
+const ASKED: usize = 5;
+
+/// Writes one batch, within a session where the facts want one; a job is asked after until it has ended.
 pub(super) async fn write(
     destination: &dyn Destination,
     prepared: &dyn Prepared,
@@ -69,12 +71,18 @@ pub(super) async fn write(
         Session::None => None,
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
-    let delivery = destination.write(&run(), session.as_ref(), batch, &NoTickets).await?;
-    let Delivery::Pending(ticket) = &delivery else { return Ok(delivery) };
-    match destination.poll(&run(), ticket, batch).await? {
-        Progress::Done(outcomes) => Ok(Delivery::Settled(outcomes)),
-        other => panic!("expected a job that has ended, got {other:?}"),
+    let ticket = match destination.write(&run(), session.as_ref(), batch, &NoTickets).await? {
+        Delivery::Pending(ticket) => ticket,
+        other => return Ok(other),
+    };
+    for _ in 0..ASKED {
+        match destination.poll(&run(), &ticket, batch).await? {
+            Progress::Running { .. } => {}
+            Progress::Done(outcomes) => return Ok(Delivery::Settled(outcomes)),
+            Progress::Lost => return Ok(Delivery::Settled(Outcomes::of(batch))),
+        }
     }
+    panic!("the job does not end");
 }
 
 /// The verdicts of a settled delivery. Panics unless they are of the batch's rows, one each, in order.

@@ -1,6 +1,6 @@
 //! The suite of the kit, in Google's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
 use serde_json::json;
 
 use super::*;
@@ -79,5 +79,22 @@ impl HttpSubject for Audience {
     }
 }
 
+impl JobSubject for Audience {
+    fn job_answer(&self, case: JobCase, _batch: &Batch, request: &Received) -> Option<Scripted> {
+        let asks = request.target.starts_with("/v1/requestStatus:retrieve?requestId=r1");
+        let word = match case {
+            JobCase::Running => "PROCESSING",
+            JobCase::Failed => "FAILED",
+            JobCase::Forgotten => {
+                let error = json!({ "code": 400, "details": [{ "reason": "INVALID_REQUEST_ID" }] });
+                return asks.then(|| Scripted::json(400, &json!({ "error": error })));
+            }
+        };
+        let statuses = json!({ "requestStatusPerDestination": [{ "requestStatus": word }] });
+        asks.then(|| Scripted::json(200, &statuses))
+    }
+}
+
 backhaul_kit::contract_tests!(Audience::new());
+backhaul_kit::http_contract_tests!(jobs: Audience::new());
 backhaul_kit::http_contract_tests!(Audience::new());

@@ -108,3 +108,22 @@ async fn a_private_authority_is_trusted_where_it_is_named() {
         assert!(client(wrong, folder.path()).is_err(), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_stops_on_its_way_is_given_up_and_says_nothing() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let (_keep, mut kept) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut head = [0; 4096];
+        assert!(stream.read(&mut head).await.expect("a request") > 0);
+        stream.write_all(b"HTTP/1.1 200 Slow\r\ncontent-length: 10\r\n\r\n{\"ok\"").await.expect("sent");
+        // The connection stays open until the test has ended.
+        let _ = (&mut kept).await;
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let http = client("timeout = \"500ms\"\n", folder.path()).expect("a client");
+    let fault = http.send(get(&url)).await.expect_err("half an answer");
+    assert_eq!(fault.class, FaultClass::Ambiguous, "{fault}");
+}
