@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use backhaul_kit::{Delivery, Facts, Fault, FaultClass, Operation, Session};
+use backhaul_kit::{Address, AddressKind, Delivery, Facts, Fault, FaultClass, Operation, Session};
 
 use super::bench::{Bench, SECOND, Scripted, ticket};
 use super::{facts, op, phase};
+use crate::diff::{Op, OpKind};
 use crate::snapshot::log::{Fate, Standing};
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +85,28 @@ async fn a_job_is_polled_until_it_is_done() {
     assert_eq!(delivered.counts.accepted, 10);
     assert_eq!(destination.polls.load(Ordering::SeqCst), 4);
     assert_eq!(bench.replay().open_tickets().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_add_the_same_hash_at_once_and_a_move_waits_for_who_gives_its_hash_up() {
+    let facts = Facts { address: AddressKind::Hashes, ..facts() };
+    let hash = |n: u64| Some(format!("hash {n}"));
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("bulk")))));
+    let adds = (0..10).map(|n| Op { match_value: hash(7), ..op(n) });
+    let bench = Bench::new();
+    bench.deliver(&destination, vec![phase(Operation::AudienceAdd, &facts, adds)]).await.expect("a sound log");
+    assert_eq!(destination.calls().len(), 1);
+
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("bulk")))));
+    let moves = (0..2).map(|n| Op {
+        kind: OpKind::Move,
+        old_address: Address { match_value: hash(n), ..Address::default() },
+        match_value: hash(n + 1),
+        ..op(n)
+    });
+    let bench = Bench::new();
+    bench.deliver(&destination, vec![phase(Operation::Move, &facts, moves)]).await.expect("a sound log");
+    assert_eq!(destination.calls().iter().map(|call| call.ops.clone()).collect::<Vec<_>>(), [[0], [1]]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,11 @@ impl Lists {
         Some(json!({ "requestStatusPerDestination": [status] }))
     }
 
+    /// Makes all requests due.
+    pub(super) fn hurry(&mut self) {
+        self.requests.iter_mut().for_each(|request| request.due = Some(Instant::now()));
+    }
+
     /// Forgets the numbers of all requests.
     pub(super) fn forget(&mut self) {
         self.forgotten = self.requests.len();
