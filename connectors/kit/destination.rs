@@ -31,6 +31,17 @@ pub trait DestinationKind: Send + Sync {
     /// JSON Schemas of the keys that this kind adds.
     fn json_schema(&self) -> KindSchema;
 
+    /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the
+    /// first is `backhaul.toml`; models stand in the syncs.
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Its stand-in, where it has one.
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
         None
@@ -477,4 +488,8 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// A setting that is not known or has a wrong value.
     fn set(&self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// Makes the tokens that it accepts expire: from now on [`token`](Sandbox::token) is another one, or clients have to ask
+    /// for new access tokens.
+    fn expire(&self);
 }

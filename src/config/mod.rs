@@ -8,6 +8,7 @@
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
+//! | [`example`](example()) | a project that stands in one text, for manuals |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
 //! | [`schema`] | JSON Schema of the three files |
@@ -15,6 +16,7 @@
 mod across;
 mod checks;
 mod digest;
+mod example;
 mod fields;
 mod files;
 mod groups;
@@ -34,6 +36,7 @@ mod sync;
 pub(crate) mod tests;
 
 pub use digest::digest;
+pub use example::{example, files_of};
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use load::{Registry, load, load_with};
 pub use project::{

@@ -159,6 +159,10 @@ impl DestinationKind for HttpKind {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::HttpAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

@@ -38,7 +38,7 @@ use tokio::net::TcpListener;
 use settings::Settings;
 use store::Store;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 
 /// `backhaul sandbox hubspot`.
 #[derive(Debug)]
@@ -117,5 +117,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }

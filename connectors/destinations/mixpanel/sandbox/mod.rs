@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use project::Project;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 
 /// `backhaul sandbox mixpanel`.
 #[derive(Debug)]
@@ -79,5 +79,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         self.shared.lock().set(key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }

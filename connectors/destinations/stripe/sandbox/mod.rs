@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::{Rolling, Serving};
+use crate::destinations::stand_in::{Rolling, Serving, another};
 use customers::Customers;
 use settings::Settings;
 
@@ -99,5 +99,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.key = another(&settings.key);
     }
 }
