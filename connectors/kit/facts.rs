@@ -67,6 +67,7 @@ impl AddressKind {
             Self::None => "",
             Self::RemoteId => "its id",
             Self::MatchValue => "the match field",
+            Self::Hashes => "the hashes it was sent as",
         }
     }
 }

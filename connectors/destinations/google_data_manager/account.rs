@@ -21,21 +21,17 @@ const TOKENS: &str = "https://oauth2.googleapis.com";
 pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";
 /// What the operator agrees to; Google's page on the terms.
 const TERMS: &str = "https://support.google.com/adspolicy/answer/6299717";
-/// Kinds of accounts that have audiences; the last can only be logged in to.
-const KINDS: &[Kind] = &[
+/// Kinds of accounts that have audiences, and Google's names of them.
+const KINDS: &[(&str, &str)] = &[
     ("google_ads", "GOOGLE_ADS"),
     ("display_video_partner", "DISPLAY_VIDEO_PARTNER"),
     ("display_video_advertiser", "DISPLAY_VIDEO_ADVERTISER"),
-    ("data_partner", "DATA_PARTNER"),
 ];
 /// Calls of a Cloud project in a minute, and in a day.
 const PER_MINUTE: u32 = 300;
 const PER_DAY: u32 = 100_000;
 /// How long after a request its status is asked for.
 const STATUS_AFTER: Duration = Duration::from_secs(300);
-
-/// The name of a kind of accounts here, and at Google.
-type Kind = (&'static str, &'static str);
 
 /// Who calls. `Debug` names secrets by where they are.
 #[derive(Clone, Debug)]
@@ -44,20 +40,14 @@ enum Credential {
     Refresh { client_id: String, client_secret: SecretRef, token: SecretRef },
 }
 
-/// An account at a Google product.
-#[derive(Clone, Debug)]
-pub(super) struct ProductAccount {
-    pub(super) kind: &'static str,
-    pub(super) id: String,
-}
-
 /// A checked account.
 #[derive(Clone, Debug)]
 pub(super) struct GoogleAccount {
     base: BaseUrl,
     credential: Credential,
-    pub(super) operating: ProductAccount,
-    pub(super) login: Option<ProductAccount>,
+    /// As Google writes it.
+    pub(super) operating: Value,
+    pub(super) login: Option<Value>,
     share: f64,
     pub(super) status_after: Duration,
     pub(super) http: HttpKeys,
@@ -69,11 +59,8 @@ impl GoogleAccount {
         let errors = table.problems().errors();
         let base = BaseUrl::read(table, LIVE);
         let credential = credential(table);
-        if !table.has("account") {
-            table.missing("account");
-        }
-        let operating = product_account(table, "account", &KINDS[..KINDS.len() - 1]);
-        let login = product_account(table, "login_account", KINDS);
+        let operating = product_account(table, "account", true);
+        let login = product_account(table, "login_account", false);
         terms(table);
         let share = quota_share(table);
         let status_after = table.duration("status_after");
@@ -101,9 +88,8 @@ impl GoogleAccount {
 
     /// The client of the account. The limits are those of the Cloud project that the credential belongs to.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let (minute, day) = (Duration::from_secs(60), Duration::from_secs(24 * 60 * 60));
-        let windows = [(PER_MINUTE, minute), (PER_DAY, day)];
-        let windows = windows.map(|(cap, per)| Window { cap: scaled(cap, self.share), per });
+        let window = |cap, seconds| Window { cap: scaled(cap, self.share), per: Duration::from_secs(seconds) };
+        let windows = [window(PER_MINUTE, 60), window(PER_DAY, 24 * 60 * 60)];
         // A stand-in has the limits that it was started with.
         let windows = if self.is_stand_in() { &[][..] } else { &windows[..] };
         let (options, holder) = (self.http.options(kit), format!("google {} {:?}", self.base, self.credential));
@@ -162,10 +148,10 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
 }
 
 /// `account` and `account_type`, or the same of another account.
-fn product_account(table: &mut ConfigTable, key: &str, kinds: &[Kind]) -> Option<ProductAccount> {
-    let kind = table.choice(&format!("{key}_type"), kinds).unwrap_or(kinds[0].1);
-    let (text, span) = table.text_at(key)?;
-    Some(ProductAccount { kind, id: number(table, key, &text, &span)? })
+fn product_account(table: &mut ConfigTable, key: &str, needed: bool) -> Option<Value> {
+    let kind = table.choice(&format!("{key}_type"), KINDS).unwrap_or(KINDS[0].1);
+    let (text, span) = if needed { table.required_text_at(key) } else { table.text_at(key) }?;
+    Some(json!({ "accountType": kind, "accountId": number(table, key, &text, &span)? }))
 }
 
 /// Tells a problem.
@@ -197,7 +183,7 @@ fn terms(table: &mut ConfigTable) {
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> Value {
     let kinds: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    let (operating, secret) = (&kinds[..kinds.len() - 1], json!({ "$ref": "#/$defs/Secret" }));
+    let secret = json!({ "$ref": "#/$defs/Secret" });
     let user = json!({ "client_id": { "type": "string" }, "client_secret": secret, "refresh_token": secret });
     let all = ["client_id", "client_secret", "refresh_token"];
     let id = |about: &str| json!({ "description": about, "type": "string", "pattern": "^[0-9-]+$" });
@@ -205,7 +191,7 @@ pub(super) fn json_schema() -> Value {
         "service_account": { "description": "The JSON key of a service account, by reference.", "$ref": "#/$defs/Secret" },
         "oauth": { "description": "A user's grant, in its place.", "type": "object", "properties": user, "required": all },
         "account": id("The operating account: whose audiences these are."),
-        "account_type": { "description": "Its kind. Default \"google_ads\".", "enum": operating },
+        "account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
         "login_account": id("The account through which the credential reaches it, as a manager's. Default: itself."),
         "login_account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
         "customer_match_terms": { "description": format!("Once you have read {TERMS}."), "const": "accepted" },

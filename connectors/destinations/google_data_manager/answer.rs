@@ -9,16 +9,8 @@ use serde_json::Value;
 use super::draft::Call;
 
 /// Reasons that only members can be blamed for.
-const OF_MEMBERS: [&str; 8] = [
-    "INVALID_HEX_ENCODING",
-    "INVALID_SHA256_FORMAT",
-    "INVALID_POSTAL_CODE",
-    "INVALID_REGION_CODE",
-    "INVALID_AUDIENCE_MEMBER",
-    "NO_IDENTIFIERS_PROVIDED",
-    "TOO_MANY_USER_IDENTIFIERS",
-    "TOO_MANY_AUDIENCE_MEMBERS",
-];
+const OF_MEMBERS: &str = "INVALID_HEX_ENCODING INVALID_SHA256_FORMAT INVALID_POSTAL_CODE INVALID_REGION_CODE \
+    INVALID_AUDIENCE_MEMBER NO_IDENTIFIERS_PROVIDED TOO_MANY_USER_IDENTIFIERS TOO_MANY_AUDIENCE_MEMBERS";
 /// What Google could not do, through no fault of the members.
 const INTERNAL: &str = "INTERNAL_ERROR";
 
@@ -101,7 +93,7 @@ pub(super) fn of_call(answer: &Answer, call: &Call) -> Result<Said, Fault> {
     }
     let code = error.code.as_str();
     match call.places.as_slice() {
-        _ if !OF_MEMBERS.contains(&code) => Err(fault(answer)),
+        _ if OF_MEMBERS.split(' ').all(|known| known != code) => Err(fault(answer)),
         [place] => Ok(Said::Refused([(*place, Reason::new(code, words(&error.message)))].into())),
         _ => Err(Fault::split(format!("Google refused the members and named none ({code})"))),
     }

@@ -6,10 +6,12 @@ use backhaul_kit::{Batch, Operation, Reason, Row};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::account::ProductAccount;
 use super::member;
 use super::sync::AudienceSync;
 
+/// The calls, by their names in the path.
+pub(super) const INGEST: &str = "audienceMembers:ingest";
+const REMOVE: &str = "audienceMembers:remove";
 /// Identifiers of a member.
 const MAX_IDENTIFIERS: usize = 10;
 
@@ -33,63 +35,54 @@ pub(super) struct Draft {
     pub(super) invalid: usize,
 }
 
-/// Members with the places of their rows.
-type Members = Vec<(usize, Value)>;
-
 impl Draft {
     /// The calls of a batch.
     pub(super) fn of(sync: &AudienceSync, batch: &Batch) -> Self {
-        let (mut draft, mut members) = (Self::default(), [Members::new(), Members::new()]);
+        let (mut draft, mut removed, mut added) = (Self::default(), Vec::new(), Vec::new());
         for (place, row) in batch.rows.iter().enumerate() {
-            let added = draft.add(sync, batch.operation, place, row, &mut members);
-            draft.refused.extend(added.err().map(|reason| (place, reason)));
+            let found = draft.lines(sync, batch.operation, row);
+            let [left, new] = found.unwrap_or_else(|reason| {
+                draft.refused.insert(place, reason);
+                Default::default()
+            });
+            removed.extend(members(&left).map(|member| (place, member)));
+            added.extend(members(&new).map(|member| (place, member)));
+            let (lines, code) =
+                if batch.operation.is_removal() { (left, "NO_ADDRESS") } else { (new, "NO_IDENTIFIERS") };
+            if lines.is_empty() {
+                let nothing = || Reason::new(code, "nothing is known by which Google finds the person");
+                draft.refused.entry(place).or_insert_with(nothing);
+            }
         }
-        let [removed, added] = members;
-        draft.calls.extend(Call::of(sync, "audienceMembers:remove", removed));
-        draft.calls.extend(Call::of(sync, "audienceMembers:ingest", added));
+        draft.calls.extend(Call::of(sync, REMOVE, removed));
+        draft.calls.extend(Call::of(sync, INGEST, added));
         draft
     }
 
-    /// Adds a row's members. One that moved is removed under what it is no longer found by, and added.
-    fn add(
-        &mut self,
-        sync: &AudienceSync,
-        operation: Operation,
-        place: usize,
-        row: &Row,
-        [removed, added]: &mut [Members; 2],
-    ) -> Result<(), Reason> {
-        let known = row.address.hashes();
+    /// What a row is removed under, and what it is added under. One that moved leaves what it is no longer found by.
+    fn lines(&mut self, sync: &AudienceSync, operation: Operation, row: &Row) -> Result<[String; 2], Reason> {
+        let mut left: Vec<&str> = row.address.hashes().collect();
         if operation.is_removal() {
-            let before = removed.len();
-            removed.extend(members(known).map(|member| (place, member)));
-            let nothing = || Reason::new("NO_ADDRESS", "what the member was sent as is not known");
-            return (removed.len() > before).then_some(()).ok_or_else(nothing);
+            return Ok([left.join("\n"), String::new()]);
         }
         let found = member::identifiers(sync, &row.fields)?;
         self.invalid += found.invalid;
-        if operation == Operation::Move {
-            let left = known.filter(|old| found.lines.lines().all(|line| line != *old));
-            removed.extend(members(left).map(|member| (place, member)));
-        }
-        added.extend(members(found.lines.lines()).map(|member| (place, member)));
-        let nothing = || Reason::new("NO_IDENTIFIERS", "the row has nothing by which Google finds a person");
-        (!found.lines.is_empty()).then_some(()).ok_or_else(nothing)
+        left.retain(|old| operation == Operation::Move && found.lines.lines().all(|line| line != *old));
+        Ok([left.join("\n"), found.lines])
     }
 }
 
 impl Call {
     /// None for nobody.
-    fn of(sync: &AudienceSync, path: &'static str, members: Members) -> Option<Self> {
+    fn of(sync: &AudienceSync, path: &'static str, members: Vec<(usize, Value)>) -> Option<Self> {
         let (places, members): (Vec<usize>, Vec<Value>) = members.into_iter().unzip();
-        let adds = path.ends_with("ingest");
-        (!places.is_empty()).then(|| Self { path, body: body(sync, adds, members, false), places })
+        (!places.is_empty()).then(|| Self { path, body: body(sync, path == INGEST, members, false), places })
     }
 }
 
 /// Members with these identifiers: one, unless there are more than a member may have.
-pub(super) fn members<'a>(lines: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Value> {
-    let identifiers: Vec<Value> = lines.into_iter().filter_map(member::json).collect();
+pub(super) fn members(lines: &str) -> impl Iterator<Item = Value> + use<> {
+    let identifiers: Vec<Value> = lines.lines().filter_map(member::json).collect();
     let chunks: Vec<Value> =
         identifiers.chunks(MAX_IDENTIFIERS).map(|some| json!({ "userData": { "userIdentifiers": some } })).collect();
     chunks.into_iter()
@@ -97,11 +90,9 @@ pub(super) fn members<'a>(lines: impl IntoIterator<Item = &'a str>) -> impl Iter
 
 /// The body of a call. Only additions speak of consent and of terms.
 pub(super) fn body(sync: &AudienceSync, adds: bool, members: Vec<Value>, validate_only: bool) -> Bytes {
-    let account = |account: &ProductAccount| json!({ "accountType": account.kind, "accountId": account.id });
-    let mut destination =
-        json!({ "operatingAccount": account(&sync.account.operating), "productDestinationId": sync.audience });
+    let mut destination = json!({ "operatingAccount": sync.account.operating, "productDestinationId": sync.audience });
     if let Some(login) = &sync.account.login {
-        destination["loginAccount"] = account(login);
+        destination["loginAccount"] = login.clone();
     }
     let mut body = json!({ "destinations": [destination], "encoding": "HEX" });
     body["audienceMembers"] = members.into();

@@ -96,13 +96,9 @@ pub(super) fn json(line: &str) -> Option<Value> {
         "email" => json!({ "emailAddress": rest }),
         "phone" => json!({ "phoneNumber": rest }),
         "address" => {
-            let mut parts = rest.splitn(Part::ADDRESS.len(), ' ');
-            json!({ "address": {
-                "givenName": parts.next()?,
-                "familyName": parts.next()?,
-                "regionCode": parts.next()?,
-                "postalCode": parts.next()?
-            } })
+            let parts: Vec<&str> = rest.splitn(Part::ADDRESS.len(), ' ').collect();
+            let [given, family, region, postal] = parts.as_slice() else { return None };
+            json!({ "address": { "givenName": given, "familyName": family, "regionCode": region, "postalCode": postal } })
         }
         _ => return None,
     })

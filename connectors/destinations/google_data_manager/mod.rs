@@ -109,7 +109,8 @@
 //!
 //! Not verified against a live account: that a repeated request changes nothing (members are a set, in our reading); that a
 //! removal takes out a member of which it names one identifier; whether one bad member's answer names all of them; the smallest role
-//! in the account; how long a status is kept; kinds of accounts other than Google Ads.
+//! in the account; how long a status is kept; kinds of accounts other than Google Ads. Data partners (who log in for
+//! others, through a linked account) are not supported.
 
 mod account;
 mod answer;
@@ -142,6 +143,20 @@ impl DestinationKind for GoogleDataManager {
             removed: &[],
             proof: "spec",
         }
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("NO_IDENTIFIERS (rejects)", "no field holds a valid identifier: mend the values or the mapping"),
+            ("ALREADY_HASHED, INVALID_HASH (rejects)", "`hashed` names the fields that come hashed, and no others"),
+            ("INVALID_… (rejects)", "Google refused the member; its words are in `rejects show`"),
+            ("…_CONSENT (rejects)", "Google dropped the member for want of consent"),
+            ("TERMS_AND_CONDITIONS_NOT_SIGNED", "accept the terms of Customer Match in the account"),
+        ]
     }
 
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {

@@ -10,8 +10,7 @@ use backhaul_kit::{
 };
 use jiff::Timestamp;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::account::SCOPE;
 use super::answer::{self, Job, Said, State};
@@ -19,7 +18,6 @@ use super::draft::{self, Call, Draft};
 use super::sync::AudienceSync;
 
 const KIND: &str = "google_data_manager";
-const VERSION: u32 = 1;
 /// A status that has not come to its end by then is given up. How long Google works at most was not found.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 /// The shortest and the longest wait between two questions.
@@ -35,15 +33,6 @@ const WIDE: [&str; 2] = ["auth/adwords", "auth/cloud-platform"];
 pub(super) struct AudienceDestination {
     sync: AudienceSync,
     http: Http,
-}
-
-/// What a ticket holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Body {
-    /// Google's numbers of the calls, in their order.
-    requests: Vec<String>,
-    /// Milliseconds since 1970.
-    created: i64,
 }
 
 impl AudienceDestination {
@@ -73,9 +62,9 @@ impl AudienceDestination {
 
     /// Whether the list may be written: a call that is judged and not carried out.
     async fn probe(&self) -> Result<(), Fault> {
-        let body = draft::body(&self.sync, true, draft::members([NOBODY]).collect(), true);
-        let url = self.sync.account.url("audienceMembers:ingest")?;
-        let answer = self.http.send(Request::new(Method::POST, url).json(body)).await.map_err(Fault::of_reading)?;
+        let body = draft::body(&self.sync, true, draft::members(NOBODY).collect(), true);
+        let call = Call { path: draft::INGEST, body, places: Vec::new() };
+        let answer = self.http.send(self.request(&call)?).await.map_err(Fault::of_reading)?;
         if answer.status.is_success() { Ok(()) } else { Err(answer::fault(&answer).of_reading()) }
     }
 }
@@ -83,25 +72,27 @@ impl AudienceDestination {
 #[async_trait]
 impl Destination for AudienceDestination {
     async fn check(&self) -> Result<AccountReport, Fault> {
-        let account = &self.sync.account.operating;
+        let [kind, id] =
+            ["accountType", "accountId"].map(|part| self.sync.account.operating[part].as_str().unwrap_or(""));
         let mut report = AccountReport {
-            identity: format!("google:{}:{}", account.kind.to_lowercase(), account.id),
-            label: format!("{} account {}", account.kind, account.id),
+            identity: format!("google:{}:{id}", kind.to_lowercase()),
+            label: format!("{kind} account {id}"),
             unknowable: vec![String::from("the role in the account: Google does not tell it")],
-            grants: vec![format!("the scope {SCOPE} alone; access of its e-mail address to account {}", account.id)],
+            grants: vec![format!("the scope {SCOPE} alone; access of its e-mail address to account {id}")],
             ..AccountReport::default()
         };
-        let Some(scopes) = self.scopes().await? else {
-            report.unknowable.push(String::from("the scopes of the token: Google did not tell them"));
-            return self.probe().await.map(|()| report);
-        };
-        report.excess = scopes.iter().filter(|scope| WIDE.iter().any(|wide| scope.ends_with(wide))).cloned().collect();
-        if scopes.iter().any(|scope| scope == SCOPE) {
-            self.probe().await?;
-        } else {
-            report.missing.push(SCOPE.to_owned());
+        match self.scopes().await? {
+            None => report.unknowable.push(String::from("the scopes of the token: Google did not tell them")),
+            Some(mut scopes) if scopes.iter().any(|scope| scope == SCOPE) => {
+                scopes.retain(|scope| WIDE.iter().any(|wide| scope.ends_with(wide)));
+                report.excess = scopes;
+            }
+            Some(_) => {
+                report.missing.push(SCOPE.to_owned());
+                return Ok(report);
+            }
         }
-        Ok(report)
+        self.probe().await.map(|()| report)
     }
 
     async fn write(
@@ -136,13 +127,12 @@ impl Destination for AudienceDestination {
         if requests.is_empty() {
             return Ok(Delivery::Settled(Outcomes::but_for(batch, draft.refused, &Verdict::Unknown)));
         }
-        let body = serde_json::to_value(Body { requests, created: Timestamp::now().as_millisecond() });
-        let body = body.map_err(|e| Fault::bug("a ticket that cannot be written as JSON").caused_by(e))?;
-        Ok(Delivery::Pending(Ticket { kind: KIND.into(), version: VERSION, body }))
+        let body = json!({ "requests": requests, "created": Timestamp::now().as_millisecond() });
+        Ok(Delivery::Pending(Ticket { kind: KIND.into(), version: 1, body }))
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
-        let Some(Body { requests, created }) = body_of(ticket) else { return Ok(Progress::Lost) };
+        let Some((requests, created)) = opened(ticket) else { return Ok(Progress::Lost) };
         let age = Timestamp::now().as_millisecond().saturating_sub(created);
         let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
         let first = self.sync.account.status_after;
@@ -174,8 +164,9 @@ impl Destination for AudienceDestination {
     }
 }
 
-/// `None` for a ticket that is not ours.
-fn body_of(ticket: &Ticket) -> Option<Body> {
-    let ours = (ticket.kind.as_str(), ticket.version) == (KIND, VERSION);
-    ours.then(|| serde_json::from_value(ticket.body.clone()).ok()).flatten()
+/// Google's numbers of the calls, in their order, and when they were made; `None` for a ticket that is not ours.
+fn opened(ticket: &Ticket) -> Option<(Vec<&str>, i64)> {
+    let ours = (ticket.kind.as_str(), ticket.version) == (KIND, 1);
+    let requests = ticket.body["requests"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    Some((requests, ticket.body["created"].as_i64().filter(|_| ours)?))
 }

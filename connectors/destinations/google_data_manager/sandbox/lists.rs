@@ -174,7 +174,7 @@ fn wrong(member: &Value, settings: &Settings) -> Option<Wrong> {
             if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Some((field(name), "INVALID_SHA256_FORMAT", String::from("not a hash")));
             }
-            let refused = settings.reject.iter().any(|known| known == hash);
+            let refused = settings.reject.iter().any(|known| known == hash) || settings.reject_share.has(hash);
             refused.then(|| (field(name), "INVALID_AUDIENCE_MEMBER", String::from("refused as the stand-in was told")))
         })
     })

@@ -111,4 +111,8 @@ impl Sandbox for Running {
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
     }
+
+    fn expire(&self) {
+        self.shared.lock().tokens.expire();
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backhaul_kit::Fault;
 
 use super::State;
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -18,14 +18,13 @@ pub(super) const KNOWN: Known = Known(&[
     ("stuck", "how many of the next requests are worked on for ever"),
     ("work", "any value: all requests are worked on at once"),
     ("forget", "any value: the numbers of all requests are forgotten"),
-    ("reject", "hashes that are refused at once, separated by commas"),
+    ("reject", "hashes that are refused at once, separated by commas, or a share of all, as `1%`"),
     ("drop", "hashes that are dropped when a request is worked on, separated by commas"),
     ("drop_reason", "the reason for that, without PROCESSING_ERROR_REASON_"),
     ("fail_next", "how many of the next writes are answered with 500, unapplied"),
     ("throttle_next", "how many of the next writes are answered with 429 and Retry-After"),
     ("lose_next", "how many of the next writes are taken in, but their answer is lost"),
     ("token_url", "the address of the token endpoint, which assertions are made for"),
-    ("expire_tokens", "any value: all access tokens expire"),
     ("latency", "milliseconds before every answer"),
 ]);
 
@@ -41,6 +40,7 @@ pub(super) struct Settings {
     pub(super) processing: Duration,
     pub(super) stuck: u64,
     pub(super) reject: Vec<String>,
+    pub(super) reject_share: Share,
     pub(super) drop: Vec<String>,
     pub(super) drop_reason: String,
     pub(super) fail_next: u64,
@@ -60,6 +60,7 @@ impl Default for Settings {
             processing: Duration::ZERO,
             stuck: 0,
             reject: Vec::new(),
+            reject_share: Share::default(),
             drop: Vec::new(),
             drop_reason: String::from("INVALID_FORMAT"),
             fail_next: 0,
@@ -88,14 +89,16 @@ pub(super) fn apply(state: &mut State, key: &str, value: &str) -> Result<(), Fau
         "stuck" => settings.stuck = KNOWN.number(key, value)?,
         "work" => state.lists.hurry(),
         "forget" => state.lists.forget(),
-        "reject" => settings.reject = texts(),
+        "reject" => {
+            settings.reject_share = Share::read(value).unwrap_or_default();
+            settings.reject = texts();
+        }
         "drop" => settings.drop = texts(),
         "drop_reason" => settings.drop_reason = value.to_owned(),
         "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
         "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,
         "lose_next" => settings.lose_next = KNOWN.number(key, value)?,
         "token_url" => state.tokens.audience = value.to_owned(),
-        "expire_tokens" => state.tokens.expire(),
         "latency" => settings.latency = millis()?,
         _ => return Err(KNOWN.unknown(key)),
     }

@@ -168,7 +168,7 @@ async fn an_expired_token_is_replaced_and_a_key_that_is_not_the_account_s_gets_n
     let sandbox = stand_in(&[]).await;
     let bench = open(&*sandbox);
     bench.accepted(&adds(&[&["ann@example.com", ""]])).await;
-    sandbox.set("expire_tokens", "now").expect("a setting");
+    sandbox.expire();
     bench.accepted(&adds(&[&["bob@example.com", ""]])).await;
     let another = stand_in(&[]).await;
     let bench = open_text(&text(&sandbox.url(), ""), FIELDS, &another.token());

@@ -43,7 +43,7 @@ async fn exercise(url: &str, sandbox: &dyn Sandbox) {
         bench.write(&adds(&[ann])).await.expect_err(key);
     }
     sandbox.set("scopes", "openid").expect("a setting");
-    sandbox.set("expire_tokens", "now").expect("a setting");
+    sandbox.expire();
     bench.write(&adds(&[ann])).await.expect_err("403");
 }
 
