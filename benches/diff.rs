@@ -225,6 +225,7 @@ impl Bench {
             removals: true,
             moves: false,
             match_field: None,
+            hashes: false,
             keep_address: false,
             whole_set: false,
             remap: false,

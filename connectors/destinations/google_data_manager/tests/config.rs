@@ -96,7 +96,8 @@ fn the_schema_has_every_key_that_is_read() {
     account::GoogleAccount::read(&mut table);
     let mut read = table.known().to_vec();
     let mut described = properties(&account::json_schema());
-    (read.sort(), described.sort());
+    read.sort();
+    described.sort();
     assert_eq!(read, described);
     assert_eq!(properties(&sync::json_schema()), ["audience", "hashed", "members_per_call"]);
 }
