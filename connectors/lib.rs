@@ -30,5 +30,6 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,
         &destinations::stripe::Stripe,
+        &destinations::zendesk::Zendesk,
     ]
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backhaul_connectors::destinations::google_data_manager::sandbox::DataManagerSandbox;
 use backhaul_kit::normalise::person;
 use backhaul_kit::{Sandbox, SandboxKind as _};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::support::project::{Project, SYNC, model, sync_file};
@@ -29,9 +30,9 @@ impl Ads {
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(
-            "create table people (id integer primary key, email text, phone text);
+            "create table people (id integer primary key, email text, phone text, ads text default 'yes');
              with recursive n(id) as (select 1 union all select id + 1 from n where id < {rows})
-             insert into people select id, 'p' || id || '@example.com', null from n;"
+             insert into people (id, email) select id, 'p' || id || '@example.com' from n;"
         ));
         let mut project = Project::new(&warehouse);
         project.set_variable("GOOGLE_KEY", &google.token());
@@ -44,7 +45,9 @@ impl Ads {
         project.write("models/people.toml", &model("select * from people", "id"));
         let into =
             "[into]\naudience = \"987\"\nmode = \"audience\"\n\n[fields]\nemail = \"email\"\nphone = \"phone\"\n";
-        project.write(&sync_file(), &format!("model = \"people\"\ndestination = \"ads\"\n\n{into}"));
+        let signal = "{ column = \"ads\", granted = [\"yes\"] }";
+        let consent = format!("[consent]\nad_user_data = {signal}\nad_personalization = {signal}\n");
+        project.write(&sync_file(), &format!("model = \"people\"\ndestination = \"ads\"\n\n{into}\n{consent}"));
         Self { warehouse, project, google, _runtime: runtime }
     }
 
@@ -80,12 +83,43 @@ fn members_come_change_and_go_with_their_rows_and_nobody_is_named() {
     assert_eq!(ads.google.calls(), calls, "nothing is sent where nothing changed");
     ads.warehouse.execute(
         "update people set email = 'new@example.com' where id = 2; delete from people where id = 3;
-         insert into people values (5, null, '+1 650 555 1212');",
+         insert into people (id, phone) values (5, '+1 650 555 1212');",
     );
     let request = ads.project.backhaul(&["plan", SYNC, "--request", "2"]).expect(0);
     request.says(&["audienceMembers:remove", &hash("p2@example.com"), &hash("new@example.com")]);
     ads.project.run().expect(0).says(&["3 accepted"]);
     ads.assert_members(&["p1@example.com", "new@example.com", "p4@example.com", "+16505551212"]);
+}
+
+#[test]
+fn who_withdraws_consent_leaves_the_list_and_google_is_told_what_the_others_gave() {
+    let ads = Ads::new(3);
+    ads.warehouse.execute("update people set ads = null where id = 3");
+    ads.project.run().expect(0).says(&["2 accepted"]);
+    let granted = json!({ "adUserData": "CONSENT_GRANTED", "adPersonalization": "CONSENT_GRANTED" });
+    let records = ads.google.records();
+    let list = records["user_lists"]["987"].as_object().expect("members");
+    assert!(list.len() == 2 && list.values().all(|consent| *consent == granted), "{list:?}");
+    ads.warehouse.execute("update people set ads = 'no' where id = 2");
+    ads.project.run().expect(0);
+    ads.assert_members(&["p1@example.com"]);
+    // Who does not ask for consent speaks of none.
+    let signal = "{ column = \"ads\", granted = [\"yes\"] }";
+    let asked = format!("ad_user_data = {signal}\nad_personalization = {signal}\n");
+    ads.project.edit(&sync_file(), &asked, "");
+    ads.project.backhaul(&["validate", "--offline"]).expect(78);
+    ads.project.edit(
+        &sync_file(),
+        "[consent]",
+        "[consent]\nnone = \"nobody here lives in the European Economic Area\"",
+    );
+    ads.project.run().expect(0);
+    let records = ads.google.records();
+    assert_eq!(
+        records["user_lists"]["987"][format!("{{\"emailAddress\":\"{}\"}}", hash("p3@example.com"))],
+        Value::Null
+    );
+    assert_eq!(ads.members().len(), 3);
 }
 
 #[test]

@@ -50,7 +50,11 @@ mod network;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod references;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]
@@ -59,3 +63,5 @@ mod stripe;
 mod support;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod zendesk;

@@ -12,3 +12,4 @@ pub mod mixpanel;
 pub mod sql;
 mod stand_in;
 pub mod stripe;
+pub mod zendesk;

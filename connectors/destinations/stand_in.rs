@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
+use axum::routing::get;
 use backhaul_kit::Fault;
 use futures_util::stream;
 use serde::Serialize;
@@ -24,11 +25,17 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves `app` on `listener`.
+    /// Serves `app` on `listener`, and at `/sandbox/records` what the stand-in holds.
     ///
     /// # Errors
     /// A listener without an address.
-    pub(super) fn start(vendor: &'static str, listener: TcpListener, app: Router) -> Result<Self, Fault> {
+    pub(super) fn start(
+        vendor: &'static str,
+        listener: TcpListener,
+        app: Router,
+        records: impl Fn() -> serde_json::Value + Clone + Send + Sync + 'static,
+    ) -> Result<Self, Fault> {
+        let app = app.route("/sandbox/records", get(move || std::future::ready(json(200, &records()))));
         let address = listener
             .local_addr()
             .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;

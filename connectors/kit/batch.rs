@@ -36,6 +36,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All.
+    pub const ALL: [Self; 10] = [
+        Self::Upsert,
+        Self::Update,
+        Self::Create,
+        Self::Append,
+        Self::AudienceAdd,
+        Self::AudienceRemove,
+        Self::Move,
+        Self::Archive,
+        Self::Delete,
+        Self::Clear,
+    ];
+
     /// Whether the row left the model.
     pub fn is_removal(self) -> bool {
         matches!(self, Self::AudienceRemove | Self::Archive | Self::Delete | Self::Clear)

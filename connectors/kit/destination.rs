@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
 use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
-use crate::facts::Facts;
+use crate::facts::{AddressKind, Facts};
 use crate::fault::Fault;
 use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
@@ -252,6 +252,25 @@ pub trait Prepared: Send + Sync {
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;
 
+    /// Whether answers to writes tell the records' ids, so that rows of other syncs can refer to them. By default where
+    /// some operation finds its record by them.
+    fn gives_ids(&self) -> bool {
+        Operation::ALL.iter().any(|operation| {
+            let facts = self.facts(*operation);
+            facts.max_rows > 0 && facts.address == AddressKind::RemoteId
+        })
+    }
+
+    /// Whether records of `object` can be found by their field `by`: whether [`Destination::lookup`] knows them. Gives
+    /// the scopes that it takes.
+    ///
+    /// # Errors
+    /// Why not, as the end of a sentence (`has no object "User"`).
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        let _ = (object, by);
+        Err(String::from("cannot look records up"))
+    }
+
     /// The limiter of the account's calls, where it has one: for forecasts.
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
         let _ = kit;
@@ -326,11 +345,16 @@ pub struct Lookup {
     pub object: String,
     /// The field to match.
     pub by: String,
-    /// The values asked for.
+    /// The values asked for: each once, none of them NULL, at most [`Lookup::MOST_VALUES`].
     pub values: Vec<Value>,
 }
 
-/// An answer to a [`Lookup`].
+impl Lookup {
+    /// The most values of one question; where the vendor takes fewer at once, a destination makes several calls of it.
+    pub const MOST_VALUES: usize = 100;
+}
+
+/// An answer to a [`Lookup`]: a value that several records have gets several.
 #[derive(Clone, Debug)]
 pub struct Match {
     /// Place of the value asked for.
@@ -375,7 +399,11 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
-    /// Finds existing records.
+    /// Finds existing records, where [`Prepared::check_lookup`] says that it can. A value without an answer is one that
+    /// no record has: what the vendor does not say is a fault.
+    ///
+    /// # Errors
+    /// A fault says nothing of any value.
     async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
         Err(Fault::config(format!("this destination cannot look up `{}`", query.object)))
     }

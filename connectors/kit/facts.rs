@@ -86,6 +86,9 @@ pub struct Facts {
     /// Whether the destination can be asked whether rows whose answer was lost are there
     /// ([`Destination::find_written`](crate::Destination::find_written)).
     pub read_back: bool,
+    /// Whether it changes the fields that it is given of a record that is there, leaves the others as they are, and makes
+    /// no record where there is none. A row whose former values were accepted is then sent without those that stayed.
+    pub merges: bool,
     /// What finds the record.
     pub address: AddressKind,
     /// Order between kinds.
@@ -117,6 +120,7 @@ impl Default for Facts {
             evidence: Evidence::Row,
             resend_safe: false,
             read_back: false,
+            merges: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::None,

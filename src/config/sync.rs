@@ -11,7 +11,7 @@ use backhaul_kit::{AddressKind, Facts, ModelQuery, Session};
 use super::guards::Guards;
 use super::project::{DiffPlace, Field, ModelDef, OnUnknown, Priority, SyncDef};
 use super::root::Root;
-use super::{checks, fields, guards, into, later, model, names, schedule};
+use super::{checks, fields, guards, into, later, model, names, people, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
@@ -81,6 +81,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
+    let people = people::read(table);
     let priority = table.choice("priority", PRIORITIES).unwrap_or_default();
     if !table.has("into") {
         problems.push(
@@ -91,9 +92,12 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     }
     let into = table.table("into");
     let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();
-    let target =
-        into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
+    let target = into.and_then(|into| {
+        let consent = people.signals();
+        into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root, consent)
+    });
 
+    let people = people.resolve(table, around.root, around.models, target.as_ref(), diff);
     let group = target.as_ref().and_then(|target| target.group.clone());
     let facts = target.as_ref().map(into::Target::write_facts);
     let on_unknown = on_unknown(table, facts.as_ref(), around.root);
@@ -124,6 +128,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 shape: target.shape,
                 fields: target.fields,
                 group: target.group.map(|(name, _)| name),
+                people,
+                referred_to: false,
                 schedule: schedule.schedule,
                 priority,
                 on_unknown,

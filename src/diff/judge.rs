@@ -1,13 +1,18 @@
 //! What a row, or a record without a row, becomes in the plan.
 
+mod refer;
+
 use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::aside::Aside;
 use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
-use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper, Sibling};
-use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
+use super::{
+    Cause, DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, Resolve, RowMapper, Sibling,
+};
+use crate::snapshot::{Details, FieldHasher, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
 pub(super) struct Judge<'a, R = Details<'a>> {
@@ -26,6 +31,10 @@ pub(super) struct Judge<'a, R = Details<'a>> {
     sent: u64,
     /// Other syncs that write to the same object.
     pub(super) siblings: &'a [Sibling],
+    /// Who finds the records that rows refer to.
+    pub(super) resolver: Option<&'a dyn Resolve>,
+    /// Rows that wait to be told what they refer to.
+    aside: Aside,
 }
 
 /// A row that is to become an op.
@@ -122,6 +131,8 @@ impl<'a, R: Recall> Judge<'a, R> {
             remembered: Vec::new(),
             sent: 0,
             siblings: &[],
+            resolver: None,
+            aside: Aside::default(),
         }
     }
 
@@ -206,6 +217,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             key_hash: row.digest.key,
             fingerprint: row.digest.fingerprint,
             table_fingerprint: row.table_fingerprint,
+            cause: Cause::Left,
             old_address,
             match_value: None,
             was_in_doubt,
@@ -222,28 +234,38 @@ impl<'a, R: Recall> Judge<'a, R> {
                 return Err(Fault::bug("the mapper gave another number of fields than it names").into());
             }
             Ok(fields) => {
-                op.match_value = self.match_value(&fields);
-                op.kind = match row.found {
-                    None | Some((_, Standing::Never)) => OpKind::Add,
-                    Some((_, Standing::InDoubt)) => match doubt {
-                        Some(Doubt::Is(Decision::Absent)) => OpKind::Add,
-                        Some(Doubt::Is(Decision::Written(as_sent)))
-                            if crate::snapshot::storable(as_sent) == op.fingerprint =>
-                        {
-                            OpKind::Touch
-                        }
-                        // Where a lost call never arrived, the record still stands at its old address.
-                        _ => self.moved_or_changed(&op),
-                    },
-                    Some((ordinal, Standing::Same | Standing::Other)) => {
-                        self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
-                    }
-                };
-                op.fields = fields.as_slice().into();
+                let standing = row.found.map(|(_, standing)| standing);
+                if let Some((ordinal, Standing::Same | Standing::Other)) = row.found {
+                    self.details.fields(ordinal, &mut self.remembered)?;
+                } else {
+                    self.remembered.clear();
+                }
+                match self.without_references(fields) {
+                    Ok(fields) => self.decide(&mut op, standing, &fields),
+                    Err(fields) => return self.put_aside(op, standing, fields).map(|()| None),
+                }
             }
         }
         let number = self.write(&op)?;
         Ok((op.kind == OpKind::Add).then_some(number))
+    }
+
+    /// What a row becomes whose fields are known, and whose record's are in `remembered`.
+    fn decide(&mut self, op: &mut Op, standing: Option<Standing>, fields: &[FieldValue]) {
+        op.match_value = self.match_value(fields);
+        op.kind = match standing {
+            None | Some(Standing::Never) => OpKind::Add,
+            Some(Standing::InDoubt) => match self.request.doubts.of_row(op.key_hash) {
+                Doubt::Is(Decision::Absent) => OpKind::Add,
+                Doubt::Is(Decision::Written(as_sent)) if crate::snapshot::storable(as_sent) == op.fingerprint => {
+                    OpKind::Touch
+                }
+                // Where a lost call never arrived, the record still stands at its old address.
+                _ => self.moved_or_changed(op),
+            },
+            Some(Standing::Same | Standing::Other) => self.compare(op, standing, fields),
+        };
+        op.fields = fields.into();
     }
 
     fn match_value(&self, fields: &[FieldValue]) -> Option<String> {
@@ -255,14 +277,7 @@ impl<'a, R: Recall> Judge<'a, R> {
     }
 
     /// What an accepted record's row becomes; fills in which fields changed.
-    fn compare(
-        &mut self,
-        op: &mut Op,
-        ordinal: u64,
-        standing: Option<Standing>,
-        fields: &[FieldValue],
-    ) -> Result<OpKind, SnapshotError> {
-        self.details.fields(ordinal, &mut self.remembered)?;
+    fn compare(&mut self, op: &mut Op, standing: Option<Standing>, fields: &[FieldValue]) -> OpKind {
         let mut any_known = false;
         for (field, column) in fields.iter().zip(&self.columns) {
             let remembered = column.and_then(|c| self.remembered.get(c)).copied().unwrap_or(UNKNOWN_FIELD);
@@ -273,12 +288,12 @@ impl<'a, R: Recall> Judge<'a, R> {
         if !any_changed {
             op.changed.clear();
             let resend = self.request.full || self.request.whole_set;
-            return Ok(if resend { OpKind::Refresh } else { OpKind::Touch });
+            return if resend { OpKind::Refresh } else { OpKind::Touch };
         }
         if !any_known {
             op.changed.clear();
         }
-        Ok(self.moved_or_changed(op))
+        self.moved_or_changed(op)
     }
 
     fn moved_or_changed(&self, op: &Op) -> OpKind {
@@ -303,6 +318,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         } += 1;
         if op.kind.is_sent() {
             self.sent += 1;
+            counts.removed_for.add(op.cause);
             counts.repeats += u64::from(op.was_in_doubt && op.kind == OpKind::Change);
         }
         Ok(self.plan.push(op)?)
@@ -315,8 +331,15 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(())
     }
 
-    /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
-    pub(super) fn removal(&mut self, ordinal: u64, was_in_doubt: bool, live: &Claims) -> Result<(), DiffError> {
+    /// Writes the removal of a record whose key left the model, or whose row may not be sent: `Forget` where a live row
+    /// claims its address.
+    pub(super) fn removal(
+        &mut self,
+        ordinal: u64,
+        was_in_doubt: bool,
+        cause: Cause,
+        live: &Claims,
+    ) -> Result<(), DiffError> {
         let key = self.details.key(ordinal)?;
         if self.request.only.as_ref().is_some_and(|only| !only.contains(&backhaul_kit::key::display(&key))) {
             return Ok(());
@@ -344,7 +367,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             self.counts.withheld += 1;
             return Ok(());
         }
-        if !claimed && self.is_full() {
+        if !claimed && self.is_full() && !cause.is_urgent() {
             self.counts.postponed += 1;
             return Ok(());
         }
@@ -356,6 +379,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             key: key.into(),
             fingerprint: claimant.unwrap_or(REMOVAL),
             table_fingerprint: None,
+            cause: if claimed { Cause::Left } else { cause },
             old_address,
             match_value: None,
             was_in_doubt,

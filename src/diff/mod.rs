@@ -1,14 +1,19 @@
-//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
+//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async. Whoever rows refer to is
+//! asked for through a [`Resolve`] that the run brings.
 
+mod aside;
+mod cause;
 mod counts;
 mod differ;
 mod doubt;
+mod eligible;
 mod error;
 mod judge;
 mod op;
 mod places;
 mod plan;
 mod recall;
+mod refer;
 mod repeats;
 mod request;
 mod seen;
@@ -19,16 +24,21 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waiting;
+mod waves;
 
+pub use cause::{Cause, CauseCounts};
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
 pub use doubt::{Decision, Doubts, IN_DOUBT_CODE, in_doubt};
+pub use eligible::{Draw, Eligibility, Given, Listed};
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
+pub(crate) use refer::remote_ids;
+pub use refer::{Answer, Missing, Reference, Resolve};
 pub(crate) use repeats::Repeats;
 pub use request::{PlanRequest, SiblingState};
 pub use siblings::Sibling;
@@ -52,5 +62,16 @@ pub trait RowMapper: Send + Sync {
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
         let _ = fields;
         None
+    }
+
+    /// The fields that are ids of other records: [`map`](Self::map) gives what finds these.
+    fn references(&self) -> &[Reference] {
+        &[]
+    }
+
+    /// What such a field becomes once its value is known: `default` where it is NULL, then what `null` says.
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        let _ = place;
+        FieldValue::Set(value)
     }
 }

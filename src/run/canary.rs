@@ -101,6 +101,7 @@ mod tests {
             key: key.into(),
             fingerprint: number + 10,
             table_fingerprint: None,
+            cause: crate::diff::Cause::Left,
             old_address: Address { remote_id: None, match_value: Some(address(old)) },
             match_value: Some(address(new)),
             was_in_doubt: false,
@@ -125,6 +126,7 @@ mod tests {
             keep_address: true,
             removals: true,
             remap: false,
+            full: false,
             table_fingerprints: None,
             siblings: Vec::new(),
         };

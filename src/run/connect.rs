@@ -74,14 +74,13 @@ pub(super) fn check_object(bound: &Binding, sync: &SyncDef) -> Result<(), Fault>
 }
 
 /// The account that the snapshot speaks of is the account we are connected to, or nothing is sent.
-pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &SyncDef) -> Result<(), Fault> {
+pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &str) -> Result<(), Fault> {
     if bound.identity == now.identity {
         return Ok(());
     }
     let (was, is) = (&bound.identity, &now.identity);
     Err(Fault::config(format!(
-        "the credential belongs to account {is}, but what sync `{}` has delivered so far is in account {was}",
-        sync.name
+        "the credential belongs to account {is}, but what sync `{sync}` has delivered so far is in account {was}"
     ))
     .remedy(format!("put back a credential of {was}, or give the new account a state of its own ([state] dir)")))
 }

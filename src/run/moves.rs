@@ -72,7 +72,9 @@ impl Moves {
         }
         let mut tied: Vec<Option<Op>> = tied.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|at| tied[at].take()).collect();
-        let ringed = tied.into_iter().flatten().map(|op| Op { kind: OpKind::Change, ..op }).collect();
+        // What its own record has says nothing of the one that it is written to.
+        let ringed = tied.into_iter().flatten();
+        let ringed = ringed.map(|op| Op { kind: OpKind::Change, changed: Vec::new(), ..op }).collect();
         Self { ordered, ringed, numbers }
     }
 }
@@ -109,6 +111,7 @@ mod tests {
             key: number.to_be_bytes().to_vec().into(),
             fingerprint: number,
             table_fingerprint: None,
+            cause: crate::diff::Cause::Left,
             old_address: Address { remote_id: None, match_value: Some(old.into()) },
             match_value: Some(new.into()),
             was_in_doubt: false,

@@ -7,19 +7,23 @@ use std::sync::Arc;
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
     AddressKind, Fault, FieldValue, KeyHash, Kit, Model, ModelQuery, Prepared, Projection, Proof, Reason, RowPage,
-    Scan, Scanned, Source, Value, key,
+    Scan, Scanned, Schema, Source, Value, key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
+use super::people::{Asked, ListRows};
+use super::references::Finder;
 use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use crate::diff::{
+    DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Sibling,
+};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -44,6 +48,8 @@ pub(super) struct ScanRequest<'a> {
     pub(super) doubts: Doubts,
     /// What the checks compare the model with.
     pub(super) past: Past,
+    /// How many rows every suppression list had.
+    pub(super) listed: ListRows,
 }
 
 /// A finished plan.
@@ -52,6 +58,8 @@ pub(super) struct Planned {
     pub(super) digest: [u8; 32],
     /// The checks that failed.
     pub(super) findings: Vec<Finding>,
+    /// How many rows the suppression lists have.
+    pub(super) lists: ListRows,
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
@@ -66,17 +74,24 @@ pub(super) async fn scan(
     cancel: &Cancel,
 ) -> Result<Planned, RunError> {
     let sync = request.sync;
-    let Opened { scan, mapper, digest } = unless_cancelled(cancel, open(project, sync, kit)).await?;
+    let Opened { mut scan, mapper, columns, digest } = unless_cancelled(cancel, open(project, sync, kit)).await?;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
     let mut projection = mapper.projection(snapshot.seed());
     let fields = projection.clone();
     let checker = checker(&request, project, key, &mut projection);
+    if let Some(place) = snapshot.table() {
+        check_place(sync, &place.warehouse)?;
+    }
+    let asked = Asked { project, kit, sync, columns: &columns, before: &request.listed };
+    let decider = unless_cancelled(cancel, asked.decider(scan.as_mut(), &mut projection)).await?;
+    let (eligibility, lists) = decider.map(|decider| (decider.eligibility, decider.lists)).unzip();
     let operations = &request.operations;
     let matches = match operations.removal {
         Some(_) => MatchValues::of(sync, &projection, project.state.memory, scratch(&request, project, key, "matches")),
         None => None,
     };
     let options = request.options;
+    let finder = Finder::new(sync, project, kit, key, &request.binding, cancel);
     let plan_request = PlanRequest {
         run_id: request.run_id.to_owned(),
         config_digest: digest,
@@ -85,7 +100,10 @@ pub(super) async fn scan(
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
         hashes: operations.write.1.address == AddressKind::Hashes,
-        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        keep_address: operations.removal.is_some()
+            || operations.moves.is_some()
+            || sync.group.is_some()
+            || sync.referred_to,
         removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
         siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
@@ -104,19 +122,20 @@ pub(super) async fn scan(
     let mapper: Box<dyn RowMapper> = Box::new(Hashed { mapper, prepared: sync.prepared.clone() });
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches };
-            compare_here(work, snapshot, request.siblings, watch, cancel).await?
+            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, finder };
+            compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
-        Some(place) => {
-            check_place(sync, &place.warehouse)?;
-            let work = Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches: None };
+        Some(_) => {
+            let matches = None;
+            let work =
+                Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches, finder };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
     let findings = judged.and_then(|(summary, checker)| {
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
         let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
-        Ok(Planned { summary, digest, findings })
+        Ok(Planned { summary, digest, findings, lists: lists.unwrap_or_default() })
     });
     findings.map_err(|e| explain(e, sync))
 }
@@ -157,6 +176,7 @@ pub(super) struct Work {
     pub(super) writer: PlanWriter,
     pub(super) checker: Checker,
     pub(super) matches: Option<MatchValues>,
+    pub(super) finder: Finder,
 }
 
 /// The plan, and the checks with what they have seen.
@@ -167,13 +187,15 @@ async fn compare_here(
     work: Work,
     snapshot: Snapshot,
     siblings: Vec<Sibling>,
+    eligibility: Option<Eligibility>,
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker, matches } = work;
+    let Work { scan, projection, request, mapper, writer, checker, matches, finder } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
-        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?.beside(&siblings);
+        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
+        let differ = differ.beside(&siblings).admitting(eligibility).referring(&finder);
         compare(differ, checker, matches, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
@@ -187,6 +209,8 @@ async fn compare_here(
 pub(super) struct Opened {
     pub(super) scan: Box<dyn Scan>,
     pub(super) mapper: Mapper,
+    /// The model's columns.
+    pub(super) columns: Schema,
     /// What decides how a row is sent: columns and types, key, mapping.
     pub(super) digest: [u8; 32],
 }
@@ -195,19 +219,23 @@ pub(super) struct Opened {
 pub(super) async fn open(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<Opened, RunError> {
     let model = &sync.model;
     let source = source(project, &model.warehouse, kit)?;
-    let wanted = Model {
-        name: model.name.clone(),
-        query: model.query.clone(),
-        filter: sync.filter.clone(),
-        parallel: model.parallel,
-        timeout: model.timeout,
-        idle_timeout: model.idle_timeout,
-    };
-    let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
+    let mut scan = source.open(&model_of(model, sync.filter.clone())).await.map_err(|fault| at_sql(fault, model))?;
     let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
     let digest = config::digest(sync, &columns);
-    Ok(Opened { scan, mapper, digest })
+    Ok(Opened { scan, mapper, columns, digest })
+}
+
+/// What to scan for a model.
+pub(super) fn model_of(model: &ModelDef, filter: Option<String>) -> Model {
+    Model {
+        name: model.name.clone(),
+        query: model.query.clone(),
+        filter,
+        parallel: model.parallel,
+        timeout: model.timeout,
+        idle_timeout: model.idle_timeout,
+    }
 }
 
 /// A warehouse of the project, not yet connected.
@@ -218,7 +246,7 @@ pub(super) fn source(project: &Project, name: &str, kit: &Arc<Kit>) -> Result<Ar
 }
 
 /// A fault with a place in the model's SQL becomes a problem with a place in its file.
-fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
+pub(super) fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
     let (Some(offset), Some(span)) = (fault.sql_offset, &model.query_span) else { return fault.into() };
     let start = (span.range.start + offset).min(span.range.end);
     let end = (start + 1).min(span.range.end).max(start);
@@ -247,6 +275,14 @@ impl RowMapper for Hashed {
 
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
         self.prepared.hashes(fields)
+    }
+
+    fn references(&self) -> &[Reference] {
+        self.mapper.references()
+    }
+
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        self.mapper.settle(place, value)
     }
 }
 
@@ -316,15 +352,9 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
     let problem = match error {
         DiffError::DuplicateKeys { count, examples } => {
             let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
-            Problem::error(
-                "duplicate-keys",
-                format!(
-                    "model `{}` has {count} rows whose key occurs more than once, as {}",
-                    model.name,
-                    shown.join(", ")
-                ),
-            )
-            .remedy(find(&|from| repeats_of(&columns, from)))
+            let shown = if shown.is_empty() { String::new() } else { format!(", as {}", shown.join(", ")) };
+            let message = format!("model `{}` has {count} rows whose key occurs more than once{shown}", model.name);
+            Problem::error("duplicate-keys", message).remedy(find(&|from| repeats_of(&columns, from)))
         }
         DiffError::NullKeys { rows } => {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();
@@ -350,6 +380,21 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
             )
             .remedy(find(&|from| repeats_of(&quote(column), from)))
         }
+        DiffError::ReferenceRing { rows, examples, field } => {
+            place = sync.fields.get(field).map(|field| field.span.clone());
+            let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
+            let message = match rows {
+                1 => format!("model `{}` has a row that refers to itself: {}", model.name, shown.join(", ")),
+                _ => format!(
+                    "{rows} rows of model `{}` refer to each other in a ring: {}",
+                    model.name,
+                    shown.join(" → ")
+                ),
+            };
+            Problem::error("reference-ring", message)
+                .remedy("one of them has to refer to nothing until the others are there: nothing was sent")
+        }
+        DiffError::Stopped => return RunError::Cancelled,
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),
         other => return other.into(),

@@ -64,18 +64,12 @@ impl MixpanelDestination {
 #[async_trait]
 impl Destination for MixpanelDestination {
     async fn check(&self) -> Result<AccountReport, Fault> {
-        let of_reading = |mut fault: Fault| {
-            // Nothing was to be written: the question may be asked again.
-            if fault.class == FaultClass::Ambiguous {
-                fault.class = FaultClass::Transient;
-            }
-            fault
-        };
-        let answer = self.events.send(self.import(PROBE)?).await.map_err(of_reading)?;
+        // Nothing was to be written: the question may be asked again.
+        let answer = self.events.send(self.import(PROBE)?).await.map_err(Fault::of_reading)?;
         if answer.status != 400
             && let Some(fault) = answer::fault(&answer)
         {
-            return Err(of_reading(fault));
+            return Err(fault.of_reading());
         }
         let digest = digest(&SHA256, self.token.reveal()?.expose_secret().as_bytes());
         let region = self.sync.account.region;

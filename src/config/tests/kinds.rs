@@ -114,15 +114,28 @@ struct HttpAccount(String);
 struct Ready {
     object: String,
     address: AddressKind,
+    consent: &'static [&'static str],
 }
 
 impl Prepared for Ready {
     fn facts(&self, _: Operation) -> Facts {
-        Facts { address: self.address, ..Facts::default() }
+        Facts { address: self.address, consent: self.consent, ..Facts::default() }
     }
 
     fn object(&self) -> String {
         self.object.clone()
+    }
+
+    fn gives_ids(&self) -> bool {
+        self.address == AddressKind::MatchValue
+    }
+
+    fn check_lookup(&self, object: &str, _: &str) -> Result<Vec<String>, String> {
+        match (self.address, object) {
+            (AddressKind::MatchValue, "owners") => Ok(Vec::new()),
+            (AddressKind::MatchValue, _) => Err(format!("has no object \"{object}\"")),
+            _ => Err(String::from("cannot look records up")),
+        }
     }
 
     fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -182,7 +195,7 @@ impl Account for HubSpotAccount {
         }
         (problems.errors() == before).then(|| {
             let object = shape.object.as_ref().map(|(object, _)| object.clone()).unwrap_or_default();
-            Arc::new(Ready { object, address: AddressKind::MatchValue }) as Arc<dyn Prepared>
+            Arc::new(Ready { object, address: AddressKind::MatchValue, consent: &[] }) as Arc<dyn Prepared>
         })
     }
 
@@ -236,7 +249,10 @@ impl Account for HttpAccount {
         let evidence = success.choice("evidence", &[("call", ()), ("row", ())]);
         success.finish();
         evidence.map(|()| {
-            Arc::new(Ready { object: format!("{}{path}", self.0), address: AddressKind::None }) as Arc<dyn Prepared>
+            // The API of this path is an advertiser's.
+            let consent: &[&str] = if path == "/audience" { &["ad_user_data", "ad_personalization"] } else { &[] };
+            let object = format!("{}{path}", self.0);
+            Arc::new(Ready { object, address: AddressKind::None, consent }) as Arc<dyn Prepared>
         })
     }
 

@@ -4,7 +4,7 @@
 //! digest of every chunk and the plan hash.
 
 mod chunk;
-mod codec;
+pub(in crate::diff) mod codec;
 mod footer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -46,6 +46,9 @@ pub struct PlanHeader {
     pub removals: bool,
     /// Whether the mapping changed since the snapshot was made.
     pub remap: bool,
+    /// Whether every row is sent, changed or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// What the ops' table fingerprints were made with, where the snapshot is a table of the warehouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_fingerprints: Option<String>,
@@ -69,6 +72,7 @@ impl PlanHeader {
             keep_address: request.keep_address,
             removals: request.removals,
             remap: request.remap,
+            full: request.full,
             table_fingerprints: None,
             siblings: request.siblings.clone(),
         }

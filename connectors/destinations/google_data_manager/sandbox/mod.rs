@@ -45,6 +45,14 @@ struct State {
     calls: u64,
 }
 
+impl State {
+    /// Object → id → members, as of now.
+    fn records(&mut self) -> serde_json::Value {
+        self.lists.work(&self.settings);
+        self.lists.records()
+    }
+}
+
 /// The state as the calls share it.
 #[derive(Clone, Debug)]
 struct Shared(Arc<Mutex<State>>);
@@ -77,7 +85,9 @@ impl SandboxKind for DataManagerSandbox {
             settings::apply(&mut state, key, value)?;
         }
         let shared = Shared(Arc::new(Mutex::new(state)));
-        let serving = Serving::start("google-data-manager", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().records();
+        let serving = Serving::start("google-data-manager", listener, routes::router(shared.clone()), records)?;
         shared.lock().tokens.audience = format!("{}/token", serving.url());
         Ok(Box::new(Running { shared, serving }))
     }
@@ -103,9 +113,7 @@ impl Sandbox for Running {
     }
 
     fn records(&self) -> serde_json::Value {
-        let state = &mut *self.shared.lock();
-        state.lists.work(&state.settings);
-        state.lists.records()
+        self.shared.lock().records()
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {

@@ -31,7 +31,6 @@ pub(super) fn router(shared: Shared) -> Router {
     calls
         .route("/token", post(token))
         .route("/tokeninfo", post(tokeninfo))
-        .route("/sandbox/records", get(records))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(shared)
 }
@@ -177,10 +176,4 @@ async fn tokeninfo(Of(shared): Of<Shared>, body: Bytes) -> Response {
         Some(scopes) => answer(200, &json!({ "scope": scopes, "expires_in": "3599" })),
         None => answer(400, &json!({ "error": "invalid_token" })),
     }
-}
-
-async fn records(Of(shared): Of<Shared>) -> Response {
-    let state = &mut *shared.lock();
-    state.lists.work(&state.settings);
-    answer(200, &state.lists.records())
 }

@@ -87,7 +87,9 @@ impl SandboxKind for HubSpotSandbox {
 
     async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
         let shared = Shared::new(settings)?;
-        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().store.snapshot();
+        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }

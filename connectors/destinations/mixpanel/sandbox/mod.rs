@@ -49,7 +49,9 @@ impl SandboxKind for MixpanelSandbox {
         for (key, value) in settings {
             shared.lock().set(key, value)?;
         }
-        let serving = Serving::start("mixpanel", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().records();
+        let serving = Serving::start("mixpanel", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }

@@ -69,7 +69,9 @@ impl SandboxKind for StripeSandbox {
         for (key, value) in settings {
             settings::apply(&mut shared.lock(), key, value)?;
         }
-        let serving = Serving::start("stripe", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().customers.records();
+        let serving = Serving::start("stripe", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
