@@ -42,6 +42,8 @@ mod lake;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod meta;
+#[cfg(test)]
 mod mixpanel;
 #[cfg(test)]
 mod models;
@@ -55,6 +57,8 @@ mod people;
 mod quota;
 #[cfg(test)]
 mod references;
+#[cfg(test)]
+mod salesforce;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]

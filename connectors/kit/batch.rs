@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -177,7 +178,8 @@ pub struct Batch {
     pub operation: Operation,
     /// Its number within the run, from 0.
     pub seq: u64,
-    /// Whether it is the last of the run (only known where the session is [`Ordered`](crate::Session::Ordered)).
+    /// Whether it is the last of its operation in the run (only known where the session is
+    /// [`Ordered`](crate::Session::Ordered)). One that is sent again in parts is followed by another last one.
     pub last: bool,
     /// The rows; no two share a key or an address.
     pub rows: Vec<Row>,
@@ -245,6 +247,19 @@ impl Outcomes {
             }
         }
         all
+    }
+
+    /// These verdicts, each with its row's place in the batch; the other rows are unknown.
+    ///
+    /// # Errors
+    /// As [`Outcomes::set_at`].
+    pub fn at_places(batch: &Batch, said: impl IntoIterator<Item = (usize, Verdict)>) -> Result<Self, Fault> {
+        let mut outcomes = Self::of(batch);
+        let known = said.into_iter().filter(|(_, verdict)| *verdict != Verdict::Unknown);
+        for (place, verdict) in known {
+            outcomes.set_at(place, verdict)?;
+        }
+        Ok(outcomes)
     }
 
     /// Gives the row of op number `op` its verdict.
@@ -332,6 +347,24 @@ pub struct Ticket {
     pub version: u32,
     /// Whatever the connector needs to find the job again.
     pub body: serde_json::Value,
+}
+
+impl Ticket {
+    /// A ticket of that kind.
+    ///
+    /// # Errors
+    /// A `Bug` for a body that cannot be written as JSON.
+    pub fn new(kind: &str, version: u32, body: &impl Serialize) -> Result<Self, Fault> {
+        let body = serde_json::to_value(body);
+        let body = body.map_err(|error| Fault::bug("a ticket that cannot be written as JSON").caused_by(error))?;
+        Ok(Self { kind: kind.to_owned(), version, body })
+    }
+
+    /// Its body; `None` of a ticket of another kind or version, or with a body of another form.
+    pub fn read<T: DeserializeOwned>(&self, kind: &str, version: u32) -> Option<T> {
+        let is_it = (self.kind.as_str(), self.version) == (kind, version);
+        serde_json::from_value(self.body.clone()).ok().filter(|_| is_it)
+    }
 }
 
 /// Saves a ticket durably; a connector awaits it between the steps of a job.

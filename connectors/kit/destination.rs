@@ -242,6 +242,13 @@ pub trait Prepared: Send + Sync {
     /// What is true of an operation here.
     fn facts(&self, operation: Operation) -> Facts;
 
+    /// The same in a run that sends `rows` rows, for destinations that take many another way than few. Only caps,
+    /// evidence, concurrency and waits may be others than those of [`facts`](Prepared::facts).
+    fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
+        let _ = rows;
+        self.facts(operation)
+    }
+
     /// For [`AddressKind::Hashes`](crate::AddressKind::Hashes): what a row with these fields is found by once it was
     /// sent, one a line; empty where nothing would find it. The fields themselves are gone by the time of a removal.
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {

@@ -34,7 +34,7 @@ pub enum Session {
     None,
     /// A session whose batches may come in any order.
     AnyOrder,
-    /// One batch at a time, in order; `last` is true on the last.
+    /// One batch at a time, in order; `last` is true on the last of each operation.
     Ordered,
 }
 

@@ -131,15 +131,6 @@ impl Fault {
         self
     }
 
-    /// As the fault of a call that only reads: nothing was to be applied, so that it may always be made again.
-    #[must_use]
-    pub fn of_reading(mut self) -> Self {
-        if self.class == FaultClass::Ambiguous {
-            self.class = FaultClass::Transient;
-        }
-        self
-    }
-
     /// The fault of a later call of a batch: what the earlier ones did is not undone by it.
     #[must_use]
     pub fn after_a_write(mut self) -> Self {
@@ -153,6 +144,15 @@ impl Fault {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same of a call that applies nothing, whatever became of it, as one that only reads: it may be made again.
+    #[must_use]
+    pub fn not_applied(mut self) -> Self {
+        if self.class == FaultClass::Ambiguous {
+            self.class = FaultClass::Transient;
+        }
         self
     }
 

@@ -137,7 +137,8 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
 
 fn work(op: Op, change: ChangeKind, phase: usize, facts: &Facts) -> Work {
     let claims = claims(&op, facts);
-    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false, ask: false };
+    let (doubt, counted, ask) = (false, false, false);
+    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt, counted, ask };
     Work { row: row_of(change, op), meta }
 }
 

@@ -58,12 +58,6 @@ pub trait RowMapper: Send + Sync {
     /// Why the row cannot be sent; it becomes a reject.
     fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason>;
 
-    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
-    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
-        let _ = fields;
-        None
-    }
-
     /// The fields that are ids of other records: [`map`](Self::map) gives what finds these.
     fn references(&self) -> &[Reference] {
         &[]
@@ -73,5 +67,11 @@ pub trait RowMapper: Send + Sync {
     fn settle(&self, place: usize, value: Value) -> FieldValue {
         let _ = place;
         FieldValue::Set(value)
+    }
+
+    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
     }
 }

@@ -235,7 +235,7 @@ impl Advance<'_> {
                 rows: sends,
                 started: self.record.started,
             },
-            phases: phases(plan, going, &connected, self.ground.sync)?,
+            phases: phases(plan, going, sends, self.ground.sync)?,
             log,
             already,
             sends: sends_rows,

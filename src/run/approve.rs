@@ -217,7 +217,7 @@ impl Runs {
                 exit: 5,
             });
         }
-        let calls = Operations::of(&sync).calls(&plan.summary().counts);
+        let calls = Operations::calls(&sync, &plan.summary().counts);
         Ok(StoredPlan { record, sync, plan, calls })
     }
 }

@@ -91,7 +91,7 @@ impl Runs {
         let plan = PlanReader::open(&files.plan(), &self.key)?;
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
-        let calls = Operations::of(sync).calls(&planned.summary.counts);
+        let calls = Operations::calls(sync, &planned.summary.counts);
         let warnings = warnings(sync, &plan, &planned)?;
         // A run asks for these values again, before it writes.
         let lookups = planned.summary.counts.looked_up.div_ceil(Lookup::MOST_VALUES as u64);

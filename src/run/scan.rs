@@ -273,16 +273,16 @@ impl RowMapper for Hashed {
         self.mapper.map(record)
     }
 
-    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
-        self.prepared.hashes(fields)
-    }
-
     fn references(&self) -> &[Reference] {
         self.mapper.references()
     }
 
     fn settle(&self, place: usize, value: Value) -> FieldValue {
         self.mapper.settle(place, value)
+    }
+
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        self.prepared.hashes(fields)
     }
 }
 

@@ -48,14 +48,14 @@ impl AudienceDestination {
     async fn status(&self, id: &str, sent: usize) -> Result<Job, Fault> {
         let mut url = self.sync.account.url("requestStatus:retrieve")?;
         url.query_pairs_mut().append_pair("requestId", id);
-        let answer = self.http.send(Request::new(Method::GET, url)).await.map_err(Fault::of_reading)?;
-        answer::of_status(&answer, sent).map_err(Fault::of_reading)
+        let answer = self.http.send(Request::new(Method::GET, url)).await.map_err(Fault::not_applied)?;
+        answer::of_status(&answer, sent).map_err(Fault::not_applied)
     }
 
     /// The scopes of the token, where Google tells them.
     async fn scopes(&self) -> Result<Option<Vec<String>>, Fault> {
         let url = self.sync.account.token_url("tokeninfo")?;
-        let answer = self.http.send_token(url, "access_token").await.map_err(Fault::of_reading)?;
+        let answer = self.http.send_token(url, "access_token").await.map_err(Fault::not_applied)?;
         let info = answer.json::<Value>().unwrap_or_default();
         Ok(info["scope"].as_str().map(|scope| scope.split_whitespace().map(str::to_owned).collect()))
     }
@@ -64,8 +64,8 @@ impl AudienceDestination {
     async fn probe(&self) -> Result<(), Fault> {
         let body = draft::body(&self.sync, true, draft::members(NOBODY).collect(), true);
         let call = Call { path: draft::INGEST, body, places: Vec::new() };
-        let answer = self.http.send(self.request(&call)?).await.map_err(Fault::of_reading)?;
-        if answer.status.is_success() { Ok(()) } else { Err(answer::fault(&answer).of_reading()) }
+        let answer = self.http.send(self.request(&call)?).await.map_err(Fault::not_applied)?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer::fault(&answer).not_applied()) }
     }
 }
 

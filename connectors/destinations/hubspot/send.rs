@@ -45,9 +45,9 @@ impl HubSpotDestination {
 
     /// A call that only reads.
     pub(super) async fn read(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.call(request).await.map_err(Fault::of_reading)?;
+        let answer = self.call(request).await.map_err(Fault::not_applied)?;
         match fault::of_answer(&answer, &self.sync.object) {
-            Some(fault) => Err(fault.of_reading()),
+            Some(fault) => Err(fault.not_applied()),
             None => Ok(answer),
         }
     }

@@ -18,12 +18,12 @@ const LOOKED_UP: usize = 25;
 impl ZendeskDestination {
     /// The JSON of a call that only reads; `None` where there is nothing of the kind.
     pub(super) async fn ask(&self, request: Request) -> Result<Option<Value>, Fault> {
-        let answer = self.http.send(request).await.map_err(Fault::of_reading)?;
+        let answer = self.http.send(request).await.map_err(Fault::not_applied)?;
         self.steer(&answer);
         if answer.status.as_u16() == 404 {
             return Ok(None);
         }
-        answer::refused(&answer, 0).map_err(Fault::of_reading)?;
+        answer::refused(&answer, 0).map_err(Fault::not_applied)?;
         answer.json().map(Some).ok_or_else(|| Fault::transient("Zendesk's answer is not JSON"))
     }
 

@@ -107,7 +107,7 @@ pub(super) async fn exchanges<S: HttpSubject + 'static>(
     exchanges
 }
 
-/// A server that gives a token to whoever asks for one, and replies to all else by `reply`.
+/// A server that gives tokens, and answers everything else by `reply`.
 pub(super) async fn serve<S: HttpSubject + 'static>(
     subject: &Arc<S>,
     reply: impl Fn(&Received) -> Reply + Send + Sync + 'static,

@@ -63,6 +63,12 @@ impl Desk {
         self.jobs.iter().filter(|job| !matches!(job.status, "completed" | "failed")).count()
     }
 
+    /// What it holds by now.
+    pub(super) fn records(&mut self) -> Value {
+        self.work();
+        serde_json::json!(self.records)
+    }
+
     /// Does the work of the jobs whose time has come.
     pub(super) fn work(&mut self) {
         let now = Instant::now();

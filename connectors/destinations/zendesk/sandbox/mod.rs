@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 use desk::Desk;
 
 /// `backhaul sandbox zendesk`.
@@ -51,7 +51,9 @@ impl SandboxKind for ZendeskSandbox {
         for (key, value) in settings {
             settings::apply(&mut shared.lock(), key, value)?;
         }
-        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().records();
+        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -76,12 +78,15 @@ impl Sandbox for Running {
     }
 
     fn records(&self) -> serde_json::Value {
-        let mut desk = self.shared.lock();
-        desk.work();
-        serde_json::json!(desk.records)
+        self.shared.lock().records()
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }
