@@ -27,6 +27,7 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::google_data_manager::GoogleDataManager,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
+        &destinations::mailchimp::Mailchimp,
         &destinations::meta::Meta,
         &destinations::mixpanel::Mixpanel,
         &destinations::salesforce::Salesforce,

@@ -8,6 +8,7 @@ mod fixture;
 pub mod google_data_manager;
 pub mod http;
 pub mod hubspot;
+pub mod mailchimp;
 pub mod meta;
 pub mod mixpanel;
 pub mod salesforce;
