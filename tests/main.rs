@@ -16,6 +16,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod data_manager;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod differences;

@@ -95,6 +95,7 @@ pub(super) fn read(
     model: Option<&ModelDef>,
     destination: Option<&str>,
     root: &Root,
+    consent: Vec<String>,
 ) -> Option<Target> {
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
@@ -123,6 +124,7 @@ pub(super) fn read(
             })
             .collect(),
         key: model?.key.iter().map(|(column, _)| column.clone()).collect(),
+        consent,
         span: into.span().clone(),
     };
     let prepared = account.sync(&mut into, &shape);

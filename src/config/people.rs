@@ -284,6 +284,14 @@ fn consent(mut table: ConfigTable) -> Consent {
 }
 
 impl Written {
+    /// The names of the signals of consent.
+    pub(super) fn signals(&self) -> Vec<String> {
+        match &self.consent {
+            Consent::Signals(signals) => signals.iter().map(|signal| signal.name.clone()).collect(),
+            Consent::Unasked | Consent::Waived(_) => Vec::new(),
+        }
+    }
+
     /// Finds what is named, and holds it against what the sync writes. What is not there is a problem; what has problems
     /// of its own is left out.
     pub(super) fn resolve(

@@ -92,8 +92,10 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     }
     let into = table.table("into");
     let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();
-    let target =
-        into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
+    let target = into.and_then(|into| {
+        let consent = people.signals();
+        into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root, consent)
+    });
 
     let people = people.resolve(table, around.root, around.models, target.as_ref(), diff);
     let group = target.as_ref().and_then(|target| target.group.clone());
