@@ -229,6 +229,9 @@ impl Bench {
             whole_set: false,
             remap: false,
             full: false,
+            growing: None,
+            refresh: None,
+            ignores_changed: false,
             withheld: HashMap::new(),
             doubts: Doubts::default(),
             only: None,
@@ -245,7 +248,7 @@ impl Bench {
             rows += page.rows() as u64;
             differ.page(&page).unwrap();
         }
-        let summary = differ.finish(rows, &Proof("synthetic")).unwrap();
+        let summary = differ.finish(rows, &Proof::of_all("synthetic")).unwrap();
         let sent = if change == Change::Nothing && name != "first" { 0 } else { self.rows / 1000 * 12 };
         assert!(summary.counts.sent() >= sent && (sent > 0 || summary.counts.sent() == 0), "{:?}", summary.counts);
         summary

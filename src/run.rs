@@ -9,6 +9,7 @@
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `watermark` | what a scan of a growing model asks for, and how far it comes |
 //! | `siblings` | other syncs that write to the same object |
 //! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
@@ -48,6 +49,7 @@ mod stage;
 mod table;
 mod values;
 mod verify;
+mod watermark;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ pub(super) const ROOT: &[Later] = &[
 ];
 
 /// In a model.
-pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("incremental", "incremental models")];
+pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project")];
 
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[
@@ -26,7 +26,6 @@ pub(super) const SYNC: &[Later] = &[
     ("holdout", "holdouts"),
     ("consent", "consent"),
     ("on_ineligible", "eligibility"),
-    ("refresh_after", "sending unchanged rows again"),
     ("slo", "service levels"),
 ];
 

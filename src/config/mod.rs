@@ -6,6 +6,7 @@
 //! | `files` | reading files: regular, small, UTF-8 |
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
+//! | `incremental` | models that grow, and sending rows again |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
@@ -19,6 +20,7 @@ mod fields;
 mod files;
 mod groups;
 mod guards;
+mod incremental;
 mod into;
 mod later;
 mod load;
@@ -35,6 +37,7 @@ pub(crate) mod tests;
 
 pub use digest::digest;
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
+pub use incremental::{Begin, Incremental};
 pub use load::{Registry, load, load_with};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,

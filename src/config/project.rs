@@ -11,6 +11,7 @@ use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, 
 use regex::Regex;
 
 use super::guards::{Guards, OnHold};
+use super::incremental::Incremental;
 
 /// A checked project.
 pub struct Project {
@@ -88,6 +89,8 @@ pub struct ModelDef {
     pub personal: BTreeMap<String, String>,
     /// The columns that `person` and `[columns]` name, each with its place.
     pub mentioned: Vec<(String, Span)>,
+    /// `incremental`, where it grows.
+    pub incremental: Option<Incremental>,
     /// `[checks]`.
     pub checks: Vec<Check>,
     /// `parallel = true`.
@@ -316,6 +319,10 @@ pub struct SyncDef {
     pub fields: Vec<Field>,
     /// `[into] group`: the group of syncs that it shares its object with.
     pub group: Option<String>,
+    /// `[into] changed`: whether an accepted row is left alone although it has changed.
+    pub ignores_changed: bool,
+    /// `refresh_after`: how long after it was sent an unchanged row is sent again.
+    pub refresh_after: Option<Duration>,
     /// When it runs.
     pub schedule: Schedule,
     /// What happens to rows in doubt.

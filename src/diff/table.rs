@@ -5,7 +5,7 @@
 use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
 use backhaul_kit::{Address, ComparedPage, Fault, Gone, KeyHash, Proof, Recorded, RowDigest};
 
-use super::judge::{Candidate, Judge};
+use super::judge::{Candidate, Judge, Look};
 use super::plan::PlanHeader;
 use super::standing::Standing;
 use super::{DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
@@ -130,7 +130,7 @@ impl<'a> TableDiffer<'a> {
                 Some(record) => Some((self.meet(digest.key, record)?, standing(record, mark.fingerprint))),
             };
             let wanted = self.judge.is_asked_for(&key);
-            if !wanted || !self.judge.needs_record(found.map(|(_, standing)| standing), digest) {
+            if !wanted || self.judge.look(found.map(|(_, standing)| standing), digest) != Look::Decode {
                 continue;
             }
             self.hold(mark.record.as_ref(), &key)?;
@@ -210,7 +210,7 @@ impl<'a> TableDiffer<'a> {
         if self.judge.request().removals {
             self.removals()?;
         }
-        self.judge.finish(proof.0)
+        self.judge.finish(proof.words())
     }
 
     /// Writes what left the model.

@@ -124,6 +124,8 @@ mod tests {
             removals: true,
             remap: false,
             table_fingerprints: None,
+            growing: None,
+            refresh: None,
             siblings: Vec::new(),
         };
         let path = folder.join(base_id);

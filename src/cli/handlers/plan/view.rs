@@ -144,6 +144,7 @@ fn sentence(counts: &PlanCounts) -> String {
         (counts.rejected, "refused by the mapping"),
         (counts.withheld, "withheld after a reject"),
         (counts.touched, "touched in no mapped field"),
+        (counts.ignored, "changed since they were sent, and left alone"),
         (counts.unchanged, "unchanged"),
     ];
     parts.extend(told.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", number(n))));
