@@ -88,6 +88,7 @@ fn new_rows_are_asked_for_and_late_ones_within_the_lookback(warehouse: &Warehous
     world.add(1..=30, 1);
     world.run(&[]).expect(0).says(&["30 accepted"]);
     assert_eq!((world.planned("rows"), world.planned("unchanged")), (13, 13), "twelve hours, and the newest row");
+    world.project.backhaul(&["plan", SYNC]).expect(0).says(&["asked for rows since 2024-03-01T17:00:00Z (`at`)"]);
 
     // Row 31 is new, 32 is late within the lookback, 33 is later than that.
     world.add([31], 3);

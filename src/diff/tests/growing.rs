@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::random::Random;
 use super::*;
-use crate::snapshot::{Growing, IN_DOUBT};
+use crate::snapshot::{Growing, IN_DOUBT, Refreshing, Slices};
 
 const LOOKBACK: i64 = 10;
 const COLUMN: &str = "at";
@@ -253,4 +253,71 @@ fn removals_are_never_asked_of_a_part() {
     let refused = differ.finish(0, &PROOF.of_part()).expect_err("removals");
     assert!(refused.to_string().contains("did not ask for all rows"), "{refused}");
     assert!(!path.exists());
+}
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/golden/growing");
+
+/// The plan that is settled on the golden snapshot, and what its run is given.
+fn golden_run() -> (std::path::PathBuf, SettleInfo) {
+    let info = SettleInfo { run_id: "run-3".into(), log_digest: [4; 32], log_len: 99 };
+    (Path::new(GOLDEN).join("third.plan"), info)
+}
+
+#[test]
+fn a_snapshot_and_a_plan_of_a_model_that_grows_are_read_as_they_were_written() {
+    let folder = folder();
+    super::damage::copy(&Path::new(GOLDEN).join("state"), folder.path());
+    let store = Store::open(folder.path(), state_key()).expect("a store");
+    store.verify().expect("whole");
+    let snapshot = store.snapshot().expect("a snapshot");
+    let growth = snapshot.growth().expect("it grows");
+    assert!(growth.is_of(COLUMN, &["id".into()]));
+    assert_eq!((growth.begin, growth.watermark), (Some(moment(900)), Some(moment(1100))));
+    assert_eq!(snapshot.open_keys(), [key_of(2), key_of(4)]);
+    let (days, soon) = (std::time::Duration::from_secs(86_400), std::time::Duration::from_secs(50));
+    assert!(snapshot.due(moment(1100), days).is_empty());
+    assert!(!snapshot.due(moment(1100), soon).is_empty(), "sent at second 1000");
+
+    let (plan, info) = golden_run();
+    let plan = PlanReader::open(&plan, &state_key()).expect("the plan");
+    plan.verify().expect("whole");
+    let header = plan.header();
+    assert_eq!(header.growing, Some(Growing { begin: Some(moment(900)), ..growing(Some(1090)) }));
+    assert_eq!(header.refresh, Some(Refreshing { slices: Slices::ALL, at: moment(1200) }));
+    assert_eq!(plan.summary().newest, Some(moment(1200)));
+    let kinds_there = [(2, OpKind::Add), (4, OpKind::Reject), (5, OpKind::Refresh), (6, OpKind::Add)];
+    assert_eq!(kinds(&plan), kinds_there);
+    settle(&store, &plan, &Fates::default(), info).expect("settled");
+    let snapshot = store.snapshot().expect("a snapshot");
+    assert_eq!(snapshot.growth().and_then(|growth| growth.watermark), Some(moment(1200)));
+    assert_eq!(snapshot.open_keys(), [key_of(4)]);
+    assert!(snapshot.due(moment(1200), soon).is_empty());
+}
+
+#[test]
+#[ignore = "writes the golden files anew"]
+fn golden_files_of_growth_are_written() {
+    let (golden, mut world) = (Path::new(GOLDEN), World::new(false));
+    world.now = 1000;
+    (1..6).for_each(|id| world.put(id, 0, 0));
+    world.put(5, 0, -100);
+    let at = |request: &mut PlanRequest, at: i64, slices| {
+        request.growing = request.growing.take().map(|growing| Growing { begin: Some(moment(900)), ..growing });
+        request.refresh = Some(Refreshing { slices, at: moment(at) });
+    };
+    let plan = world.plan(|request| at(request, 1000, Slices::default()));
+    let refused: Vec<_> = ops(&plan).into_iter().filter(|op| [2, 4].contains(&id_of(&op.key))).collect();
+    let fates = refused.iter().map(|op| (op.number, Settle::Kept)).collect();
+    world.deliver(&plan, &Fates { fates, ids: HashMap::new() });
+    world.withheld.extend(refused.iter().skip(1).map(|op| (op.key_hash, op.fingerprint)));
+    world.now = 1200;
+    world.put(6, 0, 0);
+    // What was there is gone, or was never there.
+    let _ = std::fs::remove_dir_all(golden);
+    let run = world.plan(|request| {
+        request.run_id = "run-3".into();
+        at(request, 1200, Slices::ALL);
+    });
+    super::damage::copy(world.sync.store.folder(), &golden.join("state"));
+    std::fs::copy(run.path(), golden_run().0).expect("copied");
 }

@@ -1,5 +1,6 @@
 //! A plan as people and programs see it.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::sample::{Sample, samples};
@@ -10,6 +11,7 @@ use crate::config::SyncDef;
 use crate::diff::{OpKind, PlanCounts, PlanError, PlanReader};
 use crate::guard::Hold;
 use crate::run::{Preview, StoredPlan};
+use crate::snapshot::Growing;
 use crate::state::RunStatus;
 
 /// Fields of a row that are shown to a person.
@@ -27,6 +29,9 @@ pub(super) struct PlanView {
     /// About how many calls that takes.
     calls: u64,
     plan_hash: String,
+    /// The first moment that was asked for of a model that grows, and the column that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Asked>,
     /// Why a run would be held.
     holds: Vec<Hold>,
     /// What a run would say although nothing is held.
@@ -38,6 +43,14 @@ pub(super) struct PlanView {
     /// What they can do.
     #[serde(skip)]
     steps: Option<String>,
+}
+
+/// What a scan asked a growing model for.
+#[derive(Debug, Serialize)]
+struct Asked {
+    column: String,
+    /// `None` where all rows were asked for.
+    from: Option<Timestamp>,
 }
 
 impl PlanView {
@@ -76,6 +89,11 @@ impl PlanView {
             send: summary.counts.sent(),
             calls,
             plan_hash: summary.hash.clone(),
+            since: plan
+                .header()
+                .growing
+                .as_ref()
+                .map(|Growing { column, from, .. }| Asked { column: column.clone(), from: *from }),
             holds: Vec::new(),
             warnings: Vec::new(),
             samples: samples(sync, plan, most)?,
@@ -88,6 +106,9 @@ impl PlanView {
     pub(super) fn text(&self, format: Format) -> String {
         let head = format!("{} → {} {}", self.sync, self.destination, self.object);
         let mut facts = vec![sentence(&self.counts)];
+        if let Some(Asked { column, from: Some(from) }) = &self.since {
+            facts.push(format!("asked for rows since {from} (`{column}`), and for what is not accepted yet"));
+        }
         facts.push(match self.send {
             0 => String::from("nothing to send"),
             _ => format!("{} to send", plural(self.calls, "call")),
@@ -185,6 +206,7 @@ mod tests {
             send: counts.sent(),
             calls: 4,
             plan_hash: "9f2c4a".into(),
+            since: None,
             holds: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
