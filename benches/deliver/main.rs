@@ -168,6 +168,8 @@ fn header() -> PlanHeader {
         removals: true,
         remap: false,
         table_fingerprints: None,
+        growing: None,
+        refresh: None,
         siblings: Vec::new(),
     }
 }

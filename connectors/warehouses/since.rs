@@ -13,6 +13,9 @@ use super::wrap::quote;
 /// into it.
 const KEYS_AT_ONCE: usize = 500;
 
+/// The year 1, in microseconds since 1970: before it no two warehouses write moments alike, and no row came.
+const EARLIEST: i64 = -62_135_596_800_000_000;
+
 /// How a warehouse writes conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -23,7 +26,8 @@ pub(super) enum Dialect {
 impl Dialect {
     /// The condition, over the model's columns; `None` where all rows are asked for.
     pub(super) fn condition(self, since: &Since) -> Option<String> {
-        let mut condition = self.came(&quote(&since.column), since.from?);
+        let from = since.from.filter(|from| *from >= EARLIEST)?;
+        let mut condition = self.came(&quote(&since.column), from);
         for keys in since.keys.chunks(KEYS_AT_ONCE) {
             condition.push_str(" OR ");
             self.has_key(&since.key, keys, &mut condition);
@@ -122,7 +126,11 @@ mod tests {
             "julianday(\"loaded \"\"at\"\"\") >= julianday('2026-11-01T00:00:00.123Z') OR \
              julianday(\"loaded \"\"at\"\"\") IS NULL"
         );
-        assert_eq!(Dialect::Postgres.condition(&Since { from: None, ..since }), None);
+        let early = Since { from: Some(EARLIEST), ..since };
+        assert!(Dialect::Sqlite.condition(&early).is_some_and(|text| text.contains("'0001-01-01T00:00:00Z'")));
+        for from in [None, Some(EARLIEST - 1)] {
+            assert_eq!(Dialect::Postgres.condition(&Since { from, ..early.clone() }), None);
+        }
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub(super) struct Wrapped {
     name: String,
     query: String,
     filter: Option<String>,
-    /// The condition of a scan that asks for some rows only, and whether it does.
+    /// The condition of a scan that asks for some rows only.
     since: Option<String>,
+    /// Whether the scan may bring fewer rows than the model has.
     is_part: bool,
     /// The quoted name, where the model is a table; else `query` is the operator's own text, and offsets into it mean
     /// something to them.

@@ -126,3 +126,74 @@ impl Newest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backhaul_kit::{FaultClass, RowDigest};
+
+    /// Rows of one column.
+    struct Column(Vec<Value>);
+
+    impl RowPage for Column {
+        fn rows(&self) -> usize {
+            self.0.len()
+        }
+
+        fn digest(&self, _: &mut Vec<RowDigest>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn key(&self, _: usize, _: &mut Vec<u8>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn record(&self, row: usize) -> Result<Vec<Value>, Fault> {
+            Ok(vec![Value::Int(1), self.0[row].clone()])
+        }
+    }
+
+    fn moment(text: &str) -> Timestamp {
+        text.parse().expect("a moment")
+    }
+
+    fn newest() -> Newest {
+        let growing = Growing { column: "at".into(), key: vec!["id".into()], begin: None, from: None };
+        let columns = vec![String::from("id")];
+        let mut projection = Projection { columns, fingerprinted: 1, key: vec![0], seed: 7 };
+        let newest = Newest::new(&growing, &mut projection, moment("2026-11-01T12:00:00Z"));
+        assert_eq!((projection.columns, projection.fingerprinted), (vec!["id".into(), "at".into()], 1));
+        newest
+    }
+
+    #[test]
+    fn the_newest_row_is_none_of_the_future_and_rows_without_a_time_are_counted() {
+        let text = |text: &str| Value::Text(text.into());
+        let mut seen = newest();
+        let page = |values| Column(values);
+        seen.page(&page(vec![Value::Null, text("soon"), Value::Invalid("infinity".into())])).expect("a page");
+        assert_eq!(seen.time(), None);
+        assert!(seen.finding().is_some_and(|finding| finding.text.starts_with("3 rows have no time in `at`")));
+        seen.page(&page(vec![text("2026-11-01 08:00:00"), text("2026-10-31"), Value::Date(20_000)])).expect("a page");
+        assert_eq!(seen.time(), Some(moment("2026-11-01T08:00:00Z")));
+        seen.page(&page(vec![text("2026-11-01 11:30:00.25+02:00"), text("2026-11-01T09:00:00Z")])).expect("a page");
+        assert_eq!(seen.time(), Some(moment("2026-11-01T09:30:00.25Z")));
+        seen.page(&page(vec![text("2099-01-01")])).expect("a page");
+        assert_eq!(seen.time(), Some(moment("2026-11-01T12:00:00Z")));
+    }
+
+    #[test]
+    fn a_number_says_no_time() {
+        let DiffError::Source(fault) = newest().page(&Column(vec![Value::Int(1_793_527_200)])).expect_err("a number")
+        else {
+            panic!("no fault")
+        };
+        assert_eq!(fault.class, FaultClass::Config);
+    }
+
+    #[test]
+    fn a_long_lookback_ends_where_time_begins() {
+        assert_eq!(back(Timestamp::UNIX_EPOCH, Duration::MAX), Timestamp::MIN);
+        assert_eq!(back(moment("2026-11-01T12:00:00Z"), Duration::from_secs(7200)), moment("2026-11-01T10:00:00Z"));
+    }
+}

@@ -124,7 +124,7 @@ mod tests {
         let all = Refreshed((0..64).map(|slice| Some(day(slice))).collect());
         assert!(all.due(day(499), after).is_empty());
         assert_eq!(all.due(day(502), after), Slices(0b111));
-        let mut turned = all.clone();
+        let mut turned = all;
         turned.0.reverse();
         assert_eq!(turned.due(day(600), after), Slices(0xff << 56));
     }

@@ -299,7 +299,7 @@ async fn a_scan_of_a_part_has_rows_since_a_moment_without_one_and_by_key() {
         while let Some(item) = pages.next().await {
             match item.expect("sound") {
                 Scanned::Page(page) => {
-                    ids.extend((0..page.rows()).map(|row| page.record(row).expect("a row")[0].to_text()))
+                    ids.extend((0..page.rows()).map(|row| page.record(row).expect("a row")[0].to_text()));
                 }
                 Scanned::End { proof, .. } => assert!(!proof.is_of_all()),
             }

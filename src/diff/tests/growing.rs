@@ -266,7 +266,7 @@ fn golden_run() -> (std::path::PathBuf, SettleInfo) {
 #[test]
 fn a_snapshot_and_a_plan_of_a_model_that_grows_are_read_as_they_were_written() {
     let folder = folder();
-    super::damage::copy(&Path::new(GOLDEN).join("state"), folder.path());
+    damage::copy(&Path::new(GOLDEN).join("state"), folder.path());
     let store = Store::open(folder.path(), state_key()).expect("a store");
     store.verify().expect("whole");
     let snapshot = store.snapshot().expect("a snapshot");
@@ -318,6 +318,6 @@ fn golden_files_of_growth_are_written() {
         request.run_id = "run-3".into();
         at(request, 1200, Slices::ALL);
     });
-    super::damage::copy(world.sync.store.folder(), &golden.join("state"));
+    damage::copy(world.sync.store.folder(), &golden.join("state"));
     std::fs::copy(run.path(), golden_run().0).expect("copied");
 }
