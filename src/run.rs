@@ -173,6 +173,7 @@ impl Runs {
         let kit = Kit::new(secrets);
         make_private(&settings.dir)?;
         let state = State::open(&settings.dir, key.clone()).await?;
+        kit.recall_quotas(state.quotas(Timestamp::now()).await?);
         Ok(Self { project, kit, state, key })
     }
 

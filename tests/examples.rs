@@ -64,6 +64,20 @@ fn the_committed_schemas_are_those_that_the_program_prints() {
 }
 
 #[test]
+fn the_pages_of_destinations_are_what_the_program_says_of_them() {
+    let project = Project::empty();
+    for kind in backhaul_connectors::destinations() {
+        let name = kind.name();
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/destinations").join(format!("{name}.md"));
+        let printed = project.backhaul(&["connectors", "show", name, "--output", "markdown"]).expect(0).stdout;
+        assert!(
+            printed == std::fs::read_to_string(&page).unwrap_or_default(),
+            "write it anew: backhaul connectors show {name} --output markdown > docs/destinations/{name}.md"
+        );
+    }
+}
+
+#[test]
 fn every_file_names_its_schema_and_fits_it() {
     for name in EXAMPLES {
         assert_fits(&folder(name).join("backhaul.toml"), "backhaul.schema.json");

@@ -50,6 +50,8 @@ mod network;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod stripe;

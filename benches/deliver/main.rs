@@ -25,7 +25,7 @@ use backhaul::diff::{OpKind, PlanCounts, PlanHeader, PlanReader, PlanWriter};
 use backhaul::run::Leased;
 use backhaul::snapshot::log::LogWriter;
 use backhaul::snapshot::{Binding, StateKey};
-use backhaul::state::{LeaseTiming, State};
+use backhaul::state::{LeaseTiming, State, Wait};
 use backhaul_kit::{Batch, Fault, Kit, Nest, Operation, Row, Run};
 use tokio::sync::watch;
 
@@ -123,7 +123,7 @@ async fn send(folder: &Path, path: &Path, key: &Arc<StateKey>) -> Result<(), Fai
     let plan = PlanReader::open(path, key)?;
     let rows = plan.len();
     let state = State::open(&folder.join("state"), key.clone()).await?;
-    let lease = state.acquire("http:bench", false, LeaseTiming::default()).await?;
+    let lease = state.acquire("http:bench", Wait::No, LeaseTiming::default()).await?;
     let sink = Sink::start()?;
     let project = project::load(&sink.url(), Body::Plain)?;
     let sync = project::sync(&project)?;

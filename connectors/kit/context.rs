@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Secret, SecretRef, Secrets};
 use crate::fault::Fault;
-use crate::http::limit::{Limiter, Limiters, Window};
+use crate::http::limit::{Limiter, Limiters, Used, Window};
 use crate::http::token::{TokenRegistry, Tokens};
 
 /// The kit of one process.
@@ -36,6 +36,16 @@ impl Kit {
     /// later one each window is lowered to the lower cap.
     pub fn limiter(&self, holder: &str, windows: &[Window]) -> Arc<Limiter> {
         self.limiters.get(holder, windows)
+    }
+
+    /// What accounts have used of their long windows (days), to be kept for the next process.
+    pub fn quotas_used(&self) -> Vec<Used> {
+        self.limiters.used()
+    }
+
+    /// Counts what earlier processes used of long windows.
+    pub fn recall_quotas(&self, used: Vec<Used>) {
+        self.limiters.recall(used);
     }
 
     /// The access tokens of a holder (an account and who asks for them); the first caller makes them.

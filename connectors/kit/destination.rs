@@ -12,6 +12,7 @@ use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
 use crate::facts::Facts;
 use crate::fault::Fault;
+use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
 use crate::value::Value;
@@ -29,6 +30,17 @@ pub trait DestinationKind: Send + Sync {
 
     /// JSON Schemas of the keys that this kind adds.
     fn json_schema(&self) -> KindSchema;
+
+    /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the
+    /// first is `backhaul.toml`; models stand in the syncs.
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 
     /// Its stand-in, where it has one.
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
@@ -230,6 +242,12 @@ pub trait Prepared: Send + Sync {
 
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;
+
+    /// The limiter of the account's calls, where it has one: for forecasts.
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        let _ = kit;
+        None
+    }
 
     /// Builds the destination; starts nothing.
     ///

@@ -15,6 +15,18 @@ pub enum Evidence {
     Job,
 }
 
+impl Evidence {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Row => "row",
+            Self::Call => "call",
+            Self::Count => "count",
+            Self::Job => "job",
+        }
+    }
+}
+
 /// Whether batches belong to a session that is committed at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
@@ -44,6 +56,17 @@ pub enum AddressKind {
     RemoteId,
     /// The value of the match field.
     MatchValue,
+}
+
+impl AddressKind {
+    /// In a few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::RemoteId => "its id",
+            Self::MatchValue => "the match field",
+        }
+    }
 }
 
 /// Facts of one operation at one destination. They come from the vendor's documents, not from hope.

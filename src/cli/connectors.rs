@@ -1,12 +1,13 @@
 //! `backhaul connectors`.
 
 use backhaul_kit::config::nearest;
-use backhaul_kit::{DestinationKind, SourceKind};
+use backhaul_kit::{DestinationKind, Mode, Operation, SourceKind};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::screen::{Align, Format, Table, block};
+use super::screen::{Align, Format, Table, block, number};
 use super::{Exit, Failure, Screen};
+use crate::config::{Registry, SyncDef, example, files_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,8 +114,86 @@ struct Shown {
     settings: Value,
     /// JSON Schema of the keys in `[into]`.
     into: Value,
+    /// A project that uses it: paths and texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    example: Vec<(&'static str, &'static str)>,
+    /// What is true of each operation of the example's syncs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<Operations>,
+    /// What is refused, and what to do about it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'static [(&'static str, &'static str)],
     /// What its stand-in can be told.
     sandbox: Vec<(&'static str, &'static str)>,
+}
+
+/// The operations of one sync of an example.
+#[derive(Debug, Serialize)]
+struct Operations {
+    sync: String,
+    object: String,
+    operations: Vec<Offered>,
+}
+
+/// What is true of one operation.
+#[derive(Debug, Serialize)]
+struct Offered {
+    operation: &'static str,
+    rows_a_call: usize,
+    evidence: &'static str,
+    repeatable: bool,
+    found_by: &'static str,
+    scopes: Vec<String>,
+}
+
+impl Operations {
+    fn of(sync: &SyncDef) -> Self {
+        let offered = |operation: &Operation| {
+            let facts = sync.prepared.facts(*operation);
+            (facts.max_rows > 0).then(|| Offered {
+                operation: operation.as_str(),
+                rows_a_call: facts.max_rows,
+                evidence: facts.evidence.as_str(),
+                repeatable: facts.resend_safe,
+                found_by: facts.address.as_str(),
+                scopes: facts.scopes,
+            })
+        };
+        let mode = sync.shape.mode.0;
+        let removal =
+            if mode == Mode::Audience { Some(Operation::AudienceRemove) } else { sync.shape.removed.0.operation() };
+        let asked = [Some(mode.write_operation()), Some(Operation::Move), removal];
+        Self {
+            sync: sync.name.clone(),
+            object: sync.prepared.object(),
+            operations: asked.iter().flatten().filter_map(offered).collect(),
+        }
+    }
+
+    fn table(&self) -> Table {
+        let left = |name| (name, Align::Left);
+        let mut table = Table::new(&[
+            left("operation"),
+            ("rows a call", Align::Right),
+            left("proved by"),
+            left("may be repeated"),
+            left("found by"),
+            left("needs"),
+        ]);
+        for offered in &self.operations {
+            let rows =
+                if offered.rows_a_call == usize::MAX { "all".into() } else { number(offered.rows_a_call as u64) };
+            table.row([
+                offered.operation.into(),
+                rows,
+                offered.evidence.into(),
+                if offered.repeatable { "yes".into() } else { "no".into() },
+                offered.found_by.into(),
+                offered.scopes.join(", "),
+            ]);
+        }
+        table
+    }
 }
 
 fn show(
@@ -136,6 +215,9 @@ fn show(
             proof: None,
             settings: kind.json_schema(),
             into: Value::Null,
+            example: Vec::new(),
+            operations: Vec::new(),
+            errors: &[],
             sandbox: Vec::new(),
         });
     }
@@ -152,6 +234,9 @@ fn show(
             proof: Some(about.proof),
             settings: schema.account,
             into: schema.into,
+            example: files_of(kind.example()),
+            operations: operations(*kind),
+            errors: kind.errors(),
             sandbox: kind.sandbox().map(|sandbox| sandbox.settings().to_vec()).unwrap_or_default(),
         });
     }
@@ -169,32 +254,74 @@ fn show(
 }
 
 fn shown_text(shown: &Shown, format: Format) -> String {
-    let mut facts = vec![format!("{} ({}): {}", shown.name, shown.kind, shown.summary)];
-    let mut fact = |name: &str, value: &str| {
-        if !value.is_empty() {
-            facts.push(format!("{name:<11}{value}"));
-        }
+    let mut text = match format {
+        Format::Markdown => format!("# {}\n\n{}: {}", shown.title, shown.kind, shown.summary),
+        _ => format!("{} ({}): {}", shown.name, shown.kind, shown.summary),
     };
-    fact("objects", shown.objects.unwrap_or(""));
-    fact("modes", &shown.modes.join(", "));
-    fact("removed", &shown.removed.join(", "));
-    fact("proved by", shown.proof.unwrap_or(""));
-    let mut text = block(&facts.join("\n"), format) + "\n";
+    let mut facts = Vec::new();
+    for (name, value) in [
+        ("objects", shown.objects.unwrap_or("")),
+        ("modes", &shown.modes.join(", ")),
+        ("removed", &shown.removed.join(", ")),
+        ("proved by", shown.proof.unwrap_or("")),
+    ] {
+        match format {
+            _ if value.is_empty() => {}
+            Format::Markdown => facts.push(format!("- {name}: {value}")),
+            _ => facts.push(format!("{name:<11}{value}")),
+        }
+    }
+    if !facts.is_empty() {
+        text.push_str(gap(format));
+        text.push_str(&facts.join("\n"));
+    }
+    text.push('\n');
+    let mut part = |heading: &str, body: String| {
+        let mark = if format == Format::Markdown { "## " } else { "" };
+        text.push_str(&format!("\n{mark}{heading}{}{body}\n", gap(format)));
+    };
     let account = format!("In backhaul.toml, [{}s.NAME] with type = \"{}\"", shown.kind, shown.name);
     for (heading, schema) in [(account.as_str(), &shown.settings), ("In a sync, [into]", &shown.into)] {
         if let Some(table) = settings_table(schema) {
-            text.push_str(&format!("\n{heading}{}{}\n", gap(format), table.render(format)));
+            part(heading, table.render(format));
         }
+    }
+    for (path, file) in &shown.example {
+        part(&format!("Example: {path}"), code(file, format));
+    }
+    for sync in &shown.operations {
+        let heading = format!("What a run of `{}` does at `{}`", sync.sync, sync.object);
+        part(&heading, sync.table().render(format));
+    }
+    if !shown.errors.is_empty() {
+        let mut table = Table::new(&[("what is refused", Align::Left), ("what it means, and what to do", Align::Left)]);
+        for (code, meaning) in shown.errors {
+            table.row([(*code).into(), (*meaning).into()]);
+        }
+        part("Refusals", table.render(format));
     }
     if !shown.sandbox.is_empty() {
         let mut table = Table::new(&[("setting", Align::Left), ("what", Align::Left)]);
         for (name, what) in &shown.sandbox {
             table.row([(*name).into(), (*what).into()]);
         }
-        let heading = format!("A stand-in: backhaul sandbox {} --set SETTING=VALUE", shown.name);
-        text.push_str(&format!("\n{heading}{}{}\n", gap(format), table.render(format)));
+        part(&format!("A stand-in: `backhaul sandbox {} --set SETTING=VALUE`", shown.name), table.render(format));
     }
     text.trim_end().to_owned()
+}
+
+/// The operations of the syncs of a kind's example; none where this build cannot read it.
+fn operations(kind: &dyn DestinationKind) -> Vec<Operations> {
+    let syncs = example(kind.example(), &Registry::built_in()).unwrap_or_default();
+    syncs.iter().map(|sync| Operations::of(sync)).collect()
+}
+
+/// A file of TOML.
+fn code(text: &str, format: Format) -> String {
+    match format {
+        Format::Markdown => format!("```toml\n{text}\n```"),
+        _ => text.lines().map(|line| format!("  {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n"),
+    }
 }
 
 /// What stands between a heading and its table: Markdown joins a table to a line right above it.

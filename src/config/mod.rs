@@ -9,6 +9,7 @@
 //! | `incremental` | models that grow, and sending rows again |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
+//! | [`example`](example()) | a project that stands in one text, for manuals |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
 //! | [`schema`] | JSON Schema of the three files |
@@ -16,6 +17,7 @@
 mod across;
 mod checks;
 mod digest;
+mod example;
 mod fields;
 mod files;
 mod groups;
@@ -36,11 +38,12 @@ mod sync;
 pub(crate) mod tests;
 
 pub use digest::digest;
+pub use example::{example, files_of};
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use incremental::{Begin, Incremental};
 pub use load::{Registry, load, load_with};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Project, Schedule, StateSettings, SyncDef, Warehouse,
+    Priority, Project, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

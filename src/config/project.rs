@@ -287,6 +287,27 @@ pub enum DiffPlace {
     Warehouse,
 }
 
+/// `priority`: which of the syncs that wait for one account goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum Priority {
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+impl Priority {
+    /// Higher goes first.
+    pub fn rank(self) -> i64 {
+        match self {
+            Self::High => 1,
+            Self::Normal => 0,
+            Self::Low => -1,
+        }
+    }
+}
+
 /// One sync.
 pub struct SyncDef {
     /// Its name: the file's.
@@ -325,6 +346,8 @@ pub struct SyncDef {
     pub refresh_after: Option<Duration>,
     /// When it runs.
     pub schedule: Schedule,
+    /// Which of the syncs that wait for one account goes first.
+    pub priority: Priority,
     /// What happens to rows in doubt.
     pub on_unknown: OnUnknown,
     /// What may stop it.

@@ -10,12 +10,16 @@ use backhaul_kit::{Facts, ModelQuery, Session};
 
 use super::guards::Guards;
 use super::incremental::Wanted;
-use super::project::{DiffPlace, Field, ModelDef, OnUnknown, SyncDef};
+use super::project::{DiffPlace, Field, ModelDef, OnUnknown, Priority, SyncDef};
 use super::root::Root;
 use super::{checks, fields, guards, incremental, into, later, model, names, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
+
+/// The values of `priority`.
+pub(super) const PRIORITIES: &[(&str, Priority)] =
+    &[("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)];
 
 /// The values of `on_unknown`.
 pub(super) const ON_UNKNOWN: &[(&str, OnUnknown)] =
@@ -80,6 +84,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
     let refresh_after = incremental::refresh_after(table);
+    let priority = table.choice("priority", PRIORITIES).unwrap_or_default();
     if !table.has("into") {
         problems.push(
             Problem::error("missing-key", "the sync needs a table `[into]`")
@@ -131,6 +136,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 ignores_changed: target.ignores_changed,
                 refresh_after: refresh_after.map(|(after, _)| after),
                 schedule: schedule.schedule,
+                priority,
                 on_unknown,
                 guards,
                 on_hold,

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use backhaul_kit::{Fault, KeyHash, Run};
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, Ru
 const HELD: u8 = 5;
 /// The class of an error that a guard made.
 const GUARD: &str = "guard";
+/// A process that is killed forgets the calls of no longer than this, as far as a day's quota goes.
+const QUOTAS_KEPT_EVERY: Duration = Duration::from_secs(5);
 /// Rejects of the mapper go to the state in groups of this many.
 const REJECTS_AT_ONCE: usize = 500;
 
@@ -239,7 +242,7 @@ impl Advance<'_> {
             cancel: self.ground.cancel.clone(),
             policy,
         };
-        let delivered = deliver(job).await?;
+        let delivered = self.counting_calls(deliver(job)).await?;
         self.record.calls += delivered.counts.calls;
         if let (Some(Halt::Canary), Some(gate)) = (delivered.halted, gate) {
             // A run that the state did not know has only its plan to tell.
@@ -262,6 +265,21 @@ impl Advance<'_> {
             return Ok(Outcome::Parked);
         }
         Ok(Outcome::Complete)
+    }
+
+    /// Keeps what is used of the accounts' quotas while calls are made, for whoever calls them next.
+    async fn counting_calls<T>(&self, calls: impl Future<Output = T>) -> T {
+        let mut calls = std::pin::pin!(calls);
+        loop {
+            let done = tokio::time::timeout(QUOTAS_KEPT_EVERY, calls.as_mut()).await;
+            let kept = self.runs.state.keep_quotas(&self.runs.kit.quotas_used(), Timestamp::now()).await;
+            if let Err(error) = kept {
+                tracing::warn!(%error, "what is used of the quotas could not be kept");
+            }
+            if let Ok(done) = done {
+                return done;
+            }
+        }
     }
 
     /// The rows that go first. A plan that somebody has approved goes out as a whole.

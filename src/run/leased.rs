@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::snapshot::StateKey;
-    use crate::state::{LeaseTiming, State};
+    use crate::state::{LeaseTiming, State, Wait};
 
     /// Takes everything: what it is sent has passed the lease.
     struct Open;
@@ -128,7 +128,7 @@ mod tests {
         let key = Arc::new(StateKey::random().expect("a key"));
         let state = State::open(folder.path(), key).await.expect("a state");
         let timing = LeaseTiming { ttl: Duration::from_secs(2), poll: Duration::from_millis(10) };
-        let lease = state.acquire("crm:1", true, timing).await.expect("the lease");
+        let lease = state.acquire("crm:1", Wait::Ranked(0), timing).await.expect("the lease");
         let destination = Leased::new(Arc::new(Open), lease.watch());
         let run = Run { id: "r".into(), sync: "s".into(), rows: 1, started: jiff::Timestamp::UNIX_EPOCH };
         let batch = Batch { operation: Operation::Upsert, seq: 0, last: true, rows: Vec::new() };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backhaul_kit::http::limit::Forecast;
 use backhaul_kit::{Kit, Operation};
 
 use super::advance::RunFiles;
@@ -24,6 +25,8 @@ pub struct Preview {
     pub warnings: Vec<String>,
     /// About how many calls it takes: full batches of every kind.
     pub calls: u64,
+    /// What they come to under the account's limits, where it has some.
+    pub forecast: Option<Forecast>,
     /// The sync.
     pub sync: Arc<SyncDef>,
     files: RunFiles,
@@ -78,7 +81,8 @@ impl Runs {
         let holds = self.holds(sync, &judged).await?;
         let calls = Operations::of(sync).calls(&planned.summary.counts);
         let warnings = check::warnings(&planned.findings);
-        Ok(Preview { plan, holds, warnings, calls, sync: sync.clone(), files, _claim: claim })
+        let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(calls));
+        Ok(Preview { plan, holds, warnings, calls, forecast, sync: sync.clone(), files, _claim: claim })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::SyncDef;
 use crate::snapshot::file::sync_folder;
 use crate::snapshot::log::Replay;
 use crate::snapshot::{self, Verified};
-use crate::state::{LeaseTiming, RunRecord, StateError};
+use crate::state::{LeaseTiming, RunRecord, StateError, Wait};
 
 /// What a rebuild did, and what it costs.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Runs {
     pub async fn rebuild(&self, sync: &SyncDef, yes: bool) -> Result<Rebuilt, RunError> {
         let folder = self.take_over(sync).await?;
         let account = self.account(sync, &folder).await?;
-        let lease = self.state.acquire(&account, false, LeaseTiming::default()).await?;
+        let lease = self.state.acquire(&account, Wait::No, LeaseTiming::default()).await?;
         let rebuilt = self.rebuild_at(sync, folder, yes).await;
         lease.release().await;
         rebuilt

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::{RunError, Runs, leftovers};
 use crate::config::{Project, StateSettings, SyncDef};
 use crate::snapshot::{Binding, StateKey, Store};
-use crate::state::{Lease, LeaseTiming, NewRun, RunStatus, Sealer, Trigger};
+use crate::state::{Lease, LeaseTiming, NewRun, RunStatus, Sealer, Trigger, Wait};
 
 /// The place of one sync, with the lease on its account.
 pub(super) struct Site {
@@ -71,7 +71,10 @@ impl Runs {
             }
         };
         check_object(&binding, sync)?;
+        let wait = if wait { Wait::Ranked(sync.priority.rank()) } else { Wait::No };
         let lease = self.state.acquire(&binding.identity, wait, LeaseTiming::default()).await?;
+        // Another process may have called the account meanwhile.
+        self.kit.recall_quotas(self.state.quotas(Timestamp::now()).await?);
         let store = Store::open(&folder, self.key.clone())?;
         self.adopt(sync, &folder).await?;
         Ok((Site { folder, store, binding, lease }, connected))

@@ -3,7 +3,7 @@
 //! A lease is a row with an expiry. Its holder renews it; a holder that died on this machine is noticed at once,
 //! any other when the lease runs out. Each new holder gets a higher epoch, and a holder that stood still for
 //! longer than its lease finds that it [no longer holds it](Lease::ensure_held) without asking the database.
-//! Waiters stand in a queue, in the order in which they came.
+//! Waiters stand in a queue: by rank, then in the order in which they came.
 
 use std::fs;
 use std::sync::Arc;
@@ -35,6 +35,15 @@ impl Default for LeaseTiming {
     fn default() -> Self {
         Self { ttl: Duration::from_secs(30), poll: Duration::from_millis(500) }
     }
+}
+
+/// What is done where somebody else has the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: it is an error.
+    No,
+    /// Standing in the queue, before all of a lower rank.
+    Ranked(i64),
 }
 
 /// A process that holds a lease.
@@ -161,18 +170,20 @@ impl LeaseWatch {
 }
 
 impl State {
-    /// The lease on a destination account. With `wait`, stands in the queue until it is free.
+    /// The lease on a destination account. Whoever waits stands in the queue until it is free.
     ///
     /// # Errors
-    /// Without `wait`: [`StateError::Locked`] with who holds it. Else as any write.
-    pub async fn acquire(&self, account: &str, wait: bool, timing: LeaseTiming) -> Result<Lease, StateError> {
+    /// Without waiting: [`StateError::Locked`] with who holds it. Else as any write.
+    pub async fn acquire(&self, account: &str, wait: Wait, timing: LeaseTiming) -> Result<Lease, StateError> {
         let me = Holder::this()?;
         let mut ticket = None;
         let mut told = false;
         loop {
             match self.try_acquire(account, &me, &mut ticket, wait, timing.ttl).await? {
                 Attempt::Got { epoch, asked } => return Ok(self.keep(account, epoch, asked, me, timing)),
-                Attempt::Locked { holder, since } if !wait => return Err(StateError::Locked { holder, since }),
+                Attempt::Locked { holder, since } if wait == Wait::No => {
+                    return Err(StateError::Locked { holder, since });
+                }
                 Attempt::Locked { holder, .. } if !told => {
                     tracing::info!(account, host = holder.host, pid = holder.pid, "waiting for the account");
                     told = true;
@@ -190,7 +201,7 @@ impl State {
         account: &str,
         me: &Holder,
         ticket: &mut Option<i64>,
-        wait: bool,
+        wait: Wait,
         ttl: Duration,
     ) -> Result<Attempt, StateError> {
         let asked = Instant::now();
@@ -201,7 +212,7 @@ impl State {
             .bind(now.as_microsecond())
             .execute(&mut *tx)
             .await?;
-        if wait {
+        if let Wait::Ranked(rank) = wait {
             let place = now.saturating_add(PLACE).unwrap_or(Timestamp::MAX).as_microsecond();
             let kept = sqlx::query("update lease_waiters set expires = ?2 where ticket = ?1")
                 .bind(*ticket)
@@ -209,11 +220,14 @@ impl State {
                 .execute(&mut *tx)
                 .await?;
             if kept.rows_affected() == 0 {
-                let row = sqlx::query("insert into lease_waiters (account, expires) values (?1, ?2) returning ticket")
-                    .bind(account)
-                    .bind(place)
-                    .fetch_one(&mut *tx)
-                    .await?;
+                let row = sqlx::query(
+                    "insert into lease_waiters (account, expires, rank) values (?1, ?2, ?3) returning ticket",
+                )
+                .bind(account)
+                .bind(place)
+                .bind(rank)
+                .fetch_one(&mut *tx)
+                .await?;
                 *ticket = Some(row.try_get("ticket")?);
             }
         }
@@ -229,11 +243,9 @@ impl State {
                 tracing::warn!(account, host = holder.host, pid = holder.pid, "took over from a process that is gone");
             }
         }
-        if wait {
-            let first: Option<i64> = sqlx::query_scalar("select min(ticket) from lease_waiters where account = ?1")
-                .bind(account)
-                .fetch_one(&mut *tx)
-                .await?;
+        if wait != Wait::No {
+            let next = "select ticket from lease_waiters where account = ?1 order by rank desc, ticket limit 1";
+            let first: Option<i64> = sqlx::query_scalar(next).bind(account).fetch_optional(&mut *tx).await?;
             if first != *ticket {
                 tx.commit().await?;
                 return Ok(Attempt::Queued);
@@ -391,27 +403,27 @@ mod tests {
     async fn an_account_has_one_writer_among_two_openings() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (one, two) = (open(dir.path()).await, open(dir.path()).await);
-        let lease = one.acquire("hubspot:1", false, QUICK).await.expect("free");
+        let lease = one.acquire("hubspot:1", Wait::No, QUICK).await.expect("free");
         lease.ensure_held().expect("held");
-        let refused = two.acquire("hubspot:1", false, QUICK).await.expect_err("held elsewhere");
+        let refused = two.acquire("hubspot:1", Wait::No, QUICK).await.expect_err("held elsewhere");
         assert!(matches!(&refused, StateError::Locked { holder, .. } if holder.pid == std::process::id()));
         assert_eq!(refused.exit_code(), 6);
-        let other = two.acquire("hubspot:2", false, QUICK).await.expect("another account is free");
+        let other = two.acquire("hubspot:2", Wait::No, QUICK).await.expect("another account is free");
         assert_eq!((lease.epoch(), other.epoch()), (1, 1));
         lease.release().await;
-        assert_eq!(two.acquire("hubspot:1", false, QUICK).await.expect("free again").epoch(), 2);
+        assert_eq!(two.acquire("hubspot:1", Wait::No, QUICK).await.expect("free again").epoch(), 2);
     }
 
     #[tokio::test]
-    async fn waiters_are_served_in_the_order_they_came() {
+    async fn waiters_are_served_by_rank_and_then_in_the_order_they_came() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let state = open(dir.path()).await;
-        let first = state.acquire("a", true, QUICK).await.expect("free");
+        let first = state.acquire("a", Wait::Ranked(0), QUICK).await.expect("free");
         let (done_in, mut done) = tokio::sync::mpsc::unbounded_channel();
-        for n in 0..3 {
+        for (n, rank) in [(0, 0), (1, -1), (2, 1), (3, 0)] {
             let (waiter, done_in) = (open(dir.path()).await, done_in.clone());
             tokio::spawn(async move {
-                let lease = waiter.acquire("a", true, QUICK).await.expect("its turn comes");
+                let lease = waiter.acquire("a", Wait::Ranked(rank), QUICK).await.expect("its turn comes");
                 done_in.send(n).expect("the test listens");
                 lease.release().await;
             });
@@ -428,7 +440,7 @@ mod tests {
             }
         }
         first.release().await;
-        for n in 0..3 {
+        for n in [2, 0, 3, 1] {
             assert_eq!(done.recv().await, Some(n));
         }
     }
@@ -442,7 +454,7 @@ mod tests {
     async fn another_process() {
         let Some(folder) = std::env::var_os(FOLDER) else { return };
         let state = open(folder.as_ref()).await;
-        let _lease = state.acquire("a", false, QUICK).await.expect("free");
+        let _lease = state.acquire("a", Wait::No, QUICK).await.expect("free");
         println!("held");
         std::future::pending::<()>().await;
     }
@@ -459,11 +471,11 @@ mod tests {
         let out = std::io::BufReader::new(child.stdout.take().expect("its output"));
         assert!(out.lines().any(|line| line.expect("text").ends_with("held")), "the process took the lease");
         let state = open(dir.path()).await;
-        let refused = state.acquire("a", false, QUICK).await.expect_err("the process lives");
+        let refused = state.acquire("a", Wait::No, QUICK).await.expect_err("the process lives");
         assert!(matches!(refused, StateError::Locked { holder, .. } if holder.pid == child.id()));
         child.kill().expect("killed");
         child.wait().expect("reaped");
-        assert_eq!(state.acquire("a", false, QUICK).await.expect("taken over").epoch(), 2);
+        assert_eq!(state.acquire("a", Wait::No, QUICK).await.expect("taken over").epoch(), 2);
     }
 
     #[tokio::test]
@@ -472,7 +484,7 @@ mod tests {
         let state = open(dir.path()).await;
         let (mut child, holder) = bystander();
         held_by_process(&state, "a", &Holder { born: Some(1), ..holder }, 3600).await;
-        state.acquire("a", false, QUICK).await.expect("taken over");
+        state.acquire("a", Wait::No, QUICK).await.expect("taken over");
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
@@ -488,9 +500,9 @@ mod tests {
             ..Holder::this().expect("randomness")
         };
         held_by_process(&state, "live", &elsewhere, 3600).await;
-        assert!(matches!(state.acquire("live", false, QUICK).await, Err(StateError::Locked { .. })));
+        assert!(matches!(state.acquire("live", Wait::No, QUICK).await, Err(StateError::Locked { .. })));
         held_by_process(&state, "gone", &elsewhere, -1).await;
-        assert_eq!(state.acquire("gone", false, QUICK).await.expect("run out").epoch(), 42);
+        assert_eq!(state.acquire("gone", Wait::No, QUICK).await.expect("run out").epoch(), 42);
     }
 
     #[tokio::test]
@@ -498,7 +510,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let state = open(dir.path()).await;
         let timing = LeaseTiming { ttl: Duration::from_millis(60), ..QUICK };
-        let lease = state.acquire("a", false, timing).await.expect("free");
+        let lease = state.acquire("a", Wait::No, timing).await.expect("free");
         sqlx::query("update leases set epoch = epoch + 1").execute(&state.pool).await.expect("taken over");
         while lease.ensure_held().is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -515,7 +527,7 @@ mod tests {
     async fn a_dropped_lease_is_free() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let state = open(dir.path()).await;
-        drop(state.acquire("a", true, QUICK).await.expect("free"));
-        assert_eq!(state.acquire("a", true, QUICK).await.expect("free again").epoch(), 2);
+        drop(state.acquire("a", Wait::Ranked(0), QUICK).await.expect("free"));
+        assert_eq!(state.acquire("a", Wait::Ranked(0), QUICK).await.expect("free again").epoch(), 2);
     }
 }

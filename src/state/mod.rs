@@ -11,6 +11,7 @@ mod allowances;
 mod approvals;
 mod error;
 mod leases;
+mod quotas;
 mod rejects;
 mod rename;
 mod runs;
@@ -23,7 +24,7 @@ use jiff::Timestamp;
 
 pub use allowances::Allowance;
 pub use error::StateError;
-pub use leases::{Holder, Lease, LeaseTiming, LeaseWatch};
+pub use leases::{Holder, Lease, LeaseTiming, LeaseWatch, Wait};
 pub use rejects::{NewReject, Reject, RejectClass, RejectCode, Resolution, Withheld};
 pub use runs::{NewRun, RunCounts, RunError, RunRecord, RunStatus, Trigger};
 pub use store::State;

@@ -1,7 +1,5 @@
 //! What stands beside a file: what it holds, so that a reader can tell whether it has all of it.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest's form.
@@ -52,12 +50,4 @@ impl Manifest {
         text.push(b'\n');
         text
     }
-}
-
-/// Hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -65,6 +65,10 @@ impl DestinationKind for FileKind {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::FileAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

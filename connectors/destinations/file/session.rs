@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{Context, SHA256};
+use backhaul_kit::value::hex;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Outcomes, RequestPreview, Run, SaveTicket, Ticket,
     Verdict,
@@ -23,7 +24,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::Mutex;
 
 use super::account::{FileSync, Set};
-use super::manifest::{Manifest, hex};
+use super::manifest::Manifest;
 
 const TICKET_KIND: &str = "file";
 const TICKET_VERSION: u32 = 1;

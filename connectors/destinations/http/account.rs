@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SecretRef, Span};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::reach::{Reach, host_and_port};
-use backhaul_kit::http::{Auth, HttpOptions, is_loopback};
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::reach::host_and_port;
+use backhaul_kit::http::{Auth, HttpKeys, HttpOptions, is_loopback};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -30,8 +30,10 @@ pub(super) struct HttpAccount {
     pub(super) windows: Vec<Window>,
     /// Calls in flight.
     pub(super) concurrency: usize,
-    /// Timeouts.
-    pub(super) options: HttpOptions,
+    /// Timeouts; the rest is in `http`.
+    pub(super) timeouts: HttpOptions,
+    /// How connections are made.
+    pub(super) http: HttpKeys,
     /// Whose account it is, in the operator's words.
     pub(super) identity: String,
     /// A path that `check` asks for.
@@ -87,9 +89,8 @@ impl HttpAccount {
             }
         }
         let concurrency = read_size(table, "concurrency").unwrap_or(DEFAULT_CONCURRENCY);
-        let mut options = read_timeouts(table);
-        options.reach =
-            Reach::and(table.texts_at("private_hosts").unwrap_or_default().into_iter().map(|(host, _)| host));
+        let timeouts = read_timeouts(table);
+        let http = HttpKeys::connection(table);
         let identity = table.text("identity");
         let check = read_path(table, "check");
         if table.problems().errors() > before {
@@ -97,7 +98,18 @@ impl HttpAccount {
         }
         let url = url?;
         let identity = identity.unwrap_or_else(|| origin(&url));
-        Some(Self { url, credential, headers, windows, concurrency, options, identity, check })
+        Some(Self { url, credential, headers, windows, concurrency, timeouts, http, identity, check })
+    }
+
+    /// How the account's client behaves.
+    pub(super) fn options(&self, kit: &Kit) -> HttpOptions {
+        let HttpOptions { connect_timeout, first_byte_timeout, timeout, .. } = self.timeouts;
+        HttpOptions { connect_timeout, first_byte_timeout, timeout, ..self.http.options(kit) }
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("http:{}", self.identity), &self.windows)
     }
 
     /// The absolute URL of a path below the account's; `None` where it is no URL, or where a part of the
@@ -129,7 +141,7 @@ impl Account for HttpAccount {
             Credential::OAuth(oauth) => Some(host_and_port(oauth.token_url())),
             _ => None,
         };
-        [host_and_port(&self.url)].into_iter().chain(tokens).collect()
+        self.http.hosts([host_and_port(&self.url)].into_iter().chain(tokens).collect())
     }
 }
 

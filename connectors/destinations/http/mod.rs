@@ -50,6 +50,8 @@
 //! | `concurrency` | calls in flight | 4 |
 //! | `timeouts = { connect, first_byte, total }` | how long to wait | 10 s, as `total`, 60 s |
 //! | `private_hosts` | hosts (of `url` and `token_url`) that may have addresses inside your network; without it only public ones are connected to, loopback where the URL says so, and a cloud's metadata never | none |
+//! | `proxy = { url, user, password }` | the proxy through which calls go; those that the environment names are not used | none |
+//! | `ca_bundle` | a PEM file of authorities that are trusted besides the system's | none |
 //! | `identity` | whose account it is; a general API cannot be asked | host and port of `url` |
 //! | `check` | a path that must answer 2xx to a GET | no call |
 //!
@@ -155,6 +157,10 @@ impl DestinationKind for HttpKind {
             removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
             proof: "real HTTP servers",
         }
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
     }
 
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {

@@ -167,7 +167,7 @@ impl Call {
             resend_safe: self.resend_safe,
             address: self.address,
             concurrency: self.concurrency,
-            settle_after: account.options.timeout,
+            settle_after: account.timeouts.timeout,
             ..Facts::default()
         }
     }

@@ -1,64 +1,64 @@
 //! JSON Schemas for editors.
 
 use backhaul_kit::KindSchema;
+use backhaul_kit::http::connection_schema;
 use serde_json::{Value, json};
 
 /// The keys of the account and of `[into]`.
 pub(super) fn kind() -> KindSchema {
-    KindSchema {
-        account: json!({
-            "type": "object",
-            "required": ["url"],
-            "properties": {
-                "url": { "type": "string", "format": "uri", "description": "Where the API is; paths of calls are appended" },
-                "token": secret("Sent as `Authorization: Bearer …`"),
-                "header": {
-                    "type": "object",
-                    "description": "A credential in a header of its own",
-                    "required": ["name", "value"],
-                    "properties": { "name": { "type": "string" }, "value": secret("The header's value") },
-                    "additionalProperties": false,
-                },
-                "basic": {
-                    "type": "object",
-                    "description": "HTTP basic authentication",
-                    "required": ["user", "password"],
-                    "properties": { "user": { "type": "string" }, "password": secret("The password") },
-                    "additionalProperties": false,
-                },
-                "oauth": oauth(),
-                "private_hosts": {
-                    "type": "array",
-                    "description": "Hosts that may have addresses inside your network",
-                    "items": { "type": "string" },
-                },
-                "headers": headers("Plain headers of every call; no secrets"),
-                "limits": {
-                    "type": "array",
-                    "description": "At most `cap` calls in `per`",
-                    "items": {
-                        "type": "object",
-                        "required": ["cap", "per"],
-                        "properties": { "cap": { "type": "integer", "minimum": 1 }, "per": duration("Length of the window") },
-                        "additionalProperties": false,
-                    },
-                },
-                "quota": { "type": "string", "pattern": "%$", "description": "Our share of `limits`, as \"50%\"" },
-                "concurrency": { "type": "integer", "minimum": 1, "default": 4, "description": "Calls in flight" },
-                "timeouts": {
-                    "type": "object",
-                    "description": "How long to wait",
-                    "properties": {
-                        "connect": duration("To a connection"),
-                        "first_byte": duration("To the head of the answer"),
-                        "total": duration("For the whole call"),
-                    },
-                    "additionalProperties": false,
-                },
-                "identity": { "type": "string", "description": "Whose account it is; default host and port of `url`" },
-                "check": { "type": "string", "pattern": "^/", "description": "A path that must answer 2xx to a GET" },
+    let mut account = json!({
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": { "type": "string", "format": "uri", "description": "Where the API is; paths of calls are appended" },
+            "token": secret("Sent as `Authorization: Bearer …`"),
+            "header": {
+                "type": "object",
+                "description": "A credential in a header of its own",
+                "required": ["name", "value"],
+                "properties": { "name": { "type": "string" }, "value": secret("The header's value") },
+                "additionalProperties": false,
             },
-        }),
+            "basic": {
+                "type": "object",
+                "description": "HTTP basic authentication",
+                "required": ["user", "password"],
+                "properties": { "user": { "type": "string" }, "password": secret("The password") },
+                "additionalProperties": false,
+            },
+            "oauth": oauth(),
+            "headers": headers("Plain headers of every call; no secrets"),
+            "limits": {
+                "type": "array",
+                "description": "At most `cap` calls in `per`",
+                "items": {
+                    "type": "object",
+                    "required": ["cap", "per"],
+                    "properties": { "cap": { "type": "integer", "minimum": 1 }, "per": duration("Length of the window") },
+                    "additionalProperties": false,
+                },
+            },
+            "quota": { "type": "string", "pattern": "%$", "description": "Our share of `limits`, as \"50%\"" },
+            "concurrency": { "type": "integer", "minimum": 1, "default": 4, "description": "Calls in flight" },
+            "timeouts": {
+                "type": "object",
+                "description": "How long to wait",
+                "properties": {
+                    "connect": duration("To a connection"),
+                    "first_byte": duration("To the head of the answer"),
+                    "total": duration("For the whole call"),
+                },
+                "additionalProperties": false,
+            },
+            "identity": { "type": "string", "description": "Whose account it is; default host and port of `url`" },
+            "check": { "type": "string", "pattern": "^/", "description": "A path that must answer 2xx to a GET" },
+        },
+    });
+    if let (Some(all), Value::Object(shared)) = (account["properties"].as_object_mut(), connection_schema()) {
+        all.extend(shared);
+    }
+    KindSchema {
+        account,
         into: json!({
             "type": "object",
             "required": ["request"],

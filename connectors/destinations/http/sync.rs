@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem};
 use backhaul_kit::http::Http;
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::nested::Nest;
 use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, Operation, Prepared, Removed, SyncShape};
 
@@ -108,10 +109,13 @@ impl Prepared for HttpSync {
         self.object.clone()
     }
 
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
+    }
+
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let limiter = kit.limiter(&format!("http:{}", self.account.identity), &self.account.windows);
-        let http =
-            Http::new(&self.account.options, self.account.credential.auth(&kit, &self.account.options)?, limiter)?;
+        let options = self.account.options(&kit);
+        let http = Http::new(&options, self.account.credential.auth(&kit, &options)?, self.account.limiter(&kit))?;
         Ok(Arc::new(HttpDestination::new(self.clone(), http)))
     }
 }

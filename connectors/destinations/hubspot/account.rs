@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, quota_share, scaled};
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 
@@ -32,7 +32,7 @@ pub(super) struct HubSpotAccount {
     base: BaseUrl,
     token: SecretRef,
     windows: Vec<Window>,
-    timeout: Duration,
+    http: HttpKeys,
 }
 
 impl HubSpotAccount {
@@ -43,7 +43,7 @@ impl HubSpotAccount {
         let base = BaseUrl::read(table, LIVE);
         let share = quota_share(table);
         let cap = cap(table);
-        let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
+        let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
@@ -51,12 +51,12 @@ impl HubSpotAccount {
         // A stand-in has the limits that it was started with and says so by itself.
         let cap = cap.or_else(|| (!base.is_loopback()).then_some(SMALLEST_CAP));
         let windows = cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per: WINDOW }).collect();
-        Some(Self { base, token: token?, windows, timeout })
+        Some(Self { base, token: token?, windows, http })
     }
 
     /// The time after which a call counts as unanswered.
     pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+        self.http.timeout()
     }
 
     /// An absolute URL of the API; every segment is escaped.
@@ -66,9 +66,12 @@ impl HubSpotAccount {
 
     /// The client of the account: its credential and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let holder = format!("hubspot {} {}", self.base, self.token);
-        let options = HttpOptions { timeout: self.timeout, ..HttpOptions::default() };
-        Http::new(&options, Auth::Bearer(kit.secret(&self.token)), kit.limiter(&holder, &self.windows))
+        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.token)), self.limiter(kit))
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("hubspot {} {}", self.base, self.token), &self.windows)
     }
 }
 
@@ -82,45 +85,29 @@ impl Account for HubSpotAccount {
     }
 
     fn hosts(&self) -> Vec<String> {
-        vec![self.base.host_and_port()]
+        self.http.hosts(vec![self.base.host_and_port()])
     }
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
     let tiers: Vec<&str> = TIERS.iter().map(|(name, _)| *name).collect();
-    serde_json::json!({
-        "properties": {
-            "token": {
-                "description": "Access token of a private app or a service key, by reference.",
-                "$ref": "#/$defs/Secret"
-            },
-            "quota": {
-                "description": "Share of the account's limits that backhaul may use. Default \"100%\".",
-                "type": "string",
-                "pattern": "^[0-9.]+ *%$"
-            },
-            "tier": {
-                "description": "The account's plan, for its calls in 10 seconds. Default: the smallest; none for a stand-in.",
-                "enum": tiers
-            },
-            "per_ten_seconds": {
-                "description": "Calls in 10 seconds, instead of `tier`.",
-                "type": "integer",
-                "minimum": 1
-            },
-            "base_url": {
-                "description": "Where the API is; a loopback address means a stand-in. Default \"https://api.hubapi.com\".",
-                "type": "string",
-                "format": "uri"
-            },
-            "timeout": {
-                "description": "How long a call may take. Default \"60s\".",
-                "type": "string"
-            }
+    let own = serde_json::json!({
+        "token": {
+            "description": "Access token of a private app or a service key, by reference.",
+            "$ref": "#/$defs/Secret"
         },
-        "required": ["token"]
-    })
+        "tier": {
+            "description": "The account's plan, for its calls in 10 seconds. Default: the smallest; none for a stand-in.",
+            "enum": tiers
+        },
+        "per_ten_seconds": {
+            "description": "Calls in 10 seconds, instead of `tier`.",
+            "type": "integer",
+            "minimum": 1
+        }
+    });
+    account_schema(LIVE, own, &["token"])
 }
 
 fn cap(table: &mut ConfigTable) -> Option<u32> {

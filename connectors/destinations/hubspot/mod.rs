@@ -78,6 +78,21 @@ impl DestinationKind for HubSpot {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "INVALID_EMAIL, INVALID_OPTION … (rejects)",
+                "HubSpot refuses a property of the row: mend the value or the mapping",
+            ),
+            ("MISSING_SCOPES", "the token lacks a scope: `doctor` prints the smallest set"),
+            ("429", "waited for; where the policy is `DAILY`, until midnight of the account's time zone"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::HubSpotAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

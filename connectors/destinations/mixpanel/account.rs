@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, quota_share, scaled};
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 
@@ -31,7 +31,7 @@ pub(super) struct MixpanelAccount {
     share: f64,
     /// More than one: an answer is taken at its word for all.
     pub(super) profiles_per_call: usize,
-    pub(super) timeout: Duration,
+    pub(super) http: HttpKeys,
 }
 
 impl MixpanelAccount {
@@ -50,12 +50,12 @@ impl MixpanelAccount {
             let message = format!("`{}` is more than Mixpanel's {MAX_PROFILES}", table.path_of("profiles_per_call"));
             table.problems().push(Problem::error("out-of-range", message).at(table.span()));
         }
-        let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
+        let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
         let profiles_per_call = usize::try_from(profiles).ok()?;
-        Some(Self { region: region?.0, base: base?, token: token?, share, profiles_per_call, timeout })
+        Some(Self { region: region?.0, base: base?, token: token?, share, profiles_per_call, http })
     }
 
     /// The URL of a call.
@@ -68,13 +68,20 @@ impl MixpanelAccount {
     /// The clients of events, which have the token as their credential, and of profiles, whose records carry it. Both
     /// share the project's limiter.
     pub(super) fn clients(&self, kit: &Kit) -> Result<(Http, Http), Fault> {
+        let limiter = self.limiter(kit);
+        let options = self.http.options(kit);
+        let events = Http::new(&options, Auth::BasicKey(kit.secret(&self.token)), limiter.clone())?;
+        Ok((events, Http::new(&options, Auth::None, limiter)?))
+    }
+}
+
+impl MixpanelAccount {
+    /// The project's limiter.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
         let window = Window { cap: scaled(CALLS_PER_MINUTE, self.share), per: Duration::from_secs(60) };
         // A stand-in has the limits that it was started with.
         let windows = if self.is_stand_in() { Vec::new() } else { vec![window] };
-        let limiter = kit.limiter(&format!("mixpanel {} {}", self.base, self.token), &windows);
-        let options = HttpOptions { timeout: self.timeout, ..HttpOptions::default() };
-        let events = Http::new(&options, Auth::BasicKey(kit.secret(&self.token)), limiter.clone())?;
-        Ok((events, Http::new(&options, Auth::None, limiter)?))
+        kit.limiter(&format!("mixpanel {} {}", self.base, self.token), &windows)
     }
 }
 
@@ -88,44 +95,28 @@ impl Account for MixpanelAccount {
     }
 
     fn hosts(&self) -> Vec<String> {
-        vec![self.base.host_and_port()]
+        self.http.hosts(vec![self.base.host_and_port()])
     }
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
     let regions: Vec<&str> = REGIONS.iter().map(|(name, _)| *name).collect();
-    serde_json::json!({
-        "properties": {
-            "region": {
-                "description": "Where the project's data lives.",
-                "enum": regions
-            },
-            "token": {
-                "description": "The project's token, by reference.",
-                "$ref": "#/$defs/Secret"
-            },
-            "quota": {
-                "description": "Share of the project's limits that backhaul may use. Default \"100%\".",
-                "type": "string",
-                "pattern": "^[0-9.]+ *%$"
-            },
-            "profiles_per_call": {
-                "description": "Profiles in one call. Default 1: an answer to more does not say which of them were taken, and with more it counts for all.",
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_PROFILES
-            },
-            "base_url": {
-                "description": "Where the API is, instead of the region's own; a loopback address means a stand-in.",
-                "type": "string",
-                "format": "uri"
-            },
-            "timeout": {
-                "description": "How long a call may take. Default \"60s\".",
-                "type": "string"
-            }
+    let own = serde_json::json!({
+        "region": {
+            "description": "Where the project's data lives.",
+            "enum": regions
         },
-        "required": ["region", "token"]
-    })
+        "token": {
+            "description": "The project's token, by reference.",
+            "$ref": "#/$defs/Secret"
+        },
+        "profiles_per_call": {
+            "description": "Profiles in one call. Default 1: an answer to more does not say which of them were taken, and with more it counts for all.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_PROFILES
+        }
+    });
+    account_schema("the region's own", own, &["region", "token"])
 }

@@ -1,7 +1,7 @@
 //! A row as an event, and the ids of both objects.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use backhaul_kit::value::write_json_str;
+use backhaul_kit::value::{hex, write_json_str};
 use backhaul_kit::{FieldRef, Reason, Row, ValueRef};
 use jiff::Timestamp;
 
@@ -80,11 +80,6 @@ fn insert_id(parts: [&[u8]; 4]) -> String {
         digest.update(part);
     }
     hex(&digest.finish().as_ref()[..16])
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 /// The id of a person; `None` where the field has none.

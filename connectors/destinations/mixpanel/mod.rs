@@ -138,6 +138,22 @@ impl DestinationKind for Mixpanel {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "TIME_IN_FUTURE (rejects)",
+                "a repeated call would be a second event: the row comes again when its time has come",
+            ),
+            ("FORBIDDEN_ID, ID_TOO_LONG (rejects)", "Mixpanel would merge or cut the id: mend it in the model"),
+            ("INVALID_RECORD (rejects)", "Mixpanel named the record; its words are in `rejects show`"),
+            ("401", "the token, or `region`, is not the project's"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::MixpanelAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use backhaul_kit::config::Secret;
 use backhaul_kit::http::{Http, Request};
+use backhaul_kit::value::hex;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Kit, Outcomes, Prepared as _, RequestPreview, Run,
     SaveTicket, Ticket, Verdict,
@@ -14,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use super::answer;
 use super::draft::{Call, Draft};
-use super::event::hex;
+
 use super::sync::{MixpanelSync, Object};
 
 /// An event that breaks three rules: it is judged, and never taken in.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
@@ -104,13 +105,17 @@ impl Prepared for MixpanelSync {
             // A profile that is left may be another row's from now on.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.timeout,
+            settle_after: self.account.http.timeout(),
             ..Facts::default()
         }
     }
 
     fn object(&self) -> String {
         self.object.name().to_owned()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

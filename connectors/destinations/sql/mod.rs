@@ -91,6 +91,15 @@ pub struct MariaDbKind;
 const MODES: &[Mode] = &[Mode::Upsert, Mode::Update, Mode::Append];
 const REMOVED: &[Removed] = &[Removed::Ignore, Removed::Delete, Removed::Clear];
 
+const ERRORS: &[(&str, &str)] = &[
+    (
+        "the server's code (rejects)",
+        "the server refuses the row (a constraint, a type, a length); its words are in `rejects show`",
+    ),
+    ("deadlock, serialisation, lock timeout", "the batch was rolled back and is tried again"),
+    ("a missing right", "`doctor` prints the statements that give what the sync needs and no more"),
+];
+
 impl DestinationKind for PostgresKind {
     fn name(&self) -> &'static str {
         Dialect::Postgres.name()
@@ -105,6 +114,14 @@ impl DestinationKind for PostgresKind {
             removed: REMOVED,
             proof: "a real server, version 15",
         }
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("postgres/example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        ERRORS
     }
 
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
@@ -134,6 +151,14 @@ impl DestinationKind for MariaDbKind {
             removed: REMOVED,
             proof: "a real server, version 10.11",
         }
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("mariadb/example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        ERRORS
     }
 
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {

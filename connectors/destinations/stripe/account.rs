@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, SecretRef};
-use backhaul_kit::http::limit::Window;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpOptions, Request, quota_share, scaled};
+use backhaul_kit::http::limit::{Limiter, Window};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, Request, account_schema, quota_share, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -24,8 +24,8 @@ pub(super) struct StripeAccount {
     base: BaseUrl,
     key: SecretRef,
     windows: Vec<Window>,
-    /// The time after which a call counts as unanswered.
-    pub(super) timeout: Duration,
+    /// How calls are made.
+    pub(super) http: HttpKeys,
 }
 
 impl StripeAccount {
@@ -36,7 +36,7 @@ impl StripeAccount {
         let base = BaseUrl::read(table, LIVE);
         let share = quota_share(table);
         let cap = table.number("per_second", 1).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        let timeout = table.duration("timeout").unwrap_or(HttpOptions::default().timeout);
+        let http = HttpKeys::read(table);
         if table.problems().errors() > errors {
             return None;
         }
@@ -45,7 +45,7 @@ impl StripeAccount {
         let cap = cap.or_else(|| (!base.is_loopback()).then_some(PER_SECOND));
         let per = Duration::from_secs(1);
         let windows = cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per }).collect();
-        Some(Self { base, key: key?, windows, timeout })
+        Some(Self { base, key: key?, windows, http })
     }
 
     /// A call below `/v1/`; every segment is escaped.
@@ -58,9 +58,12 @@ impl StripeAccount {
 
     /// The client of the account: its key and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let holder = format!("stripe {} {}", self.base, self.key);
-        let options = HttpOptions { timeout: self.timeout, ..HttpOptions::default() };
-        Http::new(&options, Auth::Bearer(kit.secret(&self.key)), kit.limiter(&holder, &self.windows))
+        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.key)), self.limiter(kit))
+    }
+
+    /// The limiter of the account.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("stripe {} {}", self.base, self.key), &self.windows)
     }
 }
 
@@ -72,36 +75,24 @@ impl Account for StripeAccount {
     fn is_stand_in(&self) -> bool {
         self.base.is_loopback()
     }
+
+    fn hosts(&self) -> Vec<String> {
+        self.http.hosts(vec![self.base.host_and_port()])
+    }
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    serde_json::json!({
-        "properties": {
-            "key": {
-                "description": "API key, by reference: a restricted one (rk_…) with \"Customers: Write\".",
-                "$ref": "#/$defs/Secret"
-            },
-            "quota": {
-                "description": "Share of the limit that backhaul may use. Default \"100%\".",
-                "type": "string",
-                "pattern": "^[0-9.]+ *%$"
-            },
-            "per_second": {
-                "description": "Calls in a second. Default 20; none for a stand-in.",
-                "type": "integer",
-                "minimum": 1
-            },
-            "base_url": {
-                "description": "Where the API is; a loopback address means a stand-in. Default \"https://api.stripe.com\".",
-                "type": "string",
-                "format": "uri"
-            },
-            "timeout": {
-                "description": "How long a call may take. Default \"60s\".",
-                "type": "string"
-            }
+    let own = serde_json::json!({
+        "key": {
+            "description": "API key, by reference: a restricted one (rk_…) with \"Customers: Write\".",
+            "$ref": "#/$defs/Secret"
         },
-        "required": ["key"]
-    })
+        "per_second": {
+            "description": "Calls in a second. Default 20; none for a stand-in.",
+            "type": "integer",
+            "minimum": 1
+        }
+    });
+    account_schema(LIVE, own, &["key"])
 }

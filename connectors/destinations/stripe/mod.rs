@@ -109,6 +109,22 @@ impl DestinationKind for Stripe {
         }
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example.toml")
+    }
+
+    fn errors(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("email_invalid … (rejects)", "Stripe refuses a parameter of the row: mend the value or the mapping"),
+            (
+                "idempotency_error",
+                "the same customer was created a short while ago with other values: the row is deferred until the search has caught up",
+            ),
+            ("401, 403", "the key is not good, or lacks the permission \"Customers: Write\""),
+            ("429", "waited for"),
+        ]
+    }
+
     fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
         account::StripeAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
     }

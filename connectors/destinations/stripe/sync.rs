@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
@@ -82,7 +83,7 @@ impl Prepared for StripeSync {
             // A customer must have lost a match value before another row's is searched for by it.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.timeout.max(Duration::from_secs(1)),
+            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
             scopes: searched.into_iter().chain([WRITE]).map(str::to_owned).collect(),
             ..Facts::default()
         }
@@ -90,6 +91,10 @@ impl Prepared for StripeSync {
 
     fn object(&self) -> String {
         CUSTOMERS.to_owned()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

@@ -6,22 +6,29 @@
 //! ```text
 //! backhaul_kit::contract_tests!(Hubspot::default());       // every destination
 //! backhaul_kit::http_contract_tests!(Hubspot::default());  // those that speak HTTP
+//! backhaul_kit::http_contract_tests!(jobs: Zendesk::default());  // and, besides, those whose calls become jobs
 //! ```
 //!
 //! The [`Server`] behind the HTTP part can also do what a well-behaved stand-in cannot: apply a call and lose
 //! the answer, or break off in the middle of one.
 
 mod http;
+mod jobs;
 mod rows;
 mod server;
+mod statuses;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use http::*;
+pub use jobs::*;
 pub use rows::{canary_kit, row, run};
 pub use server::{Received, Reply, Scripted, Server};
+pub use statuses::*;
 pub use subject::*;
+pub use values::*;
 
 /// Makes a test of every question that all destinations must answer. Takes an expression that makes a
 /// [`Subject`].
@@ -70,6 +77,22 @@ macro_rules! http_contract_tests {
             an_unknown_field_in_the_answer_is_ignored
             a_page_of_html_is_never_success
             an_error_of_the_server_is_ambiguous
+            a_refused_call_is_no_success
+            a_call_that_is_too_large_is_cut
+            throttling_is_known_in_every_form
+            a_credential_that_expires_on_the_way_is_told
+            whatever_text_a_row_holds_the_call_is_sound
+            a_row_may_lack_any_value
+            a_huge_value_stays_within_the_caps
+        );
+    };
+    // Those whose calls become jobs besides. Takes an expression that makes a `JobSubject`.
+    (jobs: $subject:expr) => {
+        $crate::http_contract_tests!(@each $subject;
+            a_running_job_is_asked_after_again
+            a_failed_job_is_no_success
+            a_forgotten_job_is_lost
+            who_cannot_be_asked_after_a_job_has_not_forgotten_it
         );
     };
     (@each $subject:expr; $($name:ident)*) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::run;
-use crate::batch::{Batch, Delivery, Operation, Row, SaveTicket, Ticket, Verdict};
+use crate::batch::{Batch, Delivery, Operation, Outcomes, Progress, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
 use crate::destination::{Destination, Prepared};
 use crate::facts::Session;
@@ -58,7 +58,10 @@ pub(super) fn open(subject: &impl Subject, prepared: &dyn Prepared) -> Arc<dyn D
     prepared.open(subject.kit()).expect("the destination opens without a call")
 }
 
-/// Writes one batch, within a session where the facts want one.
+/// How often a job is asked after before it counts as one that never ends.
+const ASKED: usize = 5;
+
+/// Writes one batch, within a session where the facts want one; a job is asked after until it has ended.
 pub(super) async fn write(
     destination: &dyn Destination,
     prepared: &dyn Prepared,
@@ -68,7 +71,18 @@ pub(super) async fn write(
         Session::None => None,
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
-    destination.write(&run(), session.as_ref(), batch, &NoTickets).await
+    let ticket = match destination.write(&run(), session.as_ref(), batch, &NoTickets).await? {
+        Delivery::Pending(ticket) => ticket,
+        other => return Ok(other),
+    };
+    for _ in 0..ASKED {
+        match destination.poll(&run(), &ticket, batch).await? {
+            Progress::Running { .. } => {}
+            Progress::Done(outcomes) => return Ok(Delivery::Settled(outcomes)),
+            Progress::Lost => return Ok(Delivery::Settled(Outcomes::of(batch))),
+        }
+    }
+    panic!("the job does not end");
 }
 
 /// The verdicts of a settled delivery. Panics unless they are of the batch's rows, one each, in order.

@@ -123,4 +123,8 @@ fails!(
     an_answer_that_names_no_row_leaves_all_unknown
     a_page_of_html_is_never_success
     an_error_of_the_server_is_ambiguous
+    a_refused_call_is_no_success
+    a_call_that_is_too_large_is_cut
+    throttling_is_known_in_every_form
+    a_credential_that_expires_on_the_way_is_told
 );

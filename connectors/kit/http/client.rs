@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Certificate, Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::keys::Proxy;
 use super::limit::Limiter;
 use super::reach::{Reach, Unreachable, refusal};
 use super::token::Tokens;
@@ -47,8 +48,12 @@ pub struct HttpOptions {
     pub first_byte_timeout: Duration,
     /// Time for the whole call.
     pub timeout: Duration,
-    /// Which hosts may be connected to.
+    /// Which hosts may be connected to. Behind a proxy it is the proxy that resolves names, and judges them.
     pub reach: Reach,
+    /// The proxy through which calls go; one that the environment names is not used.
+    pub proxy: Option<Proxy>,
+    /// A PEM file of authorities that are trusted besides the system's.
+    pub ca_bundle: Option<Secret>,
 }
 
 impl Default for HttpOptions {
@@ -58,6 +63,8 @@ impl Default for HttpOptions {
             first_byte_timeout: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
             reach: Reach::default(),
+            proxy: None,
+            ca_bundle: None,
         }
     }
 }
@@ -147,7 +154,7 @@ impl Request {
             }
             Auth::BasicKey(key) => headers.push(("authorization".into(), format!("Basic <{}>:", key.reference()))),
             Auth::OAuth(tokens) => {
-                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.client_id())));
+                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.of_whom())));
             }
         }
         let masked =
@@ -203,7 +210,7 @@ pub struct Http {
 /// A client that follows no redirect (a credential must not travel to another host) and unpacks gzip.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a client is built")]
 pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
-    reqwest::Client::builder()
+    let mut client = reqwest::Client::builder()
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
         .gzip(true)
@@ -211,8 +218,29 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(options.reach.clone())
         .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        client = client.proxy(through(proxy)?);
+    }
+    if let Some(bundle) = &options.ca_bundle {
+        let unusable = || {
+            Fault::config(format!("`ca_bundle`: {} holds no certificates", bundle.reference()))
+                .remedy("give a file of PEM blocks: -----BEGIN CERTIFICATE-----")
+        };
+        let certificates = Certificate::from_pem_bundle(bundle.reveal()?.expose_secret().as_bytes());
+        let certificates = certificates.ok().filter(|found| !found.is_empty()).ok_or_else(unusable)?;
+        client = client.tls_certs_merge(certificates);
+    }
+    client.build().map_err(|e| Fault::config("cannot set up the HTTP client").caused_by(e))
+}
+
+fn through(proxy: &Proxy) -> Result<reqwest::Proxy, Fault> {
+    let unusable = |error| Fault::config("the proxy cannot be used").caused_by(error);
+    let all = reqwest::Proxy::all(proxy.url.clone()).map_err(unusable)?;
+    Ok(match &proxy.login {
+        Some((user, password)) => all.basic_auth(user, password.reveal()?.expose_secret()),
+        None => all,
+    })
 }
 
 /// Answers beyond this are cut off and become a fault: no vendor's answer to a batch is as large.

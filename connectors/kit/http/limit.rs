@@ -9,6 +9,9 @@
 //! A window of an hour or longer is a counter instead: its calls may be spent at any pace, and the vendor's
 //! headers correct it.
 
+mod forecast;
+mod used;
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -21,6 +24,9 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
+
+pub use forecast::{Forecast, QuotaShare};
+pub use used::Used;
 
 /// Windows from this length on are counters.
 const LONG: Duration = Duration::from_secs(60 * 60);
@@ -42,17 +48,22 @@ pub struct Window {
 
 /// All limiters of the process, by quota holder.
 #[derive(Debug, Default)]
-pub struct Limiters(Mutex<HashMap<String, Arc<Limiter>>>);
+pub struct Limiters {
+    known: Mutex<HashMap<String, Arc<Limiter>>>,
+    /// What earlier processes used, for limiters that are not made yet.
+    recalled: Mutex<Vec<Used>>,
+}
 
 impl Limiters {
     /// The limiter of `holder`; where it exists its windows are lowered to these.
     pub(crate) fn get(&self, holder: &str, windows: &[Window]) -> Arc<Limiter> {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.known);
         if let Some(limiter) = all.get(holder) {
             limiter.lower(windows);
             return limiter.clone();
         }
         let limiter = Arc::new(Limiter::new(windows));
+        limiter.recall(lock(&self.recalled).iter().filter(|used| used.holder == holder));
         all.insert(holder.to_owned(), limiter.clone());
         limiter
     }

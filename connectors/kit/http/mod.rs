@@ -4,14 +4,19 @@
 //! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
 //! call without an answer: `Transient` when nothing was sent, `Ambiguous` otherwise.
 
+pub mod assertion;
 mod base;
 mod client;
 mod form;
+mod keys;
 pub mod limit;
 pub mod reach;
 pub mod retry;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 pub use base::{BaseUrl, is_loopback, quota_share, scaled};
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
 pub use form::{Form, idempotency_key};
+pub use keys::{HttpKeys, Proxy, account_schema, connection_schema};

@@ -1,15 +1,19 @@
 //! OAuth 2.0 access tokens: one for everybody who calls an account, renewed before it expires.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::assertion::Assertion;
 use super::client::{HttpOptions, basic, build, no_answer, unreachable};
 use crate::config::Secret;
 use crate::fault::Fault;
@@ -20,6 +24,10 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// A token whose answer does not say how long it lives is asked for again after this (RFC 6749 leaves it open).
 const UNSAID: Duration = Duration::from_secs(600);
 
+/// A clock that is off by less is no reason for a refused assertion.
+const MINOR_SKEW: i64 = 5;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How a token is come by (RFC 6749).
@@ -30,6 +38,8 @@ pub enum Grant {
     /// Section 6. A server that gives a new refresh token with every answer (rotation) is not supported: the new one
     /// would have to be written where the operator's secrets are.
     RefreshToken(Secret),
+    /// RFC 7523, section 2.1: a signed assertion, which also says who asks.
+    Assertion(Assertion),
 }
 
 /// Where tokens come from, and who asks.
@@ -39,13 +49,13 @@ pub struct TokenSource {
     pub url: Url,
     /// The grant.
     pub grant: Grant,
-    /// The client's id.
+    /// The client's id; not sent with an assertion.
     pub client_id: String,
     /// The client's secret; none for a public client.
     pub client_secret: Option<Secret>,
     /// Whether id and secret go into the form rather than into HTTP basic authentication.
     pub secret_in_form: bool,
-    /// What is asked for, separated by spaces.
+    /// What is asked for, separated by spaces. Clients that sign an assertion get what they were authorised for.
     pub scope: Option<String>,
     /// Further members of the form (`audience`, `resource`).
     pub more: Vec<(String, String)>,
@@ -58,6 +68,8 @@ pub struct Tokens {
     client: reqwest::Client,
     /// Held while a token is asked for, so that one call serves all who wait.
     current: tokio::sync::Mutex<Option<Token>>,
+    /// How many seconds the server's clock is ahead of ours, once it has said that an assertion is not good.
+    skew: AtomicI64,
 }
 
 /// A token and when it is to be renewed.
@@ -88,6 +100,13 @@ enum Seconds {
     Text(String),
 }
 
+/// What the token endpoint answered.
+struct Said {
+    status: StatusCode,
+    date: Option<i64>,
+    body: Bytes,
+}
+
 #[derive(Default, Deserialize)]
 struct Refused {
     #[serde(default)]
@@ -101,12 +120,15 @@ impl Tokens {
     /// A TLS set-up that cannot be built, a host that may not be connected to.
     pub fn new(source: TokenSource, options: &HttpOptions) -> Result<Self, Fault> {
         options.reach.check(&source.url).map_err(|why| unreachable(&why))?;
-        Ok(Self { source, client: build(options)?, current: tokio::sync::Mutex::new(None) })
+        Ok(Self { source, client: build(options)?, current: tokio::sync::Mutex::default(), skew: AtomicI64::new(0) })
     }
 
     /// Who asks, for previews.
-    pub fn client_id(&self) -> &str {
-        &self.source.client_id
+    pub fn of_whom(&self) -> String {
+        match &self.source.grant {
+            Grant::Assertion(assertion) => assertion.of_whom(),
+            Grant::ClientCredentials | Grant::RefreshToken(_) => self.source.client_id.clone(),
+        }
     }
 
     /// A token that is good for a while: the one at hand, or a new one.
@@ -131,49 +153,21 @@ impl Tokens {
     }
 
     async fn ask(&self) -> Result<Token, Fault> {
-        let source = &self.source;
-        let host = source.url.host_str().unwrap_or_default().to_owned();
-        let mut form: Vec<(&str, String)> = match &source.grant {
-            Grant::ClientCredentials => vec![("grant_type", "client_credentials".into())],
-            Grant::RefreshToken(token) => vec![
-                ("grant_type", "refresh_token".into()),
-                ("refresh_token", token.reveal()?.expose_secret().to_owned()),
-            ],
-        };
-        form.extend(source.scope.iter().map(|scope| ("scope", scope.clone())));
-        form.extend(source.more.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
-        match &source.client_secret {
-            Some(secret) if !source.secret_in_form => {
-                // RFC 6749, 2.3.1: both are form-encoded before they go into the header.
-                let encode = |text: &str| form_encoded(&[(text, String::new())]).trim_end_matches('=').to_owned();
-                let secret = SecretString::from(encode(secret.reveal()?.expose_secret()));
-                let value = HeaderValue::from_str(&basic(&encode(&source.client_id), &secret));
-                let mut value =
-                    value.map_err(|_| Fault::auth("the client's id has characters that no header can carry"))?;
-                value.set_sensitive(true);
-                request = request.header(AUTHORIZATION, value);
+        let host = self.source.url.host_str().unwrap_or_default().to_owned();
+        let (asked, mut answer) = self.call(&host).await?;
+        // An assertion is dated by our clock: where that is wrong, the server's tells how much.
+        if !answer.status.is_success() && matches!(self.source.grant, Grant::Assertion(_)) {
+            let skew = answer.date.map_or(0, |theirs| theirs - Timestamp::now().as_second());
+            if (skew - self.skew.load(Ordering::Relaxed)).abs() > MINOR_SKEW {
+                tracing::warn!(host, seconds = skew, "this machine's clock is not the token server's");
+                self.skew.store(skew, Ordering::Relaxed);
+                answer = self.call(&host).await?.1;
             }
-            Some(secret) => {
-                form.push(("client_id", source.client_id.clone()));
-                form.push(("client_secret", secret.reveal()?.expose_secret().to_owned()));
-            }
-            None => form.push(("client_id", source.client_id.clone())),
         }
-        let asked = Instant::now();
-        let unreachable = |error| {
-            // Whatever became of the question, nothing was sent to the API.
-            let fault: Fault = no_answer(&host, error);
-            Fault::transient(format!("no access token: {}", fault.message))
-        };
-        let request = request.header(CONTENT_TYPE, FORM).body(form_encoded(&form));
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
-        if !status.is_success() {
-            return Err(refusal(&host, status, &body));
+        if !answer.status.is_success() {
+            return Err(refusal(&host, answer.status, &answer.body));
         }
-        let granted: Granted = serde_json::from_slice(&body)
+        let granted: Granted = serde_json::from_slice(&answer.body)
             .map_err(|_| Fault::transient(format!("{host} answered without an access token")))?;
         if granted.token_type.as_ref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(Fault::config(format!("{host} gives tokens of another type than Bearer")));
@@ -183,6 +177,68 @@ impl Tokens {
         tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
         Ok(Token { value: granted.access_token.into(), renew_at: asked + life.saturating_sub(margin) })
     }
+
+    /// One call of the token endpoint, and when it began.
+    async fn call(&self, host: &str) -> Result<(Instant, Said), Fault> {
+        let source = &self.source;
+        let mut form: Vec<(&str, String)> = match &source.grant {
+            Grant::ClientCredentials => vec![("grant_type", "client_credentials".into())],
+            Grant::RefreshToken(token) => vec![
+                ("grant_type", "refresh_token".into()),
+                ("refresh_token", token.reveal()?.expose_secret().to_owned()),
+            ],
+            Grant::Assertion(assertion) => {
+                let skew = SignedDuration::from_secs(self.skew.load(Ordering::Relaxed));
+                let now = Timestamp::now().saturating_add(skew).unwrap_or(Timestamp::MAX);
+                let assertion = assertion.sign(source.url.as_str(), source.scope.as_deref(), now)?;
+                vec![("grant_type", JWT_BEARER.into()), ("assertion", assertion.expose_secret().to_owned())]
+            }
+        };
+        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
+        let signed = matches!(source.grant, Grant::Assertion(_));
+        form.extend(source.scope.iter().filter(|_| !signed).map(|scope| ("scope", scope.clone())));
+        form.extend(source.more.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        if !signed {
+            match &source.client_secret {
+                Some(secret) if !source.secret_in_form => {
+                    request = request.header(AUTHORIZATION, basic_client(&source.client_id, secret)?);
+                }
+                Some(secret) => {
+                    form.push(("client_id", source.client_id.clone()));
+                    form.push(("client_secret", secret.reveal()?.expose_secret().to_owned()));
+                }
+                None => form.push(("client_id", source.client_id.clone())),
+            }
+        }
+        let asked = Instant::now();
+        let unreachable = |error| {
+            // Whatever became of the question, nothing was sent to the API.
+            let fault: Fault = no_answer(host, error);
+            Fault::transient(format!("no access token: {}", fault.message))
+        };
+        let request = request.header(CONTENT_TYPE, FORM).body(form_encoded(&form));
+        let answer = request.send().await.map_err(unreachable)?;
+        let (status, date) = (answer.status(), date(answer.headers()));
+        let body = answer.bytes().await.map_err(unreachable)?;
+        Ok((asked, Said { status, date, body }))
+    }
+}
+
+/// A client's id and secret in HTTP basic authentication.
+fn basic_client(id: &str, secret: &Secret) -> Result<HeaderValue, Fault> {
+    // RFC 6749, 2.3.1: both are form-encoded before they go into the header.
+    let encode = |text: &str| form_encoded(&[(text, String::new())]).trim_end_matches('=').to_owned();
+    let secret = SecretString::from(encode(secret.reveal()?.expose_secret()));
+    let value = HeaderValue::from_str(&basic(&encode(id), &secret));
+    let mut value = value.map_err(|_| Fault::auth("the client's id has characters that no header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The server's time in Unix seconds, where it says it.
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second())
 }
 
 /// Pairs as `application/x-www-form-urlencoded`.
@@ -212,7 +268,9 @@ fn refusal(host: &str, status: StatusCode, body: &[u8]) -> Fault {
         (429, _) => Fault::throttled(message, None),
         (500.., _) | (_, "temporarily_unavailable" | "server_error") => Fault::transient(message),
         (_, "invalid_scope") => Fault::auth(message).remedy("ask for scopes that the client may have: `scope`"),
-        (_, "invalid_grant") => Fault::auth(message).remedy("the refresh token is no longer good: authorise anew"),
+        (_, "invalid_grant") => {
+            Fault::auth(message).remedy("the refresh token or the key is not, or no longer, good: authorise anew")
+        }
         _ => Fault::auth(message).remedy("check the client's id and secret, and what it may do"),
     }
 }
@@ -316,6 +374,48 @@ mod tests {
         assert!(left <= Duration::from_secs(50) && left > Duration::from_secs(40), "{left:?}");
         tokens.current.lock().await.as_mut().expect("a token").renew_at = Instant::now();
         assert_eq!(get(&tokens).await, "t2");
+    }
+
+    #[tokio::test]
+    async fn where_our_clock_is_wrong_the_servers_is_taken() {
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+        use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        let der = BASE64_STANDARD.encode(pair.to_pkcs8v1().expect("a document"));
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----");
+        std::fs::write(folder.path().join("key"), pem).expect("written");
+        let key = crate::config::Secrets::from_env(folder.path()).secret(crate::config::SecretRef::File("key".into()));
+        // A server whose clock is an hour behind takes what is dated between a minute ago and its present.
+        let server = Server::start(|call: &Received| {
+            let theirs = Timestamp::now() - SignedDuration::from_hours(1);
+            let form = String::from_utf8_lossy(&call.body).into_owned();
+            let claims = form.split("assertion=").nth(1).and_then(|jwt| jwt.split('.').nth(1)).expect("an assertion");
+            let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64");
+            let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+            let issued = claims["iat"].as_i64().expect("a time");
+            let good = (theirs.as_second() - 60..=theirs.as_second()).contains(&issued);
+            let mut answer = match good {
+                true => Scripted::json(200, &json!({ "access_token": "t", "expires_in": 1 })),
+                false => Scripted::json(400, &json!({ "error": "invalid_grant" })),
+            };
+            answer.headers.push((
+                "date".into(),
+                jiff::fmt::rfc2822::to_string(&theirs.to_zoned(jiff::tz::TimeZone::UTC)).expect("a date"),
+            ));
+            Reply::Answer(answer)
+        })
+        .await;
+        let assertion =
+            Assertion::Client { key, issuer: "i".into(), subject: "s".into(), audience: server.url().to_owned() };
+        let source = TokenSource { grant: Grant::Assertion(assertion), ..source(server.url()) };
+        let tokens = Tokens::new(source, &HttpOptions::default()).expect("a client");
+        assert_eq!(get(&tokens).await, "t");
+        assert_eq!(server.received().len(), 2);
+        *tokens.current.lock().await = None;
+        assert_eq!(get(&tokens).await, "t");
+        assert_eq!(server.received().len(), 3, "what was learned of the clock is kept");
     }
 
     #[tokio::test]

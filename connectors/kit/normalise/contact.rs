@@ -52,7 +52,7 @@ pub(super) fn phone(text: &str) -> Result<Value, Refusal> {
     Ok(Value::Text(number))
 }
 
-fn is_hash(text: &str) -> bool {
+pub(super) fn is_hash(text: &str) -> bool {
     text.len() == SHA256_HEX && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

@@ -5,6 +5,7 @@
 
 mod contact;
 mod moment;
+pub mod person;
 mod place;
 mod scalar;
 

@@ -22,5 +22,5 @@ pub use borrowed::{FieldRef, ListRef, ValueRef};
 pub use fields::Fields;
 pub use owned::{FieldValue, Value};
 pub(crate) use render::write_field_json;
-pub use render::write_json_str;
+pub use render::{hex, write_json_str};
 pub use wire::{put_bytes, put_varint, take_bytes, take_varint, unzigzag, zigzag};

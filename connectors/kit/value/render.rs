@@ -18,6 +18,11 @@ const EXACT_IN_DOUBLE: u64 = 1 << 53;
 const DIGITS_IN_DOUBLE: usize = 15;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(half.into(), 16)).collect()
+}
+
 impl ValueRef<'_> {
     /// Appends the value as JSON.
     ///

@@ -182,6 +182,8 @@ pub(super) struct SyncToml {
     /// What a plan does that a guard of removals stops; default "all": it is held. "removals": its removals wait, all
     /// else goes out.
     on_hold: Option<OnHold>,
+    /// Which of the syncs that wait for one account goes first; default "normal".
+    priority: Option<Priority>,
     /// How long a held or interrupted plan may wait; default four intervals, from 1 h to 24 h.
     plan_max_age: Option<Duration>,
     /// How long after it was sent an unchanged row is sent again, for destinations that forget; default never.
@@ -202,6 +204,15 @@ enum OnBadRow {
 enum OnHold {
     All,
     Removals,
+}
+
+/// Which of the syncs that wait for one account goes first.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Priority {
+    High,
+    Normal,
+    Low,
 }
 
 /// Where rows are compared.

@@ -9,8 +9,9 @@ use backhaul_kit::{
     Batch, ChangeKind, Delivery, Destination, Fault, FaultClass, Operation, Prepared, Row, Run, Ticket, Value, Verdict,
 };
 
-use super::super::manifest::{Manifest, hex};
+use super::super::manifest::Manifest;
 use super::prepared;
+use backhaul_kit::value::hex;
 
 const FULL: &str = "format = \"jsonl\"\nset = \"full\"";
 const CHANGES: &str = "format = \"csv\"\nset = \"changes\"";

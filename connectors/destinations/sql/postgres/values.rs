@@ -1,7 +1,6 @@
 //! Values as the text that PostgreSQL's input functions read.
 
-use std::fmt::Write as _;
-
+use backhaul_kit::value::hex;
 use backhaul_kit::{Reason, ValueRef};
 
 use super::super::table::Class;
@@ -25,9 +24,9 @@ pub(super) fn text(class: &Class, value: ValueRef<'_>) -> Result<Option<String>,
             out.push('}');
             out
         }
-        (Class::Binary, ValueRef::Bytes(bytes)) => hex(bytes),
+        (Class::Binary, ValueRef::Bytes(bytes)) => format!("\\x{}", hex(bytes)),
         // Text is its own bytes: its backslashes are no escapes.
-        (Class::Binary, ValueRef::Text(text)) => hex(text.as_bytes()),
+        (Class::Binary, ValueRef::Text(text)) => format!("\\x{}", hex(text.as_bytes())),
         (Class::Number | Class::Bits, ValueRef::Bool(flag)) => String::from(if flag { "1" } else { "0" }),
         _ => value.to_text(),
     };
@@ -57,16 +56,6 @@ fn put_item(class: &Class, value: ValueRef<'_>, out: &mut String) -> Result<(), 
         }
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(2 + 2 * bytes.len());
-    out.push_str("\\x");
-    for byte in bytes {
-        // Writing into a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
 }
 
 #[cfg(test)]

@@ -184,3 +184,65 @@ async fn callers_pass_in_the_order_in_which_they_came() {
     tasks.join_all().await;
     assert_eq!(*lock(&order), [0, 1, 2, 3, 4]);
 }
+
+fn day(left_of: u32) -> [Window; 1] {
+    [window(left_of, 86_400)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_used_of_a_day_outlives_the_process() {
+    let first = Limiters::default();
+    let limiter = first.get("crm", &day(100));
+    assert_eq!(first.used(), [], "a window begins with its first call");
+    for _ in 0..30 {
+        limiter.acquire().await;
+    }
+    let used = first.used();
+    assert_eq!(used.iter().map(|used| (used.holder.as_str(), used.calls)).collect::<Vec<_>>(), [("crm", 30)]);
+
+    let second = Limiters::default();
+    let others = second.get("other", &day(100));
+    second.recall(used.clone());
+    let again = second.get("crm", &day(100));
+    assert_eq!(again.forecast(70).takes, Duration::ZERO);
+    let over = again.forecast(71);
+    assert!(over.takes > Duration::from_secs(86_000), "{over:?}");
+    assert_eq!(over.share.map(|share| share.left), Some(70));
+    assert_eq!(others.forecast(100).takes, Duration::ZERO, "another account has its own day");
+
+    // What this process has used since is not given back.
+    again.acquire().await;
+    second.recall(used);
+    assert_eq!(again.forecast(1).share.map(|share| share.left), Some(69));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_has_ended_or_ends_too_late_is_not_recalled() {
+    let now = jiff::Timestamp::now();
+    for off in [-10, 200_000] {
+        let all = Limiters::default();
+        let resets_at = now + jiff::SignedDuration::from_secs(off);
+        all.recall(vec![Used { holder: "crm".into(), per: Duration::from_secs(86_400), calls: 100, resets_at }]);
+        assert_eq!(all.get("crm", &day(100)).forecast(100).takes, Duration::ZERO, "{off}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forecast_is_the_time_that_the_calls_take() {
+    for (windows, calls) in [
+        (vec![window(100, 10)], 1000),
+        (vec![window(5, 1), window(100, 60)], 300),
+        (vec![window(10, 1), window(400, 86_400)], 1000),
+    ] {
+        let limiter = Arc::new(Limiter::new(&windows));
+        let forecast = limiter.forecast(calls);
+        let start = Instant::now();
+        for _ in 0..calls {
+            limiter.acquire().await;
+        }
+        let took = start.elapsed();
+        let ratio = took.as_secs_f64() / forecast.takes.as_secs_f64();
+        assert!((0.97..1.03).contains(&ratio), "{windows:?}: forecast {:?}, took {took:?}", forecast.takes);
+    }
+    assert_eq!(Limiter::new(&[]).forecast(1000), Forecast { takes: Duration::ZERO, share: None });
+}

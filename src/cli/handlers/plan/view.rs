@@ -1,12 +1,15 @@
 //! A plan as people and programs see it.
 
+use std::time::Duration;
+
+use backhaul_kit::http::limit::Forecast;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::sample::{Sample, samples};
 use crate::cli::Format;
 use crate::cli::runs::{RunView, decision_steps};
-use crate::cli::screen::{block, number, plural};
+use crate::cli::screen::{block, duration, number, plural};
 use crate::config::SyncDef;
 use crate::diff::{OpKind, PlanCounts, PlanError, PlanReader};
 use crate::guard::Hold;
@@ -28,6 +31,9 @@ pub(super) struct PlanView {
     send: u64,
     /// About how many calls that takes.
     calls: u64,
+    /// What they come to under the account's limits, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<ForecastView>,
     plan_hash: String,
     /// The first moment that was asked for of a model that grows, and the column that has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +63,8 @@ impl PlanView {
     /// With up to `most` rows of each kind.
     pub(super) fn of(preview: &Preview, most: usize) -> Result<Self, PlanError> {
         let view = Self::new(&preview.sync, &preview.plan, preview.calls, most)?;
-        let view = Self { warnings: preview.warnings.clone(), ..view };
+        let forecast = preview.forecast.filter(|_| view.send > 0).map(ForecastView::of);
+        let view = Self { warnings: preview.warnings.clone(), forecast, ..view };
         Ok(view.with_holds(preview.holds.clone()))
     }
 
@@ -88,6 +95,7 @@ impl PlanView {
             counts: summary.counts,
             send: summary.counts.sent(),
             calls,
+            forecast: None,
             plan_hash: summary.hash.clone(),
             since: plan
                 .header()
@@ -111,7 +119,10 @@ impl PlanView {
         }
         facts.push(match self.send {
             0 => String::from("nothing to send"),
-            _ => format!("{} to send", plural(self.calls, "call")),
+            _ => {
+                let forecast = self.forecast.as_ref().map_or_else(String::new, ForecastView::text);
+                format!("{} to send{forecast}", plural(self.calls, "call"))
+            }
         });
         facts.extend(self.notes.iter().cloned());
         facts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
@@ -127,6 +138,50 @@ impl PlanView {
         lines.extend(facts.into_iter().chain(rows).map(|line| format!("  {line}")));
         lines.extend(self.steps.clone());
         lines.join("\n")
+    }
+}
+
+/// What the calls of a plan come to under the account's limits.
+#[derive(Debug, Serialize)]
+struct ForecastView {
+    /// The least time that the limits let them take.
+    seconds: u64,
+    /// The share of the scarcest long window, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_percent: Option<f64>,
+    /// That window's length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_window_seconds: Option<u64>,
+    /// Calls that are left of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_left: Option<u32>,
+}
+
+impl ForecastView {
+    fn of(forecast: Forecast) -> Self {
+        Self {
+            seconds: forecast.takes.as_secs_f64().round() as u64,
+            quota_percent: forecast.share.map(|share| (share.part * 1000.0).ceil() / 10.0),
+            quota_window_seconds: forecast.share.map(|share| share.per.as_secs()),
+            quota_left: forecast.share.map(|share| share.left),
+        }
+    }
+
+    /// `, 6m 12s at your limits, 41 % of today's quota`.
+    fn text(&self) -> String {
+        let mut text = match self.seconds {
+            0 => String::new(),
+            seconds => format!(", {} at your limits", duration(Duration::from_secs(seconds))),
+        };
+        if let (Some(percent), Some(left)) = (self.quota_percent, self.quota_left) {
+            let window = match self.quota_window_seconds {
+                Some(86_400) => String::from("a day's quota"),
+                Some(3600) => String::from("an hour's quota"),
+                window => format!("the quota of {}", duration(Duration::from_secs(window.unwrap_or_default()))),
+            };
+            text.push_str(&format!(", {percent}% of {window} ({} left)", number(u64::from(left))));
+        }
+        text
     }
 }
 
@@ -174,6 +229,7 @@ fn sentence(counts: &PlanCounts) -> String {
 
 #[cfg(test)]
 mod tests {
+    use backhaul_kit::http::limit::QuotaShare;
     use serde_json::json;
 
     use super::super::sample::{Refusal, Shown};
@@ -204,7 +260,11 @@ mod tests {
             object: "contacts".into(),
             counts,
             send: counts.sent(),
-            calls: 4,
+            calls: 1240,
+            forecast: Some(ForecastView::of(Forecast {
+                takes: Duration::from_secs(372),
+                share: Some(QuotaShare { per: Duration::from_secs(86_400), part: 0.4082, left: 2_900 }),
+            })),
             plan_hash: "9f2c4a".into(),
             since: None,
             holds: Vec::new(),
@@ -226,6 +286,7 @@ mod tests {
             counts: PlanCounts { rows: 8, unchanged: 8, ..PlanCounts::default() },
             send: 0,
             calls: 0,
+            forecast: None,
             samples: Vec::new(),
             ..view()
         };
