@@ -10,6 +10,8 @@
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
 //! | `watermark` | what a scan of a growing model asks for, and how far it comes |
+//! | `people`, `veto` | who may be sent: suppression lists, consent, holdouts; and who no longer, when a plan is approved |
+//! | `urgent` | removals that do not wait for the rest of their plan |
 //! | `siblings` | other syncs that write to the same object |
 //! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
@@ -38,6 +40,7 @@ mod home;
 mod leased;
 mod leftovers;
 mod moves;
+mod people;
 mod phases;
 mod preview;
 mod rebuild;
@@ -47,8 +50,10 @@ mod siblings;
 mod site;
 mod stage;
 mod table;
+mod urgent;
 mod values;
 mod verify;
+mod veto;
 mod watermark;
 
 use std::collections::HashSet;
@@ -59,7 +64,7 @@ use backhaul_kit::{Kit, Session};
 use jiff::Timestamp;
 
 use crate::check;
-use crate::config::{Canary, Project, SyncDef};
+use crate::config::{Canary, Consent, Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
 use crate::snapshot::{Binding, Snapshot, StateKey};
@@ -219,7 +224,8 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         let mut ended = Vec::new();
         for record in self.unfinished(&ground.sync.name).await? {
-            if let Some(record) = self.recover(ground, record, options.yes || options.anew).await? {
+            let anew = options.yes || options.anew || self.has_more_urgent(ground, &record).await?;
+            if let Some(record) = self.recover(ground, record, anew).await? {
                 let goes_on = record.status.terminal();
                 ended.push(record);
                 if !goes_on {
@@ -236,23 +242,33 @@ impl Runs {
             stage: Stage::Scan.to_string(),
             config_digest: None,
         };
-        let mut record = self.state.create_run(&new, Timestamp::now()).await?;
-        let result = self.fresh(ground, &mut record, options, connected).await;
-        self.close(ground.site, &mut record, result).await?;
-        ended.push(record);
-        Ok(ended)
+        let (mut connected, mut may_cut) = (connected, true);
+        loop {
+            let mut record = self.state.create_run(&new, Timestamp::now()).await?;
+            let result = self.fresh(ground, &mut record, options, connected.take(), may_cut).await;
+            let cut = matches!(result, Ok(true));
+            self.close(ground.site, &mut record, result.map(drop)).await?;
+            let goes_on = cut && record.status.terminal() && record.error.is_none() && !*ground.cancel.borrow();
+            ended.push(record);
+            if !goes_on {
+                return Ok(ended);
+            }
+            may_cut = false;
+        }
     }
 
-    /// A new run: scan, guard, and on from there.
+    /// A new run: scan, guard, and on from there. Returns whether it delivered only what does not wait for the rest of
+    /// its plan; it does so where it `may_cut` the plan.
     async fn fresh(
         &self,
         ground: &Ground<'_>,
         record: &mut RunRecord,
         options: &RunOptions,
         connected: Option<Connected>,
-    ) -> Result<(), RunError> {
+        may_cut: bool,
+    ) -> Result<bool, RunError> {
         let Ground { sync, site, watch, cancel } = ground;
-        let mut advance = Advance { runs: self, ground, record };
+        let mut advance = Advance { runs: self, ground, record, vetoed: None };
         advance.begin(Stage::Scan).await?;
         self.bring_home(ground).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
@@ -262,6 +278,7 @@ impl Runs {
         let binding = site.binding.clone();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, *watch, cancel).await?;
         note_plan(advance.record, &planned, &files);
+        self.state.record_list_rows(&planned.lists, Timestamp::now()).await?;
         if planned.summary.counts.removed > 0 {
             self.check_siblings_at_rest(sync)?;
         }
@@ -273,18 +290,28 @@ impl Runs {
         }
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
-        advance.record.warnings = check::warnings(&planned.findings);
+        advance.record.warnings = warnings(sync, &plan, &planned)?;
         let held_back = holds::held_back(sync, &plan, &holds, Operations::of(sync).write.1.whole_set);
         advance.record.counts.held_back = held_back;
         let is_held = !holds.is_empty() && held_back == 0;
+        let waits = is_held || canary.is_some();
+        if may_cut && urgent::go_before(&plan, &holds, waits, Operations::of(sync).write.1.whole_set) {
+            let cut = urgent::cut(&plan, &site.store.snapshot()?, &self.key, self.project.state.min_free)?;
+            note_summary(advance.record, cut.summary());
+            advance.record.counts.held_back = 0;
+            advance.record.canary = None;
+            advance.record.warnings.push(urgent::says(sync, &plan, &holds));
+            advance.begin(Stage::Deliver).await?;
+            return advance.finish(connected).await.map(|()| true);
+        }
         advance.record.held_reasons = holds.into_iter().map(|hold| hold.text).collect();
         if is_held {
             advance.record.exit_code = Some(5);
-            return advance.begin(Stage::Held).await;
+            return advance.begin(Stage::Held).await.map(|()| false);
         }
         let first = if planned.summary.counts.sent() > held_back { Stage::Deliver } else { Stage::Record };
         advance.begin(first).await?;
-        advance.finish(connected).await
+        advance.finish(connected).await.map(|()| false)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one scan, used here and nowhere else")]
@@ -311,6 +338,7 @@ impl Runs {
             siblings: self.siblings(sync)?,
             doubts: self.doubts(sync).await?,
             past: scan::past(&self.state, sync).await?,
+            listed: self.state.list_rows().await?,
         };
         let planned = scan(request, &self.project, &self.kit, &self.key, snapshot, watch, cancel).await;
         if planned.is_err() {
@@ -348,6 +376,16 @@ fn takes_all_at_once(sync: &SyncDef) -> bool {
     facts.whole_set || facts.session != Session::None
 }
 
+/// What a run says although nothing is held.
+fn warnings(sync: &SyncDef, plan: &PlanReader, planned: &Planned) -> Result<Vec<String>, RunError> {
+    let mut warnings = check::warnings(&planned.findings);
+    if let Consent::Waived(reason) = &sync.people.consent {
+        warnings.push(format!("consent is not asked for: {reason}"));
+    }
+    warnings.extend(people::refused_values(plan)?);
+    Ok(warnings)
+}
+
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {
     record.plan_path = Some(files.plan());
     record.config_digest = Some(planned.digest.iter().map(|b| format!("{b:02x}")).collect());
@@ -366,4 +404,7 @@ fn note_summary(record: &mut RunRecord, PlanSummary { hash, counts, .. }: &PlanS
     noted.refreshed = counts.refreshed;
     noted.touched = counts.touched;
     noted.withheld = counts.withheld;
+    noted.removed_for = counts.removed_for;
+    noted.ineligible = counts.ineligible;
+    noted.frozen = counts.frozen;
 }

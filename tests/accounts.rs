@@ -106,3 +106,35 @@ fn the_doctor_prints_the_grants_of_a_warehouse() {
     let hosts = project.backhaul(&["doctor", "--egress"]).expect(0).stdout;
     assert!(hosts.contains(&sink.url().replace("http://", "")) && hosts.contains("warehouse analytics"), "{hosts}");
 }
+
+#[test]
+fn a_stand_in_that_refuses_a_share_of_the_rows_and_lets_its_token_expire_is_met_as_the_vendor_would_be() {
+    let warehouse = Warehouse::sqlite();
+    let mut project = hubspot_project(&warehouse);
+    Customers::new(400).publish(&warehouse, None);
+    let sandbox = Sandbox::start(&project, &["hubspot", "--reject", "5%", "--latency", "1ms", "--expire-token", "2s"]);
+    project.edit("backhaul.toml", "BASE", &sandbox.url);
+    project.set_variable("HUBSPOT_TOKEN", &sandbox.token);
+    let plan = project.backhaul(&["plan", SYNC, "--output", "json"]).expect(0).json();
+    let rows = plan["plans"][0]["counts"]["rows"].as_u64().expect("a number");
+    // The token is good for a while, and then it is not.
+    let mut ended = project.run();
+    let mut told = None;
+    for round in 0.. {
+        assert!(round < 200, "the token never expired");
+        match ended.code {
+            Some(4) => break,
+            // Rows that were refused before are not due in every run.
+            code => assert!(matches!(code, Some(0 | 3)), "{ended:?}"),
+        }
+        let listed =
+            project.backhaul(&["rejects", "list", SYNC, "--limit", "400", "--output", "json"]).expect(0).json();
+        told = listed["rejects"].as_array().map(Vec::len);
+        warehouse.execute(&format!("update customers set name = 'round {round}' where id = 1;"));
+        ended = project.run();
+    }
+    let (accepted, refused) =
+        (sandbox.records()["contacts"].as_object().expect("contacts").len(), told.expect("a run"));
+    assert!((5..60).contains(&refused), "{refused} of {rows} refused");
+    assert_eq!((accepted + refused) as u64, rows, "{accepted} taken, {refused} refused: each row is told of");
+}

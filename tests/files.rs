@@ -24,7 +24,7 @@ fn project_with(rows: i64, into: &str) -> (Warehouse, Customers, Project) {
 }
 
 /// Files with this ending below the folder `out`, by time of their making.
-fn files(project: &Project, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(project: &Project, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![project.path("out")];
     while let Some(folder) = folders.pop() {

@@ -50,6 +50,8 @@ mod network;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod sink;

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
+use axum::routing::get;
 use backhaul_kit::Fault;
 use futures_util::stream;
 use serde::Serialize;
@@ -24,11 +25,17 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves `app` on `listener`.
+    /// Serves `app` on `listener`, and at `/sandbox/records` what the stand-in holds.
     ///
     /// # Errors
     /// A listener without an address.
-    pub(super) fn start(vendor: &'static str, listener: TcpListener, app: Router) -> Result<Self, Fault> {
+    pub(super) fn start(
+        vendor: &'static str,
+        listener: TcpListener,
+        app: Router,
+        records: impl Fn() -> serde_json::Value + Clone + Send + Sync + 'static,
+    ) -> Result<Self, Fault> {
+        let app = app.route("/sandbox/records", get(move || std::future::ready(json(200, &records()))));
         let address = listener
             .local_addr()
             .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;
@@ -65,6 +72,30 @@ pub(super) fn json(status: u16, body: &impl Serialize) -> Response {
 pub(super) fn lost_answer() -> Response {
     let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })))
+}
+
+/// Another credential than `old`, which has expired.
+pub(super) fn another(old: &str) -> String {
+    let (name, number) =
+        old.rsplit_once('~').and_then(|(name, n)| Some((name, n.parse().ok()?))).unwrap_or((old, 1_u64));
+    format!("{name}~{}", number.saturating_add(1))
+}
+
+/// A share of all values: always the same ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Share(f64);
+
+impl Share {
+    /// Reads `1%`; `None` where it is something else.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let percent: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+        (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
+    }
+
+    /// Whether a value is one of them.
+    pub(super) fn has(self, value: &str) -> bool {
+        (xxhash_rust::xxh3::xxh3_64(value.as_bytes()) as f64) < self.0 * u64::MAX as f64
+    }
 }
 
 /// Takes one off a counter of faults; false where there is none left.
@@ -129,6 +160,24 @@ pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_has_about_as_many_and_always_the_same() {
+        let share = Share::read("10%").expect("a share");
+        let chosen: Vec<u32> = (0..10_000).filter(|n| share.has(&n.to_string())).collect();
+        assert!((900..1100).contains(&chosen.len()), "{}", chosen.len());
+        assert!(chosen.iter().all(|n| share.has(&n.to_string())));
+        let wider = Share::read("11.5%").expect("a share");
+        assert!(chosen.iter().all(|n| wider.has(&n.to_string())), "a wider share has those of a smaller one");
+        assert!(!Share::default().has("x") && Share::read("100%").is_some_and(|all| all.has("x")));
+        assert_eq!((Share::read("101%"), Share::read("email=x"), Share::read("")), (None, None, None));
+    }
+
+    #[test]
+    fn another_credential_is_none_of_those_before() {
+        let second = another("token");
+        assert_eq!((second.as_str(), another(&second).as_str()), ("token~2", "token~3"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_window_rolls() {

@@ -475,4 +475,8 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// A setting that is not known or has a wrong value.
     fn set(&self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// Makes the tokens that it accepts expire: from now on [`token`](Sandbox::token) is another one, or clients have to ask
+    /// for new access tokens.
+    fn expire(&self);
 }

@@ -98,6 +98,9 @@ pub struct Facts {
     pub settle_after: Duration,
     /// Scopes or rights that the operation needs.
     pub scopes: Vec<String>,
+    /// Signals of consent that the vendor demands for each person sent, by the vendor's names (`ad_user_data`): a sync
+    /// must say in `[consent]` which columns have them.
+    pub consent: &'static [&'static str],
 }
 
 impl Default for Facts {
@@ -116,6 +119,7 @@ impl Default for Facts {
             concurrency: 1,
             settle_after: Duration::from_secs(30),
             scopes: Vec::new(),
+            consent: &[],
         }
     }
 }

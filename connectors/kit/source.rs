@@ -282,6 +282,9 @@ pub struct Rows {
     pub rows: Vec<Vec<Value>>,
 }
 
+/// Takes the values of a row.
+pub type TakeRow<'a> = dyn FnMut(&[Value]) -> Result<(), Fault> + Send + 'a;
+
 /// One open scan: a connection with a read-only snapshot, and a prepared model.
 #[async_trait]
 pub trait Scan: Send {
@@ -290,6 +293,24 @@ pub trait Scan: Send {
 
     /// Asks a question in the same snapshot.
     async fn check(&mut self, query: &Query) -> Result<Rows, Fault>;
+
+    /// The columns of another model of the same warehouse, made ready in the same snapshot; `None` where a scan cannot
+    /// read other models.
+    ///
+    /// # Errors
+    /// As [`Source::open`]; the scan is of no use any more.
+    async fn other_columns(&mut self, _other: &Model) -> Result<Option<Schema>, Fault> {
+        Ok(None)
+    }
+
+    /// Gives all rows of another model to `take`, with the values of these columns, out of the same snapshot; returns
+    /// how many there were once none can be missing.
+    ///
+    /// # Errors
+    /// They could not be read to their end, or `take` refuses one; the scan is of no use any more.
+    async fn other_rows(&mut self, _other: &Model, _columns: &[String], _take: &mut TakeRow<'_>) -> Result<u64, Fault> {
+        Err(Fault::bug("this scan cannot read other models"))
+    }
 
     /// All rows, or those of [`Model::since`], projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
     /// with an error, was not complete.

@@ -134,3 +134,41 @@ pub(super) async fn assert_refused(source: &dyn Source, text: &str) -> Fault {
 pub(super) fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
+
+/// Asserts that a scan, opened before somebody else changes `blocked(id, mail)`, reads it as it was, refuses what is no
+/// SELECT, and still hands over its own `people`. `change` empties the list and the table of the model.
+pub(super) async fn assert_reads_another_model(source: &dyn Source, change: impl AsyncFnOnce()) {
+    let mut scan = source.open(&sql("select id from people")).await.expect("a scan");
+    change().await;
+    let other = Model { name: "blocked".into(), ..sql("select id, mail, 1 as more from blocked -- all of them") };
+    let columns = scan.other_columns(&other).await.expect("columns").expect("it can read other models");
+    assert_eq!(columns.names().collect::<Vec<_>>(), ["id", "mail", "more"]);
+    let (mut rows, asked) = (Vec::new(), ["mail".to_owned(), "id".to_owned()]);
+    let mut take = |row: &[Value]| {
+        rows.push(row.to_vec());
+        Ok(())
+    };
+    let count = scan.other_rows(&other, &asked, &mut take).await.expect("rows");
+    rows.sort_by_key(|row| format!("{:?}", row[1]));
+    assert_eq!((count, rows), (2, vec![vec![text("a@x.de"), Value::Int(1)], vec![Value::Null, Value::Int(2)]]));
+    assert_eq!(scan.columns().await.expect("its own columns").names().collect::<Vec<_>>(), ["id"]);
+    let whole = drain(pages(scan, &["id"], 1)).await.expect("its own rows");
+    assert!(!whole.records.is_empty());
+
+    for wrong in [
+        "delete from blocked",
+        "select 1) as m; delete from blocked; select * from (select 1",
+        "select nope from blocked",
+    ] {
+        let mut scan = source.open(&sql("select 1 as id")).await.expect("a scan");
+        let other = Model { name: "blocked".into(), ..sql(wrong) };
+        let fault = scan.other_columns(&other).await.expect_err(wrong);
+        assert_eq!(fault.class, FaultClass::Config, "{wrong}: {fault:?}");
+        assert!(fault.message.contains("model `blocked`"), "{wrong}: {fault:?}");
+    }
+    let mut scan = source.open(&sql("select 1 as id")).await.expect("a scan");
+    let mut refuse = |_: &[Value]| Err(Fault::config("no more"));
+    let other = Model { name: "numbers".into(), ..sql("select 1 as id") };
+    let fault = scan.other_rows(&other, &["id".to_owned()], &mut refuse).await.expect_err("refused");
+    assert_eq!(fault.message, "no more");
+}

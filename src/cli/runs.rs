@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::screen::{Align, Format, Table, block, duration, json, moment, number, percent, relative};
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
+use crate::diff::CauseCounts;
 use crate::state::{RunCounts, RunError, RunRecord, RunStatus, StateError, Trigger};
 
 const EXAMPLES: &str = "\
@@ -107,6 +108,12 @@ pub(super) fn decision_steps(run: &RunView) -> String {
         "  → send it: backhaul approve {id} --plan-hash {hash}\n  \
          → give it up: backhaul discard {id}\n  → scan and judge anew: backhaul replan {id}"
     )
+}
+
+/// ` (3 withdrawn, 2 suppressed)`; nothing where there are none.
+pub(super) fn in_brackets(counts: CauseCounts) -> String {
+    let text = counts.text();
+    if text.is_empty() { text } else { format!(" ({text})") }
 }
 
 /// What its owner should know although nothing was held.
@@ -211,6 +218,14 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
         }
     }
     fact("rows", rows);
+    if counts.ineligible.total() > 0 {
+        let mut people =
+            format!("{} not to be sent{}", number(counts.ineligible.total()), in_brackets(counts.ineligible));
+        if counts.frozen > 0 {
+            people.push_str(&format!(", {} left as they are at the destination", number(counts.frozen)));
+        }
+        fact("people", people);
+    }
     let planned = [
         (counts.added, "+ ", " added"),
         (counts.changed, "~ ", " changed"),
@@ -218,7 +233,13 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
         (counts.refreshed, "↻ ", " refreshed"),
     ];
     let sent: u64 = planned.iter().map(|(n, ..)| n).sum();
-    fact("plan", listed(&planned).unwrap_or_else(|| String::from("nothing to send")));
+    let plan = listed(&planned).unwrap_or_else(|| String::from("nothing to send"));
+    let causes = if counts.removed_for.total() > 0 {
+        format!("   of the removed{}", in_brackets(counts.removed_for))
+    } else {
+        String::new()
+    };
+    fact("plan", plan + &causes);
     if sent > 0 {
         let fates = [
             (counts.accepted, "✓ ", " accepted"),
@@ -226,6 +247,7 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
             (counts.deferred, "… ", " deferred"),
             (counts.in_doubt, "? ", " in doubt"),
             (counts.held_back, "‖ ", " held back"),
+            (counts.vetoed, "‖ ", " not to be sent any more"),
         ];
         let mut text = listed(&fates).unwrap_or_else(|| String::from("nothing sent"));
         if counts.rejected > 0 {

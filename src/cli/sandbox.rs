@@ -1,13 +1,14 @@
 //! `backhaul sandbox`: a stand-in of a vendor's API until Ctrl-C.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use backhaul_kit::SandboxKind;
-use backhaul_kit::config::nearest;
+use backhaul_kit::config::{nearest, parse_duration};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::screen::{Format, plural};
+use super::screen::{Format, number, plural};
 use super::{Exit, Failure, Screen};
 use crate::daemon::Shutdown;
 
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   backhaul sandbox hubspot                        on a free port
   backhaul sandbox hubspot --port 8080 --set KEY=VALUE
+  backhaul sandbox hubspot --reject 1% --latency 200ms --expire-token 60s
 
 It listens on this machine only, keeps its records in memory, and stops with Ctrl-C. What can be set: \
 `backhaul connectors show VENDOR`.";
@@ -29,6 +31,15 @@ pub(super) struct Args {
     /// The port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
+    /// Refuse this share of the rows, always the same ones, as 1%
+    #[arg(long, value_name = "PERCENT")]
+    reject: Option<String>,
+    /// Wait before every answer, as 200ms
+    #[arg(long, value_name = "DURATION", value_parser = lasts)]
+    latency: Option<Duration>,
+    /// Let its credential expire after this, and after that again, as 60s
+    #[arg(long, value_name = "DURATION", value_parser = lasts)]
+    expire_token: Option<Duration>,
     /// Change how it behaves
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     settings: Vec<(String, String)>,
@@ -41,6 +52,10 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn lasts(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| String::from("write a time, as 200ms or 60s"))
+}
+
 pub(super) async fn sandbox(screen: &Screen, args: &Args) -> Result<Exit, Failure> {
     let kinds: Vec<&'static dyn SandboxKind> =
         backhaul_connectors::destinations().iter().filter_map(|kind| kind.sandbox()).collect();
@@ -51,16 +66,45 @@ pub(super) async fn sandbox(screen: &Screen, args: &Args) -> Result<Exit, Failur
         Failure::new(Exit::Failed, format!("cannot listen on port {}: {e}", args.port))
             .remedy("leave out --port to take a free one")
     })?;
-    let running = kind.start(listener, &args.settings).await?;
+    let told = args.latency.map(|latency| (String::from("latency"), latency.as_millis().to_string()));
+    let refused = args.reject.clone().map(|share| (String::from("reject"), share));
+    let settings: Vec<(String, String)> = args.settings.iter().cloned().chain(told).chain(refused).collect();
+    let running = kind.start(listener, &settings).await?;
     let (url, token) = (running.url(), running.token());
     screen.show(&json!({ "vendor": kind.name(), "url": url, "token": token }), |format| match format {
         Format::Markdown => format!("- url: `{url}`\n- token: `{token}`"),
         _ => format!("url    {url}\ntoken  {token}"),
     })?;
     screen.note(&format!("a stand-in of {} is listening; Ctrl-C stops it", kind.name()));
-    shutdown.wait().await;
-    screen.note(&format!("{} answered", plural(running.calls(), "call")));
+    loop {
+        let expires = async {
+            match args.expire_token {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = shutdown.wait() => break,
+            () = expires => {
+                running.expire();
+                screen.note(&format!("the credential has expired; now: {}", running.token()));
+            }
+        }
+    }
+    screen.note(&format!("{} answered{}", plural(running.calls(), "call"), received(&running.records())));
     Ok(Exit::Ok)
+}
+
+/// What it holds in the end: `; contacts: 20,000`.
+fn received(records: &serde_json::Value) -> String {
+    let objects = records.as_object().into_iter().flatten();
+    let count = |records: &serde_json::Value| match records {
+        serde_json::Value::Object(records) => records.len(),
+        serde_json::Value::Array(records) => records.len(),
+        _ => 0,
+    };
+    let counted = objects.map(|(object, records)| (object, count(records))).filter(|(_, count)| *count > 0);
+    counted.map(|(object, count)| format!("; {object}: {}", number(count as u64))).collect()
 }
 
 fn find(kinds: &[&'static dyn SandboxKind], vendor: &str) -> Result<&'static dyn SandboxKind, Failure> {

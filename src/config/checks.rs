@@ -26,7 +26,7 @@ pub(super) fn read(table: &mut ConfigTable) -> Vec<Check> {
     let mut checks = listed(table, "not_null", CheckKind::NotNull);
     checks.extend(listed(table, "unique", CheckKind::Unique));
     checks.extend(by_column(table, "accepted_values", |inner, column| {
-        simple(inner, column, "values", values).map(|(values, severity)| {
+        simple(inner, column, "values", accepted).map(|(values, severity)| {
             let column = column.to_owned();
             (CheckKind::AcceptedValues { column, values }, severity)
         })
@@ -139,8 +139,12 @@ fn simple<T>(
     Some((wanted?, severity))
 }
 
-/// Texts, numbers and booleans, as they look as text.
-fn values(table: &mut ConfigTable, key: &str) -> Option<BTreeSet<String>> {
+fn accepted(table: &mut ConfigTable, key: &str) -> Option<BTreeSet<String>> {
+    values(table, key, "name the values that the column may have; NULL passes, `not_null` refuses it")
+}
+
+/// Texts, numbers and booleans, as they look as text; `remedy` is for a list that names none.
+pub(super) fn values(table: &mut ConfigTable, key: &str, remedy: &str) -> Option<BTreeSet<String>> {
     const EXPECTED: &str = "an array of texts, numbers or booleans";
     let item = table.take(key)?;
     let ItemKind::Array(items) = &item.kind else {
@@ -149,11 +153,7 @@ fn values(table: &mut ConfigTable, key: &str) -> Option<BTreeSet<String>> {
     };
     if items.is_empty() {
         let message = format!("`{}` accepts nothing", table.path_of(key));
-        table.problems().push(
-            Problem::error("no-values", message)
-                .at(&item.span)
-                .remedy("name the values that the column may have; NULL passes, `not_null` refuses it"),
-        );
+        table.problems().push(Problem::error("no-values", message).at(&item.span).remedy(remedy));
         return None;
     }
     let text = |item: &Item| match &item.kind {

@@ -11,8 +11,6 @@ pub(super) const ROOT: &[Later] = &[
     ("env", "environments"),
     ("vars", "variables"),
     ("alerts", "alerts"),
-    ("suppression", "suppression lists"),
-    ("holdouts", "holdouts"),
     ("server", "the HTTP server"),
     ("serve", "the HTTP server"),
 ];
@@ -21,16 +19,7 @@ pub(super) const ROOT: &[Later] = &[
 pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project")];
 
 /// In a sync.
-pub(super) const SYNC: &[Later] = &[
-    ("suppress", "suppression lists"),
-    ("holdout", "holdouts"),
-    ("consent", "consent"),
-    ("on_ineligible", "eligibility"),
-    ("slo", "service levels"),
-];
-
-/// In `[guards]`.
-pub(super) const GUARDS: &[Later] = &[("max_withdrawn", "eligibility")];
+pub(super) const SYNC: &[Later] = &[("slo", "service levels")];
 
 /// In a field.
 pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];

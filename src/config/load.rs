@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::project::{ModelDef, Project};
 use super::root::Root;
-use super::{across, files, groups, model, names, root, sync};
+use super::{across, files, groups, model, names, people, root, sync};
 
 const ROOT_FILE: &str = "backhaul.toml";
 
@@ -82,6 +82,7 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
         return None;
     }
     let models = models(path, &root, problems);
+    people::check_lists(&root.suppression, &models, problems);
     let (mut read, known) = syncs(path, &root, &models, problems);
     check_inline_models(&models, &read, problems);
     across::check(&read, &known, problems);

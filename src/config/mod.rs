@@ -7,6 +7,7 @@
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
 //! | `incremental` | models that grow, and sending rows again |
+//! | `people` | who may be sent: suppression lists, holdouts, consent |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
 //! | [`example`](example()) | a project that stands in one text, for manuals |
@@ -28,6 +29,7 @@ mod later;
 mod load;
 mod model;
 mod names;
+mod people;
 mod project;
 mod render;
 mod root;
@@ -42,6 +44,7 @@ pub use example::{example, files_of};
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use incremental::{Begin, Incremental};
 pub use load::{Registry, load, load_with};
+pub use people::{Consent, Holdout, OnIneligible, Pair, People, Signal, Suppression};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
     Priority, Project, Schedule, StateSettings, SyncDef, Warehouse,

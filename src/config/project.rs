@@ -12,6 +12,7 @@ use regex::Regex;
 
 use super::guards::{Guards, OnHold};
 use super::incremental::Incremental;
+use super::people::People;
 
 /// A checked project.
 pub struct Project {
@@ -344,6 +345,8 @@ pub struct SyncDef {
     pub ignores_changed: bool,
     /// `refresh_after`: how long after it was sent an unchanged row is sent again.
     pub refresh_after: Option<Duration>,
+    /// Who of the model may be sent.
+    pub people: People,
     /// When it runs.
     pub schedule: Schedule,
     /// Which of the syncs that wait for one account goes first.

@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 use super::load::Registry;
 use super::project::{Destination, OnUnknown, StateSettings, Warehouse};
 use super::sync::ON_UNKNOWN;
-use super::{fields, groups, guards, later, names};
+use super::{fields, groups, guards, later, names, people};
 
 /// The one version of the language.
 const VERSION: i64 = 1;
@@ -30,6 +30,9 @@ pub(super) struct Root {
     pub(super) destination_names: BTreeSet<String>,
     pub(super) mappings: BTreeMap<String, Vec<fields::Written>>,
     pub(super) groups: BTreeMap<String, groups::Written>,
+    pub(super) suppression: BTreeMap<String, people::WrittenList>,
+    /// `None` for one with problems.
+    pub(super) holdouts: BTreeMap<String, Option<people::Holdout>>,
     pub(super) defaults: Defaults,
 }
 
@@ -63,6 +66,17 @@ pub(super) fn read_keys(table: &mut ConfigTable, root: &Path, registry: &Registr
     for (name, span, mut inner) in table.tables("groups") {
         check_name(table, "group", &name, &span);
         project.groups.insert(name, groups::read(&mut inner));
+        inner.finish();
+    }
+    for (name, span, mut inner) in table.tables("suppression") {
+        check_name(table, "suppression list", &name, &span);
+        project.suppression.insert(name, people::read_list(&mut inner));
+        inner.finish();
+    }
+    for (name, span, mut inner) in table.tables("holdouts") {
+        check_name(table, "holdout", &name, &span);
+        let holdout = people::read_holdout(&mut inner, &name);
+        project.holdouts.insert(name, holdout);
         inner.finish();
     }
     if let Some(mut defaults) = table.table("defaults") {

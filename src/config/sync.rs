@@ -12,7 +12,7 @@ use super::guards::Guards;
 use super::incremental::Wanted;
 use super::project::{DiffPlace, Field, ModelDef, OnUnknown, Priority, SyncDef};
 use super::root::Root;
-use super::{checks, fields, guards, incremental, into, later, model, names, schedule};
+use super::{checks, fields, guards, incremental, into, later, model, names, people, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
@@ -84,6 +84,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
     let refresh_after = incremental::refresh_after(table);
+    let people = people::read(table);
     let priority = table.choice("priority", PRIORITIES).unwrap_or_default();
     if !table.has("into") {
         problems.push(
@@ -97,6 +98,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let target =
         into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
 
+    let people = people.resolve(table, around.root, around.models, target.as_ref(), diff);
     let group = target.as_ref().and_then(|target| target.group.clone());
     let facts = target.as_ref().map(into::Target::write_facts);
     let on_unknown = on_unknown(table, facts.as_ref(), around.root);
@@ -135,6 +137,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 group: target.group.map(|(name, _)| name),
                 ignores_changed: target.ignores_changed,
                 refresh_after: refresh_after.map(|(after, _)| after),
+                people,
                 schedule: schedule.schedule,
                 priority,
                 on_unknown,

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::CauseCounts;
+
 /// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
-/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `in_doubt`, `ignored`, `postponed` and
-/// `left_alone`.
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `in_doubt`, `ignored`, `postponed`, `left_alone`
+/// and `ineligible`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlanCounts {
@@ -21,6 +23,12 @@ pub struct PlanCounts {
     pub moved: u64,
     /// `Remove` ops.
     pub removed: u64,
+    /// Of the removals: those whose rows may not be sent, by cause. The others left the model.
+    pub removed_for: CauseCounts,
+    /// Rows that may not be sent, by cause, whether or not the destination has their records.
+    pub ineligible: CauseCounts,
+    /// Of these: records that the destination has and that stay as they are.
+    pub frozen: u64,
     /// `Forget` ops: keys that left the model while another live row claims their address.
     pub forgotten: u64,
     /// `Touch` ops.
@@ -50,6 +58,11 @@ pub struct PlanCounts {
 }
 
 impl PlanCounts {
+    /// Removals of what left the model.
+    pub fn removed_left(&self) -> u64 {
+        self.removed - self.removed_for.total().min(self.removed)
+    }
+
     /// How many ops a destination hears of.
     pub fn sent(&self) -> u64 {
         self.added + self.changed + self.moved + self.removed + self.refreshed

@@ -19,7 +19,7 @@ use super::seen::Seen;
 use super::spill::Budget;
 use super::standing::Standing;
 use super::waiting::Waiting;
-use super::{DiffError, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use super::{Cause, DiffError, Eligibility, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::snapshot::order::OrderWriter;
 use crate::snapshot::sealed::SealedKind;
 use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
@@ -43,6 +43,8 @@ pub struct Differ<'a> {
     first_load: Option<Repeats>,
     /// Where rows stand, if the base is to be written in their order.
     order: Option<OrderWriter>,
+    /// Who may be sent; `None` is everybody.
+    eligibility: Option<Eligibility>,
     null_keys: u64,
     repeated_keys: u64,
     examples: Vec<Vec<u8>>,
@@ -78,6 +80,7 @@ impl<'a> Differ<'a> {
             waiting: Waiting::new(budget),
             first_load: snapshot.is_empty().then(|| Repeats::new(budget)),
             order,
+            eligibility: None,
             null_keys: 0,
             repeated_keys: 0,
             examples: Vec::new(),
@@ -96,6 +99,13 @@ impl<'a> Differ<'a> {
     /// Notes when the newest row of a model that grows came.
     pub fn note_newest(&mut self, newest: Option<Timestamp>) {
         self.judge.plan.note_newest(newest);
+    }
+
+    /// Sends nobody whom this refuses.
+    #[must_use]
+    pub fn admitting(mut self, eligibility: Option<Eligibility>) -> Self {
+        self.eligibility = eligibility;
+        self
     }
 
     /// Takes a page.
@@ -137,20 +147,31 @@ impl<'a> Differ<'a> {
             self.null_keys += 1;
             return Ok(());
         }
+        let refused = match &self.eligibility {
+            None => None,
+            Some(eligibility) => eligibility.refuses(page, row)?,
+        };
         if let Some(keys) = &mut self.first_load {
             keys.push(digest.key, || self.judge.plan.scratch(KEYS, SealedKind::Spill))?;
-            return self.found(page, row, digest, None);
+            return match refused {
+                Some(cause) => Ok(self.turn_away(None, cause)),
+                None => self.found(page, row, digest, None),
+            };
         }
         if self.snapshot.by_hash() {
-            return self.waiting.push(page, row, arrival, digest, &self.judge.plan);
+            return self.waiting.push(page, row, (arrival, refused), digest, &self.judge.plan);
         }
         let (found, expected) = lane.locate(digest.key)?;
         self.judge.counts.misses += u64::from(!expected);
         let Some((ordinal, stored)) = found else {
-            return self.waiting.push(page, row, arrival, digest, &self.judge.plan);
+            return self.waiting.push(page, row, (arrival, refused), digest, &self.judge.plan);
         };
         if !self.seen.set(ordinal) {
             return self.repeated(page, row);
+        }
+        if let Some(cause) = refused {
+            self.turn_away(Some((ordinal, Standing::of(stored, digest.fingerprint))), cause);
+            return Ok(());
         }
         if let Some(order) = &mut self.order {
             order.record(ordinal, arrival)?;
@@ -186,6 +207,18 @@ impl<'a> Differ<'a> {
         let record = page.record(row)?;
         self.judge.row(&Candidate { digest, found, key: &self.key, record: &record, table_fingerprint: None })?;
         Ok(())
+    }
+
+    /// Handles a row that may not be sent: what was delivered of it is removed, or stays as it is.
+    fn turn_away(&mut self, found: Option<(u64, Standing)>, cause: Cause) {
+        self.judge.counts.ineligible.add(cause);
+        let delivered = found.filter(|(_, standing)| *standing != Standing::Never);
+        let Some((ordinal, _)) = delivered else { return };
+        if self.eligibility.as_ref().is_some_and(|eligibility| eligibility.removes) {
+            self.seen.turn_away(ordinal, cause);
+        } else {
+            self.judge.counts.frozen += 1;
+        }
     }
 
     #[cold]
@@ -272,14 +305,15 @@ impl<'a> Differ<'a> {
                     break;
                 }
             }
-            self.judge.counts.left += gone.len() as u64;
+            self.judge.counts.left +=
+                gone.iter().filter(|(ordinal, _)| self.seen.cause(*ordinal) == Cause::Left).count() as u64;
             if gone.is_empty() || !self.judge.request().removals {
                 continue;
             }
             let seen = &self.seen;
             let claims = self.judge.claims(gone.iter().map(|(ordinal, _)| *ordinal), |ordinal| seen.get(ordinal))?;
             for (ordinal, in_doubt) in gone {
-                self.judge.removal(ordinal, in_doubt, &claims)?;
+                self.judge.removal(ordinal, in_doubt, self.seen.cause(ordinal), &claims)?;
             }
         }
         Ok(())

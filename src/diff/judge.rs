@@ -6,7 +6,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
-use super::{DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper, Sibling};
+use super::{
+    Cause, DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper, Sibling,
+};
 use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
@@ -325,6 +327,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         } += 1;
         if op.kind.is_sent() {
             self.sent += 1;
+            counts.removed_for.add(op.cause);
             counts.repeats += u64::from(op.was_in_doubt && op.kind == OpKind::Change);
         }
         Ok(self.plan.push(op)?)
@@ -337,8 +340,15 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(())
     }
 
-    /// Writes the removal of a record whose key left the model: `Forget` where a live row claims its address.
-    pub(super) fn removal(&mut self, ordinal: u64, was_in_doubt: bool, live: &Claims) -> Result<(), DiffError> {
+    /// Writes the removal of a record whose key left the model, or whose row may not be sent: `Forget` where a live row
+    /// claims its address.
+    pub(super) fn removal(
+        &mut self,
+        ordinal: u64,
+        was_in_doubt: bool,
+        cause: Cause,
+        live: &Claims,
+    ) -> Result<(), DiffError> {
         let key = self.details.key(ordinal)?;
         if self.request.only.as_ref().is_some_and(|only| !only.contains(&backhaul_kit::key::display(&key))) {
             return Ok(());
@@ -364,7 +374,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             self.counts.withheld += 1;
             return Ok(());
         }
-        if !claimed && self.is_full() {
+        if !claimed && self.is_full() && !cause.is_urgent() {
             self.counts.postponed += 1;
             return Ok(());
         }
@@ -376,6 +386,7 @@ impl<'a, R: Recall> Judge<'a, R> {
             key: key.into(),
             fingerprint: claimant.unwrap_or(REMOVAL),
             table_fingerprint: None,
+            cause: if claimed { Cause::Left } else { cause },
             old_address,
             match_value: None,
             was_in_doubt,

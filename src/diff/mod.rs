@@ -1,8 +1,10 @@
 //! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
 
+mod cause;
 mod counts;
 mod differ;
 mod doubt;
+mod eligible;
 mod error;
 mod judge;
 mod op;
@@ -20,9 +22,11 @@ mod table;
 pub(crate) mod tests;
 mod waiting;
 
+pub use cause::{Cause, CauseCounts};
 pub use counts::{PlanCounts, PlanSummary};
 pub use differ::Differ;
 pub use doubt::{Decision, Doubts, IN_DOUBT_CODE, in_doubt};
+pub use eligible::{Draw, Eligibility, Given, Listed};
 pub use error::{DiffError, PlanError};
 pub use op::{Op, OpKind};
 #[cfg(any(test, feature = "fuzzing"))]

@@ -3,6 +3,8 @@
 use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fields, KeyHash, Reason, RowDigest};
 
+use super::Cause;
+
 /// What an op does to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpKind {
@@ -13,7 +15,7 @@ pub enum OpKind {
     /// Like `Change`, and the address at the destination changes too, or may have changed in a call whose fate is
     /// open.
     Move,
-    /// The key left the model.
+    /// The key left the model, or its row may not be sent.
     Remove,
     /// The raw fingerprint changed but no mapped value did: stored, nothing sent.
     Touch,
@@ -50,6 +52,8 @@ pub struct Op {
     pub fingerprint: u64,
     /// The row's fingerprint as its warehouse computes it, where the snapshot is a table there.
     pub table_fingerprint: Option<u64>,
+    /// Why it is removed (`Remove` only).
+    pub cause: Cause,
     /// What was remembered of the record at the destination before this plan.
     pub old_address: Address,
     /// The match field's value now; `None` where the sync has no match field or the row is gone.
@@ -75,6 +79,7 @@ impl Op {
             key,
             key_hash: digest.key,
             fingerprint: digest.fingerprint,
+            cause: Cause::Left,
             table_fingerprint: None,
             old_address: Address::default(),
             match_value: None,

@@ -8,7 +8,7 @@ use backhaul_kit::{Address, ComparedPage, Fault, Gone, KeyHash, Proof, Recorded,
 use super::judge::{Candidate, Judge, Look};
 use super::plan::PlanHeader;
 use super::standing::Standing;
-use super::{DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
+use super::{Cause, DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
 use crate::snapshot::sealed::{SealedKind, SealedWriter};
 use crate::snapshot::{FileError, SnapshotError, UNKNOWN_FIELD, storable};
 
@@ -224,7 +224,7 @@ impl<'a> TableDiffer<'a> {
         let judge = &mut self.judge;
         std::mem::take(&mut self.gone).read(|number, in_doubt, key, address| {
             judge.details = Held { key, address, fields: Vec::new() };
-            judge.removal(number, in_doubt, &claims)
+            judge.removal(number, in_doubt, Cause::Left, &claims)
         })
     }
 }

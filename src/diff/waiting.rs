@@ -10,13 +10,15 @@ use backhaul_kit::{KeyHash, RowDecoder, RowDigest, RowPage};
 use super::places::Places;
 use super::spill::{Budget, Spill, Spilled};
 use super::standing::Standing;
-use super::{DiffError, PlanError, PlanWriter};
+use super::{Cause, DiffError, PlanError, PlanWriter};
 use crate::snapshot::FileError;
 use crate::snapshot::sealed::SealedKind;
 
 /// Rows are held in pieces of so many bytes: growing one piece would take twice its memory.
 const PIECE_BYTES: usize = 256 << 10;
 const SUFFIX: &str = ".waiting";
+/// In place of a cause's code: the row may be sent.
+const SENT: u8 = u8::MAX;
 
 /// Takes rows during the scan.
 pub(super) struct Waiting {
@@ -55,12 +57,13 @@ impl Waiting {
         Self { budget, pieces, spill: None, index, decoder: None, key: Vec::new(), raw: Vec::new() }
     }
 
-    /// Takes a row of `page`, the one at `arrival` in the scan; its scratch file stands beside the plan.
+    /// Takes a row of `page`, the one at `arrival` in the scan; its scratch file stands beside the plan. Of a row that is
+    /// `refused` only the key is kept.
     pub(super) fn push(
         &mut self,
         page: &dyn RowPage,
         row: usize,
-        arrival: u64,
+        (arrival, refused): (u64, Option<Cause>),
         digest: RowDigest,
         beside: &PlanWriter,
     ) -> Result<(), DiffError> {
@@ -70,14 +73,16 @@ impl Waiting {
         self.key.clear();
         page.key(row, &mut self.key)?;
         self.raw.clear();
-        page.raw(row, &mut self.raw)?;
+        if refused.is_none() {
+            page.raw(row, &mut self.raw)?;
+        }
         if let Some(index) = &mut self.index {
             index.push(IndexRow { key: digest.key, fingerprint: digest.fingerprint, packed: Packed::NEW });
             if index.len() * INDEX_ROW > self.budget.index {
                 self.index = None;
             }
         }
-        let row = WaitingRow { digest, arrival, key: &self.key, raw: &self.raw };
+        let row = WaitingRow { digest, arrival, refused, key: &self.key, raw: &self.raw };
         if let Some(spill) = &mut self.spill {
             return Ok(spill.push(digest.key, |out| row.encode(out))?);
         }
@@ -124,6 +129,8 @@ pub(super) struct WaitingRow<'a> {
     pub(super) digest: RowDigest,
     /// Its place in the scan.
     pub(super) arrival: u64,
+    /// Why it may not be sent.
+    pub(super) refused: Option<Cause>,
     /// Canonical key bytes.
     pub(super) key: &'a [u8],
     /// As [`RowPage::raw`] gave it.
@@ -134,6 +141,7 @@ impl<'a> WaitingRow<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.digest.key.0.to_le_bytes());
         out.extend_from_slice(&self.digest.fingerprint.to_le_bytes());
+        out.push(self.refused.map_or(SENT, Cause::code));
         put_varint(self.arrival, out);
         put_bytes(self.key, out);
         put_bytes(self.raw, out);
@@ -141,17 +149,19 @@ impl<'a> WaitingRow<'a> {
 
     /// No encoding is longer.
     fn most_bytes(&self) -> usize {
-        self.key.len() + self.raw.len() + 54
+        self.key.len() + self.raw.len() + 55
     }
 
     /// Takes a row off the front of `input`.
     fn decode(input: &mut &'a [u8]) -> Option<Self> {
         let (key, rest) = input.split_first_chunk::<16>()?;
         let (fingerprint, rest) = rest.split_first_chunk::<8>()?;
+        let (refused, rest) = rest.split_first()?;
         *input = rest;
+        let refused = if *refused == SENT { None } else { Some(Cause::of_code(*refused)?) };
         let key = KeyHash(u128::from_le_bytes(*key));
         let digest = RowDigest { key, fingerprint: u64::from_le_bytes(*fingerprint) };
-        Some(Self { digest, arrival: take_varint(input)?, key: take_bytes(input)?, raw: take_bytes(input)? })
+        Some(Self { digest, arrival: take_varint(input)?, refused, key: take_bytes(input)?, raw: take_bytes(input)? })
     }
 
     /// The rows of a piece.

@@ -147,9 +147,13 @@ fn seeds_are_written() {
     write("log_entries", "intent", &[2, 3, 24, 2, 12, 1]);
     write("log_entries", "ticket", &[&[3, 7, 1, 40, 1, 2][..], b"{}", &[4, 7, 5, 6]].concat());
 
-    for (name, path) in [("v1", "v1/second.plan"), ("v2", "v2/run/plan")] {
+    for (name, path, kind) in [
+        ("v1", "v1/second.plan", SealedKind::PlanV1),
+        ("v2", "v2/run/plan", SealedKind::PlanV1),
+        ("v3", "v3/plan", SealedKind::Plan),
+    ] {
         write("plan_file", name, &read(path));
-        let chunks = chunks(&golden.join(path), SealedKind::Plan);
+        let chunks = chunks(&golden.join(path), kind);
         let [header, ops @ .., footer] = chunks.as_slice() else { panic!("{} chunks", chunks.len()) };
         write("plan_header", name, header);
         let ops = ops.concat();

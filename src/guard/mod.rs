@@ -17,11 +17,13 @@ pub use fields::judge_values;
 pub use steps::Steps;
 
 /// The limits that an operator may raise for a while, by their keys.
-pub const RAISABLE: [&str; 4] = [MAX_ADDED, MAX_CHANGED, MAX_REMOVED, PER_DAY];
+pub const RAISABLE: [&str; 5] = [MAX_ADDED, MAX_CHANGED, MAX_REMOVED, PER_DAY, MAX_WITHDRAWN];
 const MAX_ADDED: &str = "max_added";
 const MAX_CHANGED: &str = "max_changed";
 const MAX_REMOVED: &str = "max_removed";
 const PER_DAY: &str = "max_removed_per_day";
+/// The limit of removals that a person's will asks for.
+pub const MAX_WITHDRAWN: &str = "max_withdrawn";
 /// With fewer new or gone keys no key column has changed.
 const FEW_KEYS: u64 = 20;
 
@@ -89,7 +91,8 @@ pub struct Case<'a> {
 
 /// The reasons to hold a plan; none lets it pass.
 ///
-/// Rows that were rejected or in doubt before are repeats and not counted as changes.
+/// Rows that were rejected or in doubt before are repeats and not counted as changes. Of removals the limits count those
+/// of what left the model; people who may not be sent any more have a limit of their own, those held out none.
 pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     let Case { counts, accepted, guards, .. } = *case;
     let mut holds = Vec::new();
@@ -132,10 +135,12 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
         );
     }
     let changed = counts.changed.saturating_sub(counts.repeats) + counts.moved;
+    let withdrawn = counts.removed_for.urgent();
     let limits = [
         (MAX_ADDED, "additions", counts.added, guards.max_added),
         (MAX_CHANGED, "changes", changed, guards.max_changed),
-        (MAX_REMOVED, "removals", counts.removed, Some(guards.max_removed)),
+        (MAX_REMOVED, "removals", counts.removed_left(), Some(guards.max_removed)),
+        (MAX_WITHDRAWN, "removals of people who may not be sent any more", withdrawn, Some(guards.max_withdrawn)),
     ];
     for (code, what, count, limit) in limits {
         if let Some(limit) = limit
@@ -145,15 +150,15 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
             hold(code, format!("{count} {what}{share}, above {code} = {limit}{}", case.raised_text(code)));
         }
     }
-    let (removed, of) = (counts.removed + case.removed_lately, accepted + case.removed_lately);
+    let left = counts.removed_left();
+    let (removed, of) = (left + case.removed_lately, accepted + case.removed_lately);
     let limit = guards.max_removed_per_day.unwrap_or(guards.max_removed);
     let alone = case.removed_lately == 0 && guards.max_removed_per_day.is_none();
-    if counts.removed > 0 && !alone && case.is_exceeded(PER_DAY, limit, removed, of) {
+    if left > 0 && !alone && case.is_exceeded(PER_DAY, limit, removed, of) {
         hold(
             PER_DAY,
             format!(
-                "{} removals, and {} more in the last 24 hours{}: above {PER_DAY} = {limit}{}",
-                counts.removed,
+                "{left} removals, and {} more in the last 24 hours{}: above {PER_DAY} = {limit}{}",
                 case.removed_lately,
                 share(removed, of),
                 case.raised_text(PER_DAY)

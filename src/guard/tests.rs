@@ -1,6 +1,7 @@
 //! What is held, and what is not.
 
 use super::*;
+use crate::diff::CauseCounts;
 
 fn guards() -> Guards {
     Guards {
@@ -10,6 +11,7 @@ fn guards() -> Guards {
         max_changed: None,
         max_removed: Threshold::Percent { fraction: 0.2, beyond: 100 },
         max_removed_per_day: None,
+        max_withdrawn: Threshold::Percent { fraction: 0.1, beyond: 100 },
         max_rejected: Threshold::Percent { fraction: 0.5, beyond: 100 },
         first_run_max: 10_000,
         on_remap: OnRemap::Hold,
@@ -46,6 +48,22 @@ fn removals_are_held_above_the_share_and_only_beyond_the_count() {
     assert_eq!(codes(&counts(101), 400, |_, _| ()), ["max_removed"]);
     assert!(codes(&counts(200), 1000, |_, _| ()).is_empty(), "exactly 20 %");
     assert_eq!(codes(&counts(201), 1000, |_, _| ()), ["max_removed"]);
+}
+
+#[test]
+fn people_who_may_not_be_sent_have_a_limit_of_their_own_and_those_held_out_none() {
+    let counts = |withdrawn, suppressed, held_out, left| PlanCounts {
+        rows: 900,
+        removed: withdrawn + suppressed + held_out + left,
+        removed_for: CauseCounts { withdrawn, suppressed, held_out },
+        ..PlanCounts::default()
+    };
+    assert!(codes(&counts(60, 40, 900, 100), 1000, |_, _| ()).is_empty(), "exactly 10 %, and all the others");
+    assert!(codes(&counts(60, 40, 0, 0), 100, |_, _| ()).is_empty(), "not beyond 100 rows");
+    assert_eq!(codes(&counts(60, 41, 0, 0), 1000, |_, _| ()), ["max_withdrawn"]);
+    assert_eq!(codes(&counts(0, 0, 0, 201), 1000, |_, _| ()), ["max_removed"]);
+    let of_a_day = |case: &mut Case<'_>, _: &mut Guards| case.removed_lately = 150;
+    assert!(codes(&counts(40, 40, 500, 0), 1000, of_a_day).is_empty(), "none of them left the model");
 }
 
 #[test]

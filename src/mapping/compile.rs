@@ -45,6 +45,12 @@ impl Mapper {
         for check in &sync.checks {
             problems.extend(checker.check(check));
         }
+        for (column, span) in sync.people.identifying() {
+            problems.extend(checker.identifying(column, span));
+        }
+        for signal in sync.people.signals() {
+            problems.extend(checker.signal(&signal.column, &signal.span));
+        }
         let columns = columns(sync);
         let mut steps = Vec::with_capacity(sync.fields.len());
         for field in &sync.fields {
@@ -143,6 +149,30 @@ impl<'a> Checker<'a> {
         })
     }
 
+    /// A column by which people are found on lists, or drawn.
+    fn identifying(&self, name: &str, span: &Span) -> Option<Problem> {
+        let column = match self.column(name, span) {
+            Ok(column) => column,
+            Err(problem) => return Some(problem),
+        };
+        (!is_identifying(&column.class)).then(|| cannot_identify(column).at(span))
+    }
+
+    /// A column with a signal of consent.
+    fn signal(&self, name: &str, span: &Span) -> Option<Problem> {
+        use TypeClass as T;
+        let column = match self.column(name, span) {
+            Ok(column) => column,
+            Err(problem) => return Some(problem),
+        };
+        (!matches!(column.class, T::Text | T::Bool | T::Integer | T::Any)).then(|| {
+            let message = format!("column `{name}` cannot be consent: it is {} ({})", column.class, column.native);
+            Problem::error("wrong-column-type", message)
+                .at(span)
+                .remedy("consent is a text, a whole number or a boolean; cast it in the model")
+        })
+    }
+
     fn check(&self, check: &Check) -> Option<Problem> {
         use TypeClass as T;
         let column = match self.column(check.kind.column()?, &check.span) {
@@ -205,6 +235,19 @@ fn in_template(problem: Problem, schema: &Schema) -> Problem {
     let columns: Vec<&str> = schema.names().collect();
     problem
         .remedy(format!("a template reads columns, and nothing else (no clock, no functions): {}", columns.join(", ")))
+}
+
+/// Whether people can be found by values of the class: they have one exact form.
+pub fn is_identifying(class: &TypeClass) -> bool {
+    use TypeClass as T;
+    matches!(class, T::Integer | T::Text | T::Uuid | T::Any)
+}
+
+/// The problem of a column that people cannot be found by.
+pub fn cannot_identify(column: &Column) -> Problem {
+    let Column { name, class, native } = column;
+    Problem::error("wrong-column-type", format!("people cannot be found by column `{name}`: it is {class} ({native})"))
+        .remedy("whole numbers, text and uuids have one exact form; cast it in the model")
 }
 
 /// Whether a normaliser can take any value of a class.

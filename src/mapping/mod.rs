@@ -11,7 +11,7 @@ mod tests;
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
 
-pub use compile::columns;
+pub use compile::{cannot_identify, columns, is_identifying};
 
 use crate::diff::RowMapper;
 use template::Template;

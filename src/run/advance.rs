@@ -16,11 +16,12 @@ use super::connect::{Connected, check_identity, connect};
 use super::error::{io_error, lost};
 use super::fates::Fates;
 use super::leased::Leased;
-use super::phases::phases;
+use super::phases::{Going, phases};
+use super::veto::Vetoed;
 use super::{Event, Ground, RunError, Runs, Stage, doubt, note_summary, unless_cancelled};
 use crate::config::percent;
 use crate::deliver::{CanaryGate, Counts, Halt, Job, Policy, RejectSink, RejectedRow, deliver};
-use crate::diff::{OpKind, PlanReader};
+use crate::diff::{Cause, OpKind, PlanReader};
 use crate::snapshot::log::{LogWriter, Replay};
 use crate::snapshot::{Settle, SettleInfo, Settlement as _, StateKey, settle};
 use crate::state::{NewReject, RejectClass, RunError as RunFailure, RunRecord, RunStatus, State};
@@ -80,6 +81,8 @@ pub(super) struct Advance<'a> {
     pub(super) runs: &'a Runs,
     pub(super) ground: &'a Ground<'a>,
     pub(super) record: &'a mut RunRecord,
+    /// Rows of an approved plan that may not be sent any more.
+    pub(super) vetoed: Option<Arc<Vetoed>>,
 }
 
 impl Advance<'_> {
@@ -205,14 +208,25 @@ impl Advance<'_> {
         } else {
             (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
         };
-        let sends = plan.summary().counts.sent() - self.record.counts.held_back;
+        if let Some(vetoed) = &self.vetoed {
+            self.record.counts.vetoed = vetoed.count(plan, already.as_ref())?;
+        }
+        let counts = self.record.counts;
+        let sends = plan.summary().counts.sent() - counts.held_back - counts.vetoed;
         let canary = if sends_rows { self.canary(plan).await? } else { None };
         let mut policy = Policy { max_rejected: Some(self.ground.sync.guards.max_rejected), ..Policy::default() };
         if let Some(rows) = &canary {
             policy.canary = Some(rows.gate(plan, already.as_ref(), self.ground.sync.guards.canary_max_rejects)?);
         }
         let gate = policy.canary;
-        let first = already.as_ref().map_or(0, Replay::first_open);
+        let already = already.map(Arc::new);
+        let going = Going {
+            first: already.as_ref().map_or(0, |replay| replay.first_open()),
+            canary: canary.map(Arc::new),
+            none_left: counts.held_back > 0,
+            vetoed: self.vetoed.clone(),
+            already: already.clone(),
+        };
         let job = Job {
             destination: Arc::new(Leased::new(connected.destination.clone(), self.ground.site.lease.watch())),
             run: Run {
@@ -221,16 +235,9 @@ impl Advance<'_> {
                 rows: sends,
                 started: self.record.started,
             },
-            phases: phases(
-                plan,
-                first,
-                &connected,
-                self.ground.sync,
-                canary.map(Arc::new),
-                self.record.counts.held_back > 0,
-            )?,
+            phases: phases(plan, going, &connected, self.ground.sync)?,
             log,
-            already: already.map(Arc::new),
+            already,
             sends: sends_rows,
             rejects: Arc::new(Rejects {
                 state: self.runs.state.clone(),
@@ -328,10 +335,11 @@ impl Advance<'_> {
         (counts.accepted, counts.rejected, counts.in_doubt) = (0, planned.rejected, 0);
         fates.count(plan.len(), counts);
         let settled = counts.accepted + counts.in_doubt + (counts.rejected - planned.rejected);
-        counts.deferred = planned.sent().saturating_sub(settled + counts.held_back);
+        counts.deferred = planned.sent().saturating_sub(settled + counts.held_back + counts.vetoed);
         counts.removals_sent = 0;
         for op in plan.ops(Some(&[OpKind::Remove])) {
-            counts.removals_sent += u64::from(fates.fate(op?.number) != Settle::Kept);
+            let op = op?;
+            counts.removals_sent += u64::from(op.cause == Cause::Left && fates.fate(op.number) != Settle::Kept);
         }
         let any_in_doubt = counts.in_doubt > 0;
         let doubts = self.runs.doubts(self.ground.sync).await?;

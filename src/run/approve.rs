@@ -78,7 +78,7 @@ impl Runs {
     ) -> Result<RunRecord, RunError> {
         let Ground { sync, site, .. } = *ground;
         let mut record = self.state.run(run).await?;
-        let mut connected = connected;
+        let (mut connected, mut vetoed) = (connected, None);
         if record.status == RunStatus::Held {
             let plan = self.check_approval(ground, &record, approval).await?;
             let there = match connected {
@@ -87,6 +87,7 @@ impl Runs {
             };
             check_identity(&plan.header().binding, &there.binding, sync)?;
             connected = Some(there);
+            vetoed = self.vetoed(ground, run, &plan).await?;
         }
         let now = Timestamp::now();
         match self.state.approve(run, &approval.plan_hash, now).await {
@@ -103,7 +104,7 @@ impl Runs {
         self.state.take_approval(run, &approval.plan_hash, Timestamp::now()).await?;
         fail::fail_point!("approve::used", |_| std::process::abort());
         record.exit_code = None;
-        let mut advance = Advance { runs: self, ground, record: &mut record };
+        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed };
         let result = match advance.begin(Stage::Deliver).await {
             Ok(()) => advance.finish(connected).await,
             Err(error) => Err(error),

@@ -100,6 +100,7 @@ mod tests {
             key: key.into(),
             fingerprint: number + 10,
             table_fingerprint: None,
+            cause: crate::diff::Cause::Left,
             old_address: Address { remote_id: None, match_value: Some(address(old)) },
             match_value: Some(address(new)),
             was_in_doubt: false,

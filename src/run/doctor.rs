@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backhaul_kit::{Fault, Kit, ModelQuery};
 
 use super::connect::Operations;
-use crate::config::{Project, SyncDef};
+use crate::config::{ModelDef, Project, SyncDef};
 
 /// What is known of one credential.
 #[derive(Debug, Default)]
@@ -30,7 +30,8 @@ pub struct Examined {
 /// Asks the warehouses and destinations of these syncs.
 pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -> Vec<Examined> {
     let mut examined = Vec::new();
-    let used: BTreeSet<&str> = syncs.iter().map(|sync| sync.model.warehouse.as_str()).collect();
+    let used: BTreeSet<&str> =
+        syncs.iter().flat_map(|sync| models(sync)).map(|model| model.warehouse.as_str()).collect();
     for warehouse in project.warehouses.values().filter(|warehouse| used.contains(warehouse.name.as_str())) {
         let asked = async { warehouse.config.open(kit.clone())?.check().await };
         let mut found = Examined { subject: format!("warehouse {}", warehouse.name), ..Examined::default() };
@@ -44,7 +45,7 @@ pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -
                 if let Some(user) = &report.user {
                     let models: Vec<(&str, &ModelQuery)> = syncs
                         .iter()
-                        .map(|sync| &sync.model)
+                        .flat_map(|sync| models(sync))
                         .filter(|model| model.warehouse == warehouse.name)
                         .map(|model| (model.name.as_str(), &model.query))
                         .collect();
@@ -78,6 +79,11 @@ pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -
     examined
 }
 
+/// The models that the sync reads: its own, and its suppression lists'.
+fn models(sync: &SyncDef) -> impl Iterator<Item = &ModelDef> {
+    std::iter::once(&sync.model).chain(sync.people.suppress.iter().map(|list| &list.model)).map(AsRef::as_ref)
+}
+
 /// The scopes that the sync's operations need.
 fn scopes(sync: &SyncDef) -> Vec<String> {
     let Operations { write, removal, moves } = Operations::of(sync);
@@ -92,9 +98,10 @@ fn scopes(sync: &SyncDef) -> Vec<String> {
 pub fn egress(project: &Project, syncs: &[Arc<SyncDef>], kit: &Kit) -> Result<Vec<(String, String)>, Fault> {
     let mut hosts = BTreeSet::new();
     for sync in syncs {
-        let warehouse = &sync.model.warehouse;
-        if let Some(found) = project.warehouses.get(warehouse) {
-            hosts.extend(found.config.hosts(kit)?.into_iter().map(|host| (host, format!("warehouse {warehouse}"))));
+        for warehouse in models(sync).map(|model| &model.warehouse) {
+            if let Some(found) = project.warehouses.get(warehouse) {
+                hosts.extend(found.config.hosts(kit)?.into_iter().map(|host| (host, format!("warehouse {warehouse}"))));
+            }
         }
         if let Some(found) = project.destinations.get(&sync.destination) {
             let subject = format!("destination {}", sync.destination);

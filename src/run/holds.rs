@@ -62,5 +62,6 @@ pub(super) fn held_back(sync: &SyncDef, plan: &PlanReader, holds: &[Hold], whole
     let about_removals = !holds.is_empty() && holds.iter().all(Hold::is_about_removals);
     let wanted = sync.on_hold == OnHold::Removals && about_removals;
     // What is not in a full file is removed by it.
-    if wanted && !whole_set && counts.sent() > counts.removed { counts.removed } else { 0 }
+    let left = counts.removed_left();
+    if wanted && !whole_set && counts.sent() > left { left } else { 0 }
 }

@@ -97,6 +97,7 @@ mod tests {
             key: number.to_be_bytes().to_vec().into(),
             fingerprint: number,
             table_fingerprint: None,
+            cause: crate::diff::Cause::Left,
             old_address: Address { remote_id: None, match_value: Some(old.into()) },
             match_value: Some(new.into()),
             was_in_doubt: false,

@@ -7,28 +7,48 @@ use backhaul_kit::{Facts, Fault, Operation, Order};
 use super::canary::CanaryRows;
 use super::connect::Connected;
 use super::moves::Moves;
+use super::veto::Vetoed;
 use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::Phase;
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::diff::{Cause, Op, OpKind, PlanError, PlanReader};
+use crate::snapshot::log::Replay;
 
 type Ops = Box<dyn Iterator<Item = Result<Op, PlanError>> + Send>;
 
-/// The plan's ops from number `first` on, in the order that the object wants, behind those of the canary.
+/// Which ops of a plan go out.
+pub(super) struct Going {
+    /// The number of the first that is not settled.
+    pub(super) first: u64,
+    /// Those that go before all others.
+    pub(super) canary: Option<Arc<CanaryRows>>,
+    /// Whether removals of what left the model are held back.
+    pub(super) none_left: bool,
+    /// Those that were not to be sent any more when the plan was approved.
+    pub(super) vetoed: Option<Arc<Vetoed>>,
+    /// What an earlier process has sent.
+    pub(super) already: Option<Arc<Replay>>,
+}
+
+/// The plan's ops in the order that the object wants, behind those of the canary, or behind removals that do not wait (a
+/// plan with a canary has none, see `urgent`).
 pub(super) fn phases(
     plan: &PlanReader,
-    first: u64,
+    going: Going,
     connected: &Connected,
     sync: &SyncDef,
-    canary: Option<Arc<CanaryRows>>,
-    no_removals: bool,
 ) -> Result<Vec<Phase>, PlanError> {
+    let Going { first, canary, none_left, vetoed, already } = going;
     let phase = |ops: Ops, (operation, facts): &(Operation, Facts)| {
         let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
         let facts = Facts { read_back, ..facts.clone() };
         Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
     };
     let ops = |kinds: &[OpKind], only: Option<(Arc<CanaryRows>, bool)>| {
-        let is_wanted = move |op: &Op| only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it);
+        let (vetoed, already) = (vetoed.clone(), already.clone());
+        let is_wanted = move |op: &Op| {
+            only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it)
+                && !vetoed.as_ref().is_some_and(|vetoed| vetoed.keeps_back(op, already.as_deref()))
+        };
         plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted))
     };
     let operations = &connected.operations;
@@ -42,13 +62,18 @@ pub(super) fn phases(
         let free = ops(&[OpKind::Move], None).filter(move |op| op.as_ref().map_or(true, |op| tied.is_free(op)));
         phase(Box::new(free.chain(ordered.into_iter().map(Ok))), operation)
     });
-    let removal = operations.removal.as_ref().filter(|_| !no_removals);
-    let removals = removal.map(|operation| phase(Box::new(ops(&[OpKind::Remove], None)), operation));
+    let removals = |wanted: fn(Cause) -> bool| {
+        let operation = operations.removal.as_ref()?;
+        let of_cause = move |op: &Result<Op, PlanError>| op.as_ref().map_or(true, |op| wanted(op.cause));
+        Some(phase(Box::new(ops(&[OpKind::Remove], None).filter(of_cause)), operation))
+    };
+    let urgent = if plan.summary().counts.removed_for.urgent() > 0 { removals(Cause::is_urgent) } else { None };
+    let removals = removals(if none_left { |cause| cause == Cause::HeldOut } else { |cause| !cause.is_urgent() });
     let rest = match operations.write.1.order {
         Order::WritesFirst => moves.into_iter().chain([writes]).chain(removals).collect::<Vec<_>>(),
         Order::RemovalsFirst => moves.into_iter().chain(removals).chain([writes]).collect(),
     };
-    Ok(goes_first.into_iter().chain(rest).collect())
+    Ok(goes_first.into_iter().chain(urgent).chain(rest).collect())
 }
 
 fn unreadable(error: PlanError) -> Fault {

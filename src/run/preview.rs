@@ -8,8 +8,8 @@ use backhaul_kit::{Kit, Operation};
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
 use super::holds::Judged;
-use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled};
-use crate::check;
+use super::people::{Asked, ListRows};
+use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled, warnings};
 use crate::config::{DiffPlace, Project, SyncDef};
 use crate::diff::{OpKind, PlanReader};
 use crate::guard::Hold;
@@ -80,7 +80,7 @@ impl Runs {
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
         let calls = Operations::of(sync).calls(&planned.summary.counts);
-        let warnings = check::warnings(&planned.findings);
+        let warnings = warnings(sync, &plan, &planned)?;
         let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(calls));
         Ok(Preview { plan, holds, warnings, calls, forecast, sync: sync.clone(), files, _claim: claim })
     }
@@ -91,7 +91,9 @@ impl Runs {
 /// # Errors
 /// Whatever a run would stop with before its plan.
 pub async fn check(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<String, RunError> {
-    let opened = scan::open(project, sync, kit).await?;
+    let mut opened = scan::open(project, sync, kit).await?;
+    let asked = Asked { project, kit, sync, columns: &opened.columns, before: &ListRows::new() };
+    asked.check(opened.scan.as_mut()).await?;
     if sync.diff == DiffPlace::Warehouse {
         opened.scan.table_shape(&opened.mapper.projection(0))?;
         let source = scan::source(project, &sync.model.warehouse, kit)?;

@@ -33,8 +33,8 @@ impl Runs {
         Ok(known.map(|run| Resumable { run: run.id, sync: run.sync }).collect())
     }
 
-    /// Brings one interrupted run to its end. One that a schedule had started and that had no plan yet is
-    /// scanned again, as a new run; the record is of that one then.
+    /// Brings one interrupted run to its end. One that a schedule had started and that had no plan yet, or whose plan is
+    /// not gone on with because people may have changed their minds, is scanned again, as a new run; the record is of that one then.
     ///
     /// # Errors
     /// As [`Runs::run`].
@@ -47,7 +47,9 @@ impl Runs {
         let ground = Ground { sync: &sync, site: &site, watch, cancel };
         let recovered = if record.status.terminal() {
             Ok(record)
-        } else if record.stage == Stage::Scan.as_str() && record.trigger != Trigger::Manual {
+        } else if record.trigger != Trigger::Manual
+            && (record.stage == Stage::Scan.as_str() || record.stage == Stage::Deliver.as_str() && sync.people.decide())
+        {
             // Its slot is used: without another scan the sync would wait for the next one.
             let options = RunOptions { trigger: record.trigger, ..RunOptions::default() };
             self.run_on(&ground, &options, None).await.map(|mut ended| ended.pop().unwrap_or(record))
@@ -114,7 +116,7 @@ impl Runs {
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
-        let mut advance = Advance { runs: self, ground, record: &mut record };
+        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed: None };
         if settles {
             if advance.ask_after_jobs(&files).await? == Outcome::Interrupted {
                 return Ok(Some(record));
@@ -127,9 +129,12 @@ impl Runs {
         Ok(Some(record))
     }
 
-    /// Whether the plan must not be sent any more: the mapping has changed since it was made, or another sync of the
-    /// group has delivered what its removals might take away.
+    /// Whether the plan must not be sent any more: who may be sent is to be asked again, the mapping has changed since it
+    /// was made, or another sync of the group has delivered what its removals might take away.
     async fn is_outdated(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+        if ground.sync.people.decide() {
+            return Ok(true);
+        }
         let opened = PlanReader::open(&files.plan(), &self.key);
         let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
         if self.siblings_changed(ground.sync, &plan)? {

@@ -6,20 +6,22 @@ use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
-    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Since, Source, key,
+    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Schema, Since, Source,
+    key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::connect::Operations;
+use super::people::{Asked, ListRows};
 use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::watermark::Newest;
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled, watermark};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use crate::diff::{DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -44,6 +46,8 @@ pub(super) struct ScanRequest<'a> {
     pub(super) doubts: Doubts,
     /// What the checks compare the model with.
     pub(super) past: Past,
+    /// How many rows every suppression list had.
+    pub(super) listed: ListRows,
 }
 
 /// A finished plan.
@@ -52,6 +56,8 @@ pub(super) struct Planned {
     pub(super) digest: [u8; 32],
     /// The checks that failed.
     pub(super) findings: Vec<Finding>,
+    /// How many rows the suppression lists have.
+    pub(super) lists: ListRows,
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
@@ -69,11 +75,18 @@ pub(super) async fn scan(
     let (now, full) = (request.past.now, request.options.full);
     let growing = watermark::growing(&sync.model, &snapshot, full, now);
     let since = growing.as_ref().map(|growing| watermark::since(growing, &snapshot)).transpose()?;
-    let Opened { scan, mapper, digest } = unless_cancelled(cancel, open_part(project, sync, since, kit)).await?;
+    let opened = unless_cancelled(cancel, open_part(project, sync, since, kit)).await?;
+    let Opened { mut scan, mapper, columns, digest } = opened;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
     let mut projection = mapper.projection(snapshot.seed());
     let fields = projection.clone();
     let checker = checker(&request, project, key, &mut projection);
+    if let Some(place) = snapshot.table() {
+        check_place(sync, &place.warehouse)?;
+    }
+    let asked = Asked { project, kit, sync, columns: &columns, before: &request.listed };
+    let decider = unless_cancelled(cancel, asked.decider(scan.as_mut(), &mut projection)).await?;
+    let (eligibility, lists) = decider.map(|decider| (decider.eligibility, decider.lists)).unzip();
     let newest = growing.as_ref().map(|growing| Newest::new(growing, &mut projection, now));
     let operations = &request.operations;
     let matches = match operations.removal {
@@ -113,10 +126,9 @@ pub(super) async fn scan(
     let judged = match snapshot.table() {
         None => {
             let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, newest };
-            compare_here(work, snapshot, request.siblings, watch, cancel).await?
+            compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
-        Some(place) => {
-            check_place(sync, &place.warehouse)?;
+        Some(_) => {
             let (request, projection) = (plan_request, fields);
             let work = Work { scan, projection, request, mapper, writer, checker, matches: None, newest: None };
             compare_there(work, &snapshot, watch, cancel).await?
@@ -126,7 +138,7 @@ pub(super) async fn scan(
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
         let mut findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
         findings.extend(newest.and_then(|newest| newest.finding()));
-        Ok(Planned { summary, digest, findings })
+        Ok(Planned { summary, digest, findings, lists: lists.unwrap_or_default() })
     });
     findings.map_err(|e| explain(e, sync))
 }
@@ -178,13 +190,15 @@ async fn compare_here(
     work: Work,
     snapshot: Snapshot,
     siblings: Vec<Sibling>,
+    eligibility: Option<Eligibility>,
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
     let Work { scan, projection, request, mapper, writer, checker, matches, newest } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
-        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?.beside(&siblings);
+        let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
+        let differ = differ.beside(&siblings).admitting(eligibility);
         compare(differ, checker, matches, newest, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
@@ -198,6 +212,8 @@ async fn compare_here(
 pub(super) struct Opened {
     pub(super) scan: Box<dyn Scan>,
     pub(super) mapper: Mapper,
+    /// The model's columns.
+    pub(super) columns: Schema,
     /// What decides how a row is sent: columns and types, key, mapping.
     pub(super) digest: [u8; 32],
 }
@@ -216,21 +232,26 @@ async fn open_part(
 ) -> Result<Opened, RunError> {
     let model = &sync.model;
     let source = source(project, &model.warehouse, kit)?;
-    let wanted = Model {
-        name: model.name.clone(),
-        query: model.query.clone(),
-        filter: sync.filter.clone(),
-        since,
-        parallel: model.parallel,
-        timeout: model.timeout,
-        idle_timeout: model.idle_timeout,
-    };
+    let wanted = Model { since, ..model_of(model, sync.filter.clone()) };
     let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
     let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
     watermark::check_column(model, &columns)?;
     let digest = config::digest(sync, &columns);
-    Ok(Opened { scan, mapper, digest })
+    Ok(Opened { scan, mapper, columns, digest })
+}
+
+/// What to scan for a model.
+pub(super) fn model_of(model: &ModelDef, filter: Option<String>) -> Model {
+    Model {
+        name: model.name.clone(),
+        query: model.query.clone(),
+        filter,
+        since: None,
+        parallel: model.parallel,
+        timeout: model.timeout,
+        idle_timeout: model.idle_timeout,
+    }
 }
 
 /// A warehouse of the project, not yet connected.
@@ -241,7 +262,7 @@ pub(super) fn source(project: &Project, name: &str, kit: &Arc<Kit>) -> Result<Ar
 }
 
 /// A fault with a place in the model's SQL becomes a problem with a place in its file.
-fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
+pub(super) fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
     let (Some(offset), Some(span)) = (fault.sql_offset, &model.query_span) else { return fault.into() };
     let start = (span.range.start + offset).min(span.range.end);
     let end = (start + 1).min(span.range.end).max(start);
@@ -324,15 +345,9 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
     let problem = match error {
         DiffError::DuplicateKeys { count, examples } => {
             let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
-            Problem::error(
-                "duplicate-keys",
-                format!(
-                    "model `{}` has {count} rows whose key occurs more than once, as {}",
-                    model.name,
-                    shown.join(", ")
-                ),
-            )
-            .remedy(find(&|from| repeats_of(&columns, from)))
+            let shown = if shown.is_empty() { String::new() } else { format!(", as {}", shown.join(", ")) };
+            let message = format!("model `{}` has {count} rows whose key occurs more than once{shown}", model.name);
+            Problem::error("duplicate-keys", message).remedy(find(&|from| repeats_of(&columns, from)))
         }
         DiffError::NullKeys { rows } => {
             let any = model.key.iter().map(|(name, _)| format!("{} is null", quote(name))).collect::<Vec<_>>();

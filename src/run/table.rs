@@ -26,6 +26,8 @@ pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunErro
     let moves = format!("`backhaul run {}` moves the snapshot; a plan can be looked at after that", sync.name);
     let lacks = if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
         Some("where no row is checked")
+    } else if sync.people.decide() {
+        Some("where nobody is kept from being sent")
     } else {
         sync.group.as_ref().map(|_| "where what its group holds is not known")
     };

@@ -38,8 +38,8 @@ pub(crate) enum SealedKind {
     Addresses = 2,
     /// A segment of the overlay in its first form, which is still read.
     SegmentV1 = 3,
-    /// A plan.
-    Plan = 4,
+    /// A plan in its first form, without causes of removals, which is still read.
+    PlanV1 = 4,
     /// Scratch: rows and records by partition of their key hash.
     Spill = 5,
     /// Scratch: a sorted run.
@@ -50,6 +50,8 @@ pub(crate) enum SealedKind {
     Order = 8,
     /// Accepted values of guarded fields.
     Values = 9,
+    /// A plan.
+    Plan = 10,
 }
 
 impl SealedKind {

@@ -11,6 +11,7 @@ mod allowances;
 mod approvals;
 mod error;
 mod leases;
+mod lists;
 mod quotas;
 mod rejects;
 mod rename;

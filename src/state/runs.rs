@@ -11,6 +11,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{State, StateError, count, time};
+use crate::diff::CauseCounts;
 
 /// Where a run stands; a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -150,7 +151,7 @@ pub struct RunCounts {
     pub added: u64,
     /// Planned as changed, changes of address included.
     pub changed: u64,
-    /// Planned as removed.
+    /// Planned as removed, for whatever cause.
     pub removed: u64,
     /// Planned to be sent again though unchanged.
     pub refreshed: u64,
@@ -166,10 +167,18 @@ pub struct RunCounts {
     pub deferred: u64,
     /// Sent, fate unknown.
     pub in_doubt: u64,
-    /// Of the removals: accepted, or in doubt.
+    /// Of the removals of what left the model: accepted, or in doubt.
     pub removals_sent: u64,
     /// Removals that a guard held back; the next run plans them again.
     pub held_back: u64,
+    /// Of the removals that were planned: those of people who may not be sent, by cause.
+    pub removed_for: CauseCounts,
+    /// Rows of the model that may not be sent, by cause.
+    pub ineligible: CauseCounts,
+    /// Of these: records that stay as they are at the destination.
+    pub frozen: u64,
+    /// Planned and not sent: rows that were not to be sent any more when the plan was approved.
+    pub vetoed: u64,
 }
 
 /// Why a run failed.

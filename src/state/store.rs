@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "guards", include_str!("migrations/0002_guards.sql")),
     (3, "warnings", include_str!("migrations/0003_warnings.sql")),
     (4, "quotas", include_str!("migrations/0004_quotas.sql")),
+    (5, "lists", include_str!("migrations/0005_lists.sql")),
 ];
 
 /// The state of one project. Cloning shares the connections.

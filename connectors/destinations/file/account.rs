@@ -174,6 +174,7 @@ impl Prepared for FileSync {
             concurrency: 1,
             settle_after: Duration::ZERO,
             scopes: Vec::new(),
+            consent: &[],
         }
     }
 

@@ -110,6 +110,7 @@ impl Prepared for HubSpotSync {
             concurrency: CONCURRENCY,
             settle_after: self.account.timeout().max(Duration::from_secs(1)),
             scopes,
+            consent: &[],
         }
     }
 

@@ -130,6 +130,7 @@ impl Prepared for SqlSync {
             // The server ends a statement after that time, COMMIT among them.
             settle_after: self.account.timeout,
             scopes: if offered { self.rights(operation) } else { Vec::new() },
+            consent: &[],
         }
     }
 

@@ -12,3 +12,4 @@ mod unit;
 pub use problem::{Problem, Problems, Severity, SourceFile, Span};
 pub use secret::{Secret, SecretRef, Secrets};
 pub use table::{ConfigTable, Item, ItemKind, nearest, parse};
+pub use unit::parse_duration;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `"1h 30m"` → 90 minutes; `None` when it is not a duration of more than zero.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     for part in text.split_whitespace() {
         let digits = part.find(|c: char| !c.is_ascii_digit())?;

@@ -6,7 +6,7 @@ use async_stream::try_stream;
 use async_trait::async_trait;
 use backhaul_kit::{
     Column, Compared, Fault, FaultClass, Gone, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned,
-    Schema, TableScan, TableShape, Value,
+    Schema, TableScan, TableShape, TakeRow, Value,
 };
 use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
@@ -152,22 +152,39 @@ impl PgScan {
 
     /// The answer to a question, by the same way as the rows.
     async fn answer(&mut self, statement: String) -> Result<Rows, Fault> {
+        let mut rows = Vec::new();
+        let mut take = |row: &[Value]| {
+            rows.push(row.to_vec());
+            Ok(())
+        };
+        let (columns, _) = self.each_row(statement, &mut take).await?;
+        Ok(Rows { columns, rows })
+    }
+
+    /// Gives the rows of a statement to `take`; returns their columns and how many they were.
+    async fn each_row(&mut self, statement: String, take: &mut TakeRow<'_>) -> Result<(Vec<Column>, u64), Fault> {
         let (columns, types) = self.prepare(statement.clone()).await?;
         let fields = columns.iter().zip(types).map(|(column, of)| field(column, &of)).collect();
         let layout = Arc::new(Layout::new(fields, Vec::new(), 0)?);
         let mut conn = self.conn.take().ok_or_else(broken)?;
-        let mut rows = Vec::new();
         let mut copy = CopyOut::start(&mut conn, &self.watch, Some(&self.model), &statement, layout.clone()).await?;
         while let Some(tuples) = copy.next().await? {
             let page = TuplePage::new(tuples, layout.clone(), 0);
             for row in 0..page.rows() {
-                rows.push(page.record(row)?);
+                take(&page.record(row)?)?;
             }
         }
-        copy.rows()?;
+        let rows = copy.rows()?;
         drop(copy);
         self.conn = Some(conn);
-        Ok(Rows { columns, rows })
+        Ok((columns, rows))
+    }
+
+    /// Puts another model in the place of the scan's own.
+    fn swap(&mut self, other: &mut Prepared) {
+        std::mem::swap(&mut self.model, &mut other.model);
+        std::mem::swap(&mut self.schema, &mut other.schema);
+        std::mem::swap(&mut self.types, &mut other.types);
     }
 
     fn fields(&self, projection: &Projection) -> Result<Vec<Field>, Fault> {
@@ -284,6 +301,20 @@ impl PgScan {
     }
 }
 
+/// A model and what was found out about it.
+struct Prepared {
+    model: Arc<Wrapped>,
+    schema: Schema,
+    types: Vec<PgType>,
+}
+
+impl Prepared {
+    /// A model that is yet to be prepared.
+    fn unprepared(model: &Model) -> Result<Self, Fault> {
+        Ok(Self { model: Arc::new(Wrapped::new(model)?), schema: Schema::default(), types: Vec::new() })
+    }
+}
+
 /// Adds the claims of these records.
 fn note_claims(gone: &[Gone], claims: &mut Vec<i64>) {
     let all = gone.iter().flat_map(|record| record.claims).flatten();
@@ -315,6 +346,23 @@ impl Scan for PgScan {
     async fn check(&mut self, query: &Query) -> Result<Rows, Fault> {
         // Boxed: the driver's futures are large.
         Box::pin(self.answer(self.model.question(query))).await
+    }
+
+    async fn other_columns(&mut self, other: &Model) -> Result<Option<Schema>, Fault> {
+        let mut held = Prepared::unprepared(other)?;
+        self.swap(&mut held);
+        let prepared = Box::pin(self.prepare_model()).await;
+        self.swap(&mut held);
+        prepared.map(|()| Some(held.schema))
+    }
+
+    async fn other_rows(&mut self, other: &Model, columns: &[String], take: &mut TakeRow<'_>) -> Result<u64, Fault> {
+        let mut held = Prepared::unprepared(other)?;
+        let statement = held.model.select(columns);
+        self.swap(&mut held);
+        let read = Box::pin(self.each_row(statement, take)).await;
+        self.swap(&mut held);
+        read.map(|(_, rows)| rows)
     }
 
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {

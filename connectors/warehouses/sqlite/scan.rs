@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_stream::try_stream;
 use async_trait::async_trait;
 use backhaul_kit::{
-    Column, Fault, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema, TypeClass, Value,
+    Column, Fault, Model, Projection, Proof, Query, RowPage as _, Rows, Scan, Scanned, Schema, TakeRow, TypeClass,
+    Value,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -99,16 +100,36 @@ impl SqliteScan {
     }
 
     async fn answer(&mut self, statement: String) -> Result<Rows, Fault> {
-        let columns = columns(&self.prepare(statement.clone()).await?);
         let mut rows = Vec::new();
+        let mut take = |row: &[Value]| {
+            rows.push(row.to_vec());
+            Ok(())
+        };
+        let (columns, _) = self.each_row(statement, &mut take).await?;
+        Ok(Rows { columns, rows })
+    }
+
+    /// Gives the rows of a statement to `take`; returns their columns and how many they were.
+    async fn each_row(&mut self, statement: String, take: &mut TakeRow<'_>) -> Result<(Vec<Column>, u64), Fault> {
+        let columns = columns(&self.prepare(statement.clone()).await?);
+        let mut rows = 0;
         let mut stream = run(&mut self.conn, statement);
         while let Some(item) = within(self.deadline, stream.next(), self.model.name()).await? {
             match item.map_err(|e| of_call(e, &self.path))? {
-                Either::Left(_) => return Ok(Rows { columns, rows }),
-                Either::Right(row) => rows.push(values(&row, columns.len())?),
+                Either::Left(_) => return Ok((columns, rows)),
+                Either::Right(row) => {
+                    take(&values(&row, columns.len())?)?;
+                    rows += 1;
+                }
             }
         }
         Err(incomplete())
+    }
+
+    /// Puts another model in the place of the scan's own.
+    fn swap(&mut self, other: &mut (Wrapped, Schema)) {
+        std::mem::swap(&mut self.model, &mut other.0);
+        std::mem::swap(&mut self.schema, &mut other.1);
     }
 }
 
@@ -185,6 +206,27 @@ impl Scan for SqliteScan {
 
     async fn check(&mut self, query: &Query) -> Result<Rows, Fault> {
         self.answer(self.model.question(query)).await
+    }
+
+    async fn other_columns(&mut self, other: &Model) -> Result<Option<Schema>, Fault> {
+        let wrapped = Wrapped::new(other)?;
+        guard(&wrapped)?;
+        let mut held = (wrapped, Schema::default());
+        self.swap(&mut held);
+        let prepared = self.prepare_model().await;
+        self.swap(&mut held);
+        prepared.map(|()| Some(held.1))
+    }
+
+    async fn other_rows(&mut self, other: &Model, columns: &[String], take: &mut TakeRow<'_>) -> Result<u64, Fault> {
+        let wrapped = Wrapped::new(other)?;
+        guard(&wrapped)?;
+        let statement = wrapped.select(columns);
+        let mut held = (wrapped, Schema::default());
+        self.swap(&mut held);
+        let read = self.each_row(statement, take).await;
+        self.swap(&mut held);
+        read.map(|(_, rows)| rows)
     }
 
     fn pages(mut self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {

@@ -10,7 +10,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 
-use super::super::testing::{assert_refused, drain, pages, refused, scan, source, sql, text};
+use super::super::testing::{
+    assert_reads_another_model, assert_refused, drain, pages, refused, scan, source, sql, text,
+};
 use super::SqliteKind;
 
 struct File {
@@ -198,6 +200,20 @@ async fn the_snapshot_stands_still_while_others_write() {
     assert_eq!(drain(pages(open, &["id"], 1)).await.expect("a scan").records.len(), 4);
     let whole = scan(&*file.source, &sql("select id from people"), &["id"], 1).await.expect("a scan");
     assert_eq!(whole.records.len(), 0);
+}
+
+#[tokio::test]
+async fn another_model_is_read_in_the_same_snapshot() {
+    let tables = format!(
+        "{PEOPLE}; create table blocked(id integer, mail text); \
+        insert into blocked values (1, 'a@x.de'), (2, null)"
+    );
+    let mut file = File::of(&tables).await;
+    let source = file.source.clone();
+    assert_reads_another_model(&*source, async || {
+        file.writer.execute("delete from blocked; delete from people").await.expect("executed");
+    })
+    .await;
 }
 
 #[tokio::test]

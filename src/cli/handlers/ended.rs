@@ -60,6 +60,7 @@ fn fates(run: &RunView) -> String {
         (counts.in_doubt, "in doubt"),
         (counts.held_back, "held back"),
         (counts.withheld, "withheld"),
+        (counts.vetoed, "not to be sent any more"),
     ];
     let told: Vec<String> =
         fates.into_iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{} {fate}", number(n))).collect();

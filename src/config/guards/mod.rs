@@ -10,10 +10,10 @@ use backhaul_kit::config::{ConfigTable, ItemKind, Problem, Span};
 pub(super) use fields::read_field;
 pub use types::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 
-use super::later;
 use types::BARE_PERCENT_BEYOND;
 
 const DEFAULT_MAX_REMOVED: Threshold = Threshold::Percent { fraction: 0.2, beyond: 100 };
+const DEFAULT_MAX_WITHDRAWN: Threshold = Threshold::Percent { fraction: 0.1, beyond: 100 };
 const DEFAULT_MAX_REJECTED: Threshold = Threshold::Percent { fraction: 0.5, beyond: 100 };
 const DEFAULT_FIRST_RUN_MAX: u64 = 10_000;
 const DEFAULT_CANARY_MAX_REJECTS: f64 = 0.01;
@@ -30,6 +30,7 @@ pub(super) struct Written {
     max_changed: Option<Threshold>,
     max_removed: Option<Threshold>,
     max_removed_per_day: Option<Threshold>,
+    max_withdrawn: Option<Threshold>,
     max_rejected: Option<Threshold>,
     first_run_max: Option<u64>,
     on_remap: Option<OnRemap>,
@@ -51,7 +52,6 @@ pub(super) fn read_table(outer: &mut ConfigTable) -> Written {
 
 /// Reads the keys of the table.
 pub(super) fn read(table: &mut ConfigTable) -> Written {
-    later::refuse(table, later::GUARDS);
     let written = Written {
         min_rows: table.number("min_rows", 0),
         max_rows: table.number("max_rows", 1),
@@ -59,6 +59,7 @@ pub(super) fn read(table: &mut ConfigTable) -> Written {
         max_changed: threshold(table, "max_changed"),
         max_removed: threshold(table, "max_removed"),
         max_removed_per_day: threshold(table, "max_removed_per_day"),
+        max_withdrawn: threshold(table, "max_withdrawn"),
         max_rejected: threshold(table, "max_rejected"),
         first_run_max: table.number("first_run_max", 0),
         on_remap: table.choice("on_remap", ON_REMAP),
@@ -91,6 +92,7 @@ impl Written {
             max_changed: self.max_changed.or(defaults.max_changed),
             max_removed: self.max_removed.or(defaults.max_removed).unwrap_or(DEFAULT_MAX_REMOVED),
             max_removed_per_day: self.max_removed_per_day.or(defaults.max_removed_per_day),
+            max_withdrawn: self.max_withdrawn.or(defaults.max_withdrawn).unwrap_or(DEFAULT_MAX_WITHDRAWN),
             max_rejected: self.max_rejected.or(defaults.max_rejected).unwrap_or(DEFAULT_MAX_REJECTED),
             first_run_max: self.first_run_max.or(defaults.first_run_max).unwrap_or(DEFAULT_FIRST_RUN_MAX),
             on_remap: self.on_remap.or(defaults.on_remap).unwrap_or(OnRemap::Hold),
@@ -131,7 +133,7 @@ fn canary(table: &mut ConfigTable) -> Option<Canary> {
 }
 
 /// A percentage, a count, or `{ percent, beyond }`.
-fn threshold(table: &mut ConfigTable, key: &str) -> Option<Threshold> {
+pub(super) fn threshold(table: &mut ConfigTable, key: &str) -> Option<Threshold> {
     match table.peek(key)? {
         ItemKind::Text(_) => {
             table.percent(key).map(|fraction| Threshold::Percent { fraction, beyond: BARE_PERCENT_BEYOND })

@@ -73,6 +73,8 @@ pub struct Guards {
     pub max_removed: Threshold,
     /// Most removals in 24 hours; `None` is as many as one plan may have.
     pub max_removed_per_day: Option<Threshold>,
+    /// Most removals of people who withdrew their consent or were put on a suppression list; default 10 % beyond 100.
+    pub max_withdrawn: Threshold,
     /// Most refused rows, of those that the destination has answered; default 50 % beyond 100.
     pub max_rejected: Threshold,
     /// Most rows of a first run to a live account; default 10,000.

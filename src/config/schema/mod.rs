@@ -1,6 +1,7 @@
 //! JSON Schema (draft 2020-12) of the three files, for editors. The readers decide; a test holds both together.
 
 mod checks;
+mod people;
 mod tables;
 
 use backhaul_kit::KindSchema;

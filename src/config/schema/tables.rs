@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::checks::Checks;
+use super::people::{ConsentRule, Holdout, OnIneligible, Suppression};
 
 /// backhaul.toml: where a project reads from and writes to.
 #[derive(JsonSchema)]
@@ -29,6 +30,12 @@ pub(super) struct BackhaulToml {
     /// Syncs that share an object, by the group's name: `[into] group = "contacts"`.
     #[schemars(default)]
     groups: BTreeMap<String, Group>,
+    /// Lists of people who are not sent, by name: `suppress = ["do-not-contact"]` in a sync.
+    #[schemars(default)]
+    suppression: BTreeMap<String, Suppression>,
+    /// Shares of people who are not sent, by name: `holdout = "always-on"` in a sync.
+    #[schemars(default)]
+    holdouts: BTreeMap<String, Holdout>,
     /// Where backhaul keeps what it knows.
     state: Option<State>,
     /// What syncs take over where they do not say.
@@ -169,6 +176,18 @@ pub(super) struct SyncToml {
     /// Fields of the destination and where their values come from.
     #[schemars(default)]
     fields: BTreeMap<String, FieldRule>,
+    /// Suppression lists of backhaul.toml: nobody on one of them is sent.
+    #[schemars(default)]
+    suppress: Vec<String>,
+    /// The holdout of backhaul.toml whose people are not sent.
+    holdout: Option<String>,
+    /// Signals of consent by name, all of which must have been given; or `none` with the reason why it is not asked
+    /// for.
+    #[schemars(default)]
+    consent: BTreeMap<String, ConsentRule>,
+    /// What becomes of a record that was delivered and whose row may no longer be sent; default "freeze". Audiences and
+    /// full files always remove it.
+    on_ineligible: Option<OnIneligible>,
     /// What happens to rows that were sent and whose fate nobody knows; default "resend" where a call may be made
     /// again, else "read_back" where the destination can be asked, else "hold".
     on_unknown: Option<OnUnknown>,
@@ -380,6 +399,8 @@ pub(super) struct Guards {
     max_removed: Option<Threshold>,
     /// Most rows that the plans of 24 hours may remove; default as `max_removed`.
     max_removed_per_day: Option<Threshold>,
+    /// Most removals of people who withdrew their consent or were put on a suppression list; default "10%" beyond 100.
+    max_withdrawn: Option<Threshold>,
     /// Most rows that may be refused before a delivery stops; default "50%" beyond 100.
     max_rejected: Option<Threshold>,
     /// Most rows of a first run to a live account; default 10,000.
@@ -469,7 +490,7 @@ enum OnUnknown {
 /// A percentage, a number of rows, or `{ percent, beyond }`.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-enum Threshold {
+pub(super) enum Threshold {
     Share(Percent),
     Rows(u64),
     Beyond(PercentBeyond),
@@ -478,7 +499,7 @@ enum Threshold {
 /// A percentage that applies only above so many rows.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-struct PercentBeyond {
+pub(super) struct PercentBeyond {
     /// The percentage.
     percent: Percent,
     /// So many rows; default 20.

@@ -118,11 +118,12 @@ struct HttpAccount(String);
 struct Ready {
     object: String,
     address: AddressKind,
+    consent: &'static [&'static str],
 }
 
 impl Prepared for Ready {
     fn facts(&self, _: Operation) -> Facts {
-        Facts { address: self.address, ..Facts::default() }
+        Facts { address: self.address, consent: self.consent, ..Facts::default() }
     }
 
     fn object(&self) -> String {
@@ -186,7 +187,7 @@ impl Account for HubSpotAccount {
         }
         (problems.errors() == before).then(|| {
             let object = shape.object.as_ref().map(|(object, _)| object.clone()).unwrap_or_default();
-            Arc::new(Ready { object, address: AddressKind::MatchValue }) as Arc<dyn Prepared>
+            Arc::new(Ready { object, address: AddressKind::MatchValue, consent: &[] }) as Arc<dyn Prepared>
         })
     }
 
@@ -240,7 +241,10 @@ impl Account for HttpAccount {
         let evidence = success.choice("evidence", &[("call", ()), ("row", ())]);
         success.finish();
         evidence.map(|()| {
-            Arc::new(Ready { object: format!("{}{path}", self.0), address: AddressKind::None }) as Arc<dyn Prepared>
+            // The API of this path is an advertiser's.
+            let consent: &[&str] = if path == "/audience" { &["ad_user_data", "ad_personalization"] } else { &[] };
+            let object = format!("{}{path}", self.0);
+            Arc::new(Ready { object, address: AddressKind::None, consent }) as Arc<dyn Prepared>
         })
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::kinds::REGISTRY;
 use crate::config::project::StateSettings;
-use crate::config::{checks, fields, groups, guards, incremental, into, model, root, schedule, schema, sync};
+use crate::config::{checks, fields, groups, guards, incremental, into, model, people, root, schedule, schema, sync};
 
 /// The keys that a reader asks an empty table for.
 fn asked(read: impl FnOnce(&mut ConfigTable, &Arc<SourceFile>)) -> BTreeSet<String> {
@@ -39,6 +39,8 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     assert_eq!(asked(|t, _| root::read_state(t, nowhere, &mut settings)), described(&project, "/$defs/State"));
     assert_eq!(asked(|t, _| drop(root::read_defaults(t))), described(&project, "/$defs/Defaults"));
     assert_eq!(asked(|t, _| drop(groups::read(t))), described(&project, "/$defs/Group"));
+    assert_eq!(asked(|t, _| drop(people::read_list(t))), described(&project, "/$defs/Suppression"));
+    assert_eq!(asked(|t, _| drop(people::read_holdout(t, "h"))), described(&project, "/$defs/Holdout"));
     let around = model::Around { path: nowhere, root: &nothing };
     assert_eq!(asked(|t, file| drop(model::read(t, "m", file, &around))), described(&model_toml, ""));
     let incremental = |t: &mut ConfigTable, _: &Arc<SourceFile>| {
@@ -85,6 +87,7 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(on_unknown, names(sync::ON_UNKNOWN));
     assert_eq!(words(&sync_toml, "OnBadRow"), names(checks::ON_BAD_ROW));
     assert_eq!(words(&sync_toml, "CheckSeverity"), names(checks::SEVERITY));
+    assert_eq!(words(&sync_toml, "OnIneligible"), names(people::ON_INELIGIBLE));
     assert_eq!(words(&sync_toml, "OnKeyShift"), names(guards::KEY_SHIFT));
     assert_eq!(words(&sync_toml, "OnHold"), names(guards::ON_HOLD));
     assert_eq!(words(&model_toml, "Personal"), names(model::PERSONAL));

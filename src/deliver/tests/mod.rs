@@ -25,6 +25,7 @@ fn op(number: u64) -> Op {
         key: key.into(),
         fingerprint: number * 31,
         table_fingerprint: None,
+        cause: crate::diff::Cause::Left,
         old_address: Address::default(),
         match_value: Some(format!("{number}@example.com")),
         was_in_doubt: false,

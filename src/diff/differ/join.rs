@@ -77,9 +77,14 @@ impl Differ<'_> {
             // There will be no plan: what is left to find is how many there are.
             return Ok(());
         }
-        self.judge.read_ahead(found.iter().filter_map(|(finding, _)| finding.record()))?;
-        for (finding, WaitingRow { digest, arrival, key, raw }) in found {
+        let wanted = found.iter().filter(|(_, row)| row.refused.is_none());
+        self.judge.read_ahead(wanted.filter_map(|(finding, _)| finding.record()))?;
+        for (finding, WaitingRow { digest, arrival, refused, key, raw }) in found {
             let found = finding.record();
+            if let Some(cause) = refused {
+                self.turn_away(found, cause);
+                continue;
+            }
             if let (Some((ordinal, _)), Some(order)) = (found, &mut self.order) {
                 order.record(ordinal, arrival)?;
             }

@@ -5,7 +5,7 @@ use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
 use backhaul_kit::{Address, Fields, KeyHash, Reason};
 use bytes::Bytes;
 
-use crate::diff::{Op, OpKind};
+use crate::diff::{Cause, Op, OpKind};
 
 const HAS_ORDINAL: u8 = 1;
 const WAS_IN_DOUBT: u8 = 2;
@@ -13,6 +13,8 @@ const HAS_MATCH: u8 = 4;
 const HAS_REASON: u8 = 8;
 const HAS_REASON_FIELD: u8 = 16;
 const HAS_TABLE_FINGERPRINT: u8 = 32;
+/// It is removed for another cause than that it left the model. Not in plans of the first form.
+const HAS_CAUSE: u8 = 64;
 
 const KINDS: [OpKind; 8] = [
     OpKind::Add,
@@ -54,8 +56,12 @@ pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
             | flag(op.match_value.is_some(), HAS_MATCH)
             | flag(op.reason.is_some(), HAS_REASON)
             | flag(reason_field.is_some(), HAS_REASON_FIELD)
-            | flag(op.table_fingerprint.is_some(), HAS_TABLE_FINGERPRINT),
+            | flag(op.table_fingerprint.is_some(), HAS_TABLE_FINGERPRINT)
+            | flag(op.cause != Cause::Left, HAS_CAUSE),
     );
+    if op.cause != Cause::Left {
+        out.push(op.cause.code());
+    }
     if let Some(ordinal) = op.ordinal {
         put_varint(ordinal, out);
     }
@@ -88,6 +94,13 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
     let ([kind, flags], rest) = input.split_first_chunk::<2>()?;
     *input = rest;
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);
+    let cause = if has(HAS_CAUSE) {
+        let (code, rest) = input.split_first()?;
+        *input = rest;
+        Cause::of_code(*code).filter(|cause| *cause != Cause::Left)?
+    } else {
+        Cause::Left
+    };
     let ordinal = if has(HAS_ORDINAL) { Some(take_varint(input)?) } else { None };
     let key = Key::from_slice(take_bytes(input)?);
     let fingerprint = fixed(input)?;
@@ -111,6 +124,7 @@ pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -
         key,
         fingerprint,
         table_fingerprint,
+        cause,
         old_address,
         match_value,
         was_in_doubt: has(WAS_IN_DOUBT),
@@ -172,6 +186,7 @@ mod tests {
             key in proptest::collection::vec(any::<u8>(), 0..20),
             fingerprint: u64,
             table_fingerprint in proptest::option::of(any::<u64>()),
+            cause in 0..Cause::ALL.len(),
             old_address in address(),
             match_value in proptest::option::of(".{0,9}"),
             was_in_doubt: bool,
@@ -181,8 +196,8 @@ mod tests {
         ) -> Op {
             let key_hash = KeyHash::of(&key, 7);
             Op {
-                number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, table_fingerprint, old_address,
-                match_value, was_in_doubt, changed, fields: fields.into_iter().collect(),
+                number: 3, kind: KINDS[kind], ordinal, key: key.into(), key_hash, fingerprint, table_fingerprint, cause: Cause::ALL[cause],
+                old_address, match_value, was_in_doubt, changed, fields: fields.into_iter().collect(),
                 reason: reason.map(Box::new),
             }
         }
@@ -207,7 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_its_own_code() {
+    fn every_kind_and_every_cause_has_its_own_code() {
+        assert!(Cause::ALL.into_iter().all(|cause| Cause::of_code(cause.code()) == Some(cause)));
         for (place, kind) in KINDS.into_iter().enumerate() {
             assert_eq!(usize::from(code(kind)), place);
         }

@@ -30,7 +30,7 @@ impl PlanReader {
     pub fn open(path: &Path, key: &StateKey) -> Result<Self, PlanError> {
         let damaged = |what| FileError::damaged(path, what);
         let bytes = std::fs::metadata(path).map_err(|e| FileError::io("read", path, e))?.len();
-        let file = SealedReader::open(path, key, SealedKind::Plan)?;
+        let file = SealedReader::open_one_of(path, key, &[SealedKind::Plan, SealedKind::PlanV1])?;
         let last = file.chunks().checked_sub(1).filter(|last| *last > 0).ok_or_else(|| damaged("it has no end"))?;
         let header: PlanHeader =
             serde_json::from_slice(&file.chunk(0)?).map_err(|_| damaged("its header cannot be understood"))?;

@@ -4,16 +4,17 @@
 //! |---|---|
 //! | `v1` | a base, a segment in its first form, a plan |
 //! | `v2/by_hash` | a base in the order of key hashes, a segment in its second form |
+//! | `v3` | a plan that says why records are removed |
 //! | `v2/moved` | a snapshot whose next base follows the rows; `run/` has a plan for it, its order file, its log, and that log before it was sealed |
 
 use super::damage::copy;
-use super::random::Random;
 use super::*;
-use crate::snapshot::log::{Entry, Fate, LogWriter};
-use crate::snapshot::{FieldHasher, IN_DOUBT, Limits, Rewrite, UNKNOWN_FIELD};
+use crate::diff::{Cause, Draw, Eligibility, Given, Listed};
+use crate::snapshot::{FieldHasher, IN_DOUBT, Rewrite, UNKNOWN_FIELD};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/golden/v1");
 const GOLDEN_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/golden/v2");
+const GOLDEN_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/golden/v3");
 
 fn first_rows() -> Vec<TestRow> {
     rows(0..300)
@@ -24,12 +25,6 @@ fn second_rows() -> Vec<TestRow> {
     let mut second = rows((0..5).chain(6..302));
     second[2].n = 7;
     second
-}
-
-/// The answers to the second plan: the last new row is in doubt.
-fn second_fates(plan: &PlanReader) -> Fates {
-    let of = |id| ops(plan).iter().find(|op| id_of(&op.key) == id).map(|op| op.number).expect("an op");
-    Fates { fates: HashMap::from([(of(301), Settle::InDoubt)]), ids: HashMap::from([(of(300), "51".into())]) }
 }
 
 fn info(run_id: &str) -> SettleInfo {
@@ -154,59 +149,60 @@ fn a_plan_its_order_and_its_logs_of_version_2_are_settled_as_they_were_written()
     assert_eq!(next.summary().counts.misses, 0, "the base stands in the order of the rows");
 }
 
-/// Plans and settles one run on the store in `state`.
-fn run(state: &Path, run: u32, rows: &[TestRow], overlay_entries: u64, fates: impl FnOnce(&PlanReader) -> Fates) {
-    let limits = Limits { overlay_entries, ..Limits::default() };
-    let store = Store::open_with(state, state_key(), limits).expect("a store");
-    let snapshot = store.snapshot().expect("a snapshot");
-    let (run_id, path) = (format!("run-{run}"), state.join("plan"));
-    try_plan(&snapshot, rows, request(&run_id), &TestMapper::usual(), &path).expect("a plan");
-    let plan = PlanReader::open(&path, &state_key()).expect("the plan");
-    settle(&store, &plan, &fates(&plan), info(&run_id)).expect("settled");
-    std::fs::remove_file(&path).expect("deleted");
-    // Only a run that follows the order has one.
-    let _ = std::fs::remove_file(crate::snapshot::order::path_of(&path));
+#[test]
+fn a_plan_of_version_3_knows_why_records_are_removed() {
+    let plan = PlanReader::open(&Path::new(GOLDEN_3).join("plan"), &state_key()).expect("the plan");
+    plan.verify().expect("whole");
+    let causes: BTreeMap<i64, Cause> =
+        ops(&plan).iter().filter(|op| op.kind == OpKind::Remove).map(|op| (id_of(&op.key), op.cause)).collect();
+    let draw = Draw::new(0.01, "golden");
+    let held_out = (0..300).filter(|id| draw.holds_out(&Value::Int(*id)).expect("drawn"));
+    let mut expected: BTreeMap<i64, Cause> = held_out.map(|id| (id, Cause::HeldOut)).collect();
+    assert!(!expected.is_empty(), "nobody is held out");
+    expected.extend([(5, Cause::Withdrawn), (6, Cause::Suppressed), (8, Cause::Left)]);
+    assert_eq!(causes, expected);
+    let counts = plan.summary().counts;
+    assert_eq!((counts.removed_for.withdrawn, counts.removed_for.suppressed, counts.removed_left()), (1, 1, 1));
+    let hash = std::fs::read_to_string(Path::new(GOLDEN_3).join("plan.hash")).expect("the hash");
+    assert_eq!(plan.summary().hash, hash);
 }
 
-/// Writes a log in which the second op is in doubt, and copies it before it is sealed.
-fn write_log(path: &Path) {
-    let mut log = LogWriter::create(path, "run-4").expect("a log");
-    log.push(&Entry::Dispatched { first: 0, last: 2 }).expect("pushed");
-    log.sync().expect("synced");
-    for (op, fate, id) in [(0, Fate::Accepted, Some("7-remote")), (1, Fate::Unknown, None), (2, Fate::Accepted, None)] {
-        log.push(&Entry::Ack { op, fate, remote_id: id.map(Into::into) }).expect("pushed");
-        log.sync().expect("synced");
-    }
-    std::fs::copy(path, path.with_extension("open")).expect("copied");
-    log.seal().expect("sealed");
+/// Of the third rows 2 has changed, 5 withdrawn, 6 is suppressed, 8 has left, 300 is new, and 1 % are held out.
+fn third_plan(folder: &Path, path: &Path) -> PlanSummary {
+    let store = Store::open(folder, state_key()).expect("a store");
+    let snapshot = store.snapshot().expect("a snapshot");
+    try_plan(&snapshot, &first_rows(), request("run-1"), &TestMapper::usual(), path).expect("a plan");
+    let plan = PlanReader::open(path, &state_key()).expect("the plan");
+    settle(&store, &plan, &Fates::default(), info("run-1")).expect("settled");
+    let mut third = rows((0..8).chain(9..301));
+    third[2].n = 7;
+    third[5].note = 1;
+    let mut listed = Listed::default();
+    listed.add(&Value::Int(6)).expect("an id");
+    let eligibility = Eligibility {
+        suppressed: vec![(0, listed.ready())],
+        consent: vec![Given { column: 3, granted: ["0".to_owned()].into() }],
+        holdout: Some((0, Draw::new(0.01, "golden"))),
+        removes: true,
+    };
+    let snapshot = store.snapshot().expect("a snapshot");
+    let mapper = TestMapper::usual();
+    let differ = Differ::new(&snapshot, request("run-2"), &mapper, PlanWriter::new(path, state_key()));
+    let mut differ = differ.expect("a differ").admitting(Some(eligibility));
+    differ.page(&TestPage { rows: third.clone(), seed: snapshot.seed() }).expect("a page");
+    differ.finish(third.len() as u64, &PROOF).expect("a plan")
 }
 
 #[test]
 #[ignore = "writes the golden files of this format version anew"]
 fn golden_files_are_written() {
-    let golden = Path::new(GOLDEN_2);
+    let golden = Path::new(GOLDEN_3);
     // What is not there need not be removed.
     let _ = std::fs::remove_dir_all(golden);
-    let by_hash = golden.join("by_hash");
-    run(&by_hash, 1, &first_rows(), 0, |_| Fates::default());
-    for number in 2..4 {
-        let mut shuffled = first_rows();
-        Random(number.into()).shuffle(&mut shuffled);
-        run(&by_hash, number, &shuffled, 1, |_| Fates::default());
-    }
-    let segment = Limits::default().overlay_entries;
-    run(&by_hash, 4, &second_rows(), segment, second_fates);
-
-    let (moved, folder) = (golden.join("moved"), golden.join("run"));
-    run(&moved, 1, &first_rows(), 1, |_| Fates::default());
-    run(&moved, 2, &first_rows(), 1, |_| Fates::default());
-    let mut rows = first_rows();
-    rows.rotate_right(40);
-    run(&moved, 3, &rows, 1, |_| Fates::default());
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let snapshot = Store::open(&moved, state_key()).expect("a store").snapshot().expect("a snapshot");
-    let plan = folder.join("plan");
-    let summary = try_plan(&snapshot, &moved_rows(), request("run-4"), &TestMapper::usual(), &plan).expect("a plan");
-    std::fs::write(plan.with_extension("hash"), summary.hash).expect("written");
-    write_log(&folder.join("log"));
+    std::fs::create_dir_all(golden).expect("a folder");
+    let folder = folder();
+    let path = folder.path().join("plan");
+    let summary = third_plan(&folder.path().join("state"), &path);
+    std::fs::copy(&path, golden.join("plan")).expect("copied");
+    std::fs::write(golden.join("plan.hash"), summary.hash).expect("written");
 }

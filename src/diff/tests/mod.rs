@@ -7,6 +7,7 @@ mod golden;
 mod growing;
 mod model;
 mod order;
+mod people;
 mod plan_file;
 pub(crate) mod random;
 mod settings;

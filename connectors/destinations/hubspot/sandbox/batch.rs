@@ -147,6 +147,9 @@ fn check(
         Action::Upsert | Action::Update => {
             let id = input.id.as_deref().filter(|id| !id.is_empty());
             let id = id.ok_or_else(|| Problem::validation(String::from("Some required fields were not set: [id]")))?;
+            if settings.reject_share.has(id) {
+                return Err(Problem::validation(format!("{id} was refused as the stand-in was told")));
+            }
             let found = find(object, input.id_property.as_deref(), id)?;
             match (&input.id_property, action) {
                 (Some(name), Action::Upsert) if found.is_none() => {

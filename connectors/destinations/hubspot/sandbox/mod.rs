@@ -38,7 +38,7 @@ use tokio::net::TcpListener;
 use settings::Settings;
 use store::Store;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 
 /// `backhaul sandbox hubspot`.
 #[derive(Debug)]
@@ -87,7 +87,9 @@ impl SandboxKind for HubSpotSandbox {
 
     async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
         let shared = Shared::new(settings)?;
-        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().store.snapshot();
+        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -117,5 +119,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }

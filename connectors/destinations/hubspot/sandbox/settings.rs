@@ -7,7 +7,7 @@ use backhaul_kit::Fault;
 
 use super::Account;
 use super::property::Property;
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
@@ -18,7 +18,10 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("properties", "properties to add, as `contacts.plan:enumeration:free|pro,contacts.customer_id:string:unique`"),
     ("per_ten_seconds", "calls let through in any 10 seconds; 0 for no limit"),
     ("per_day", "calls let through in all, as a daily limit; 0 for no limit"),
-    ("reject", "values to refuse, as `INVALID_OWNER:owner=7`, separated by commas; empty for none"),
+    (
+        "reject",
+        "values to refuse, as `INVALID_OWNER:owner=7`, separated by commas, or a share of the rows, as `1%`; empty for none",
+    ),
     ("fail_next", "how many of the next record calls are answered with 500, unapplied"),
     ("throttle_next", "how many of the next record calls are answered with 429 and Retry-After"),
     ("retry_after", "seconds that such a 429 asks to wait"),
@@ -43,6 +46,7 @@ pub(super) struct Settings {
     /// 0: no limit.
     pub(super) per_day: u64,
     pub(super) rejects: Vec<Refusal>,
+    pub(super) reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) retry_after: u64,
@@ -68,6 +72,7 @@ impl Default for Settings {
             per_ten_seconds: 0,
             per_day: 0,
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             retry_after: 1,
@@ -108,7 +113,9 @@ pub(super) fn apply(account: &mut Account, key: &str, value: &str) -> Result<(),
             gate.start_day();
         }
         "reject" => {
+            settings.reject_share = Share::read(value).unwrap_or_default();
             settings.rejects = list(value)
+                .filter(|item| Share::read(item).is_none())
                 .map(|item| refusal(item).ok_or_else(|| KNOWN.wrong(key, item)))
                 .collect::<Result<_, _>>()?;
         }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use project::Project;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Serving, another};
 
 /// `backhaul sandbox mixpanel`.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ impl SandboxKind for MixpanelSandbox {
         for (key, value) in settings {
             shared.lock().set(key, value)?;
         }
-        let serving = Serving::start("mixpanel", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().records();
+        let serving = Serving::start("mixpanel", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -79,5 +81,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         self.shared.lock().set(key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.token = another(&settings.token);
     }
 }

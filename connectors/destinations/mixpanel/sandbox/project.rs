@@ -8,11 +8,15 @@ use backhaul_kit::Fault;
 use serde_json::{Map, Value, json};
 
 use crate::destinations::mixpanel::event::FORBIDDEN_IDS;
+use crate::destinations::stand_in::{Share, list};
 
 /// Every setting, with one line each.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("token", "the project's token; another one is refused by /import and vanishes in /engage"),
-    ("reject", "values to refuse, as `plan=gold`, separated by commas; empty for none"),
+    (
+        "reject",
+        "values to refuse, as `plan=gold`, separated by commas, or a share of the records, as `1%`; empty for none",
+    ),
     ("fail_next", "how many of the next calls with a valid record are answered with 500, unapplied"),
     ("throttle_next", "how many of the next calls with a valid record are answered with 429 and Retry-After"),
     ("retry_after", "seconds that such a 429 asks to wait"),
@@ -32,6 +36,8 @@ const AHEAD: i64 = 3_600_000;
 pub(super) struct Settings {
     pub(super) token: String,
     rejects: Vec<(String, String)>,
+    /// By what a record says.
+    reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) retry_after: u64,
@@ -46,6 +52,7 @@ impl Default for Settings {
         Self {
             token: String::from("sandbox-token"),
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             retry_after: 1,
@@ -81,7 +88,8 @@ impl Project {
         match key {
             "token" => value.clone_into(&mut settings.token),
             "reject" => {
-                let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+                settings.reject_share = Share::read(value).unwrap_or_default();
+                let items = list(value).filter(|item| Share::read(item).is_none());
                 let pairs: Option<_> = items.map(|item| item.split_once('=')).collect();
                 let pairs: Vec<(&str, &str)> = pairs.ok_or_else(|| wrong(key, value))?;
                 settings.rejects = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -220,6 +228,9 @@ impl Project {
             Some(other) => serde_json::from_str(value).is_ok_and(|value: Value| value == *other),
             None => false,
         };
+        if self.settings.reject_share.has(&fields.values().map(Value::to_string).collect::<String>()) {
+            return Some(String::from("record"));
+        }
         self.settings.rejects.iter().find(|(name, value)| has(name, value)).map(|(name, _)| name.clone())
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
@@ -25,7 +25,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/import", post(import))
         .route("/engage", post(engage))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), gate));
-    calls.route("/sandbox/records", get(records)).layer(DefaultBodyLimit::max(2 * MAX_BYTES)).with_state(shared)
+    calls.layer(DefaultBodyLimit::max(2 * MAX_BYTES)).with_state(shared)
 }
 
 /// What is around every call.
@@ -138,10 +138,6 @@ async fn engage(State(shared): State<Shared>, RawQuery(query): RawQuery, body: B
     // One valid record is enough.
     let error = outcomes.iter().all(Result::is_err).then(|| outcomes.into_iter().find_map(Result::err)).flatten();
     answer(&mut project.settings, said(error.map(|(_, message)| message)))
-}
-
-async fn records(State(shared): State<Shared>) -> Response {
-    respond(200, &shared.lock().records())
 }
 
 fn refusal(code: u16, error: &str, status: &str) -> Response {

@@ -61,6 +61,9 @@ pub(super) fn metadata_key(param: &str) -> Option<&str> {
 
 /// Refuses parameters that a customer cannot have. `there` is what it has already.
 pub(super) fn check(params: &Params, there: &Params, settings: &Settings) -> Result<(), Refusal> {
+    if settings.reject_share.has(&params.values().map(String::as_str).collect::<Vec<_>>().join("\n")) {
+        return Err(invalid(400, "value_refused", "This customer is refused", None));
+    }
     for (param, value) in params {
         let refuse = |code: &str, message: String| Err(invalid(400, code, &message, Some(param)));
         if let Some(key) = metadata_key(param) {

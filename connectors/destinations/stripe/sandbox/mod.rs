@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::{Rolling, Serving};
+use crate::destinations::stand_in::{Rolling, Serving, another};
 use customers::Customers;
 use settings::Settings;
 
@@ -69,7 +69,9 @@ impl SandboxKind for StripeSandbox {
         for (key, value) in settings {
             settings::apply(&mut shared.lock(), key, value)?;
         }
-        let serving = Serving::start("stripe", listener, routes::router(shared.clone()))?;
+        let held = shared.clone();
+        let records = move || held.lock().customers.records();
+        let serving = Serving::start("stripe", listener, routes::router(shared.clone()), records)?;
         Ok(Box::new(Running { shared, serving }))
     }
 }
@@ -99,5 +101,10 @@ impl Sandbox for Running {
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
         settings::apply(&mut self.shared.lock(), key, value)
+    }
+
+    fn expire(&self) {
+        let settings = &mut self.shared.lock().settings;
+        settings.key = another(&settings.key);
     }
 }

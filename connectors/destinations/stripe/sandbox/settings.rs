@@ -6,7 +6,7 @@ use std::time::Duration;
 use backhaul_kit::Fault;
 
 use super::Account;
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -16,7 +16,10 @@ pub(super) const KNOWN: Known = Known(&[
     ("per_second", "calls let through in any second; 0 for no limit"),
     ("search_lag", "milliseconds until a change can be found by the search"),
     ("forget_keys", "any value: idempotency keys are forgotten, as after 24 hours"),
-    ("reject", "values to refuse, as `email=x@example.com`, separated by commas; empty for none"),
+    (
+        "reject",
+        "values to refuse, as `email=x@example.com`, separated by commas, or a share of the writes, as `1%`; empty for none",
+    ),
     ("fail_next", "how many of the next writes are answered with 500, unapplied; kept under their idempotency key"),
     ("throttle_next", "how many of the next writes are answered with 429"),
     ("lose_next", "how many of the next writes are applied, but their answer is lost"),
@@ -37,6 +40,8 @@ pub(super) struct Settings {
     pub(super) search_lag: Duration,
     /// Parameters and the values that they may not have.
     pub(super) rejects: Vec<(String, String)>,
+    /// By the values that a write has.
+    pub(super) reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) lose_next: u64,
@@ -52,6 +57,7 @@ impl Default for Settings {
             per_second: 0,
             search_lag: Duration::ZERO,
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             lose_next: 0,
@@ -83,8 +89,11 @@ pub(super) fn apply(account: &mut Account, key: &str, value: &str) -> Result<(),
         "forget_keys" => account.answered.clear(),
         "reject" => {
             let pair = |item: &str| item.split_once('=').map(|(param, value)| (param.to_owned(), value.to_owned()));
-            settings.rejects =
-                list(value).map(|item| pair(item).ok_or_else(|| KNOWN.wrong(key, item))).collect::<Result<_, _>>()?;
+            settings.reject_share = Share::read(value).unwrap_or_default();
+            settings.rejects = list(value)
+                .filter(|item| Share::read(item).is_none())
+                .map(|item| pair(item).ok_or_else(|| KNOWN.wrong(key, item)))
+                .collect::<Result<_, _>>()?;
         }
         "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
         "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,

@@ -4,7 +4,9 @@ use backhaul_kit::{FaultClass, Model, ModelQuery, Query, TypeClass, Value};
 use futures_util::StreamExt as _;
 use sqlx::Executor as _;
 
-use super::super::super::testing::{assert_refused, drain, pages, refused, scan, sql, text};
+use super::super::super::testing::{
+    assert_reads_another_model, assert_refused, drain, pages, refused, scan, sql, text,
+};
 use super::server::Database;
 
 const PEOPLE: &str = "CREATE TABLE people(id int PRIMARY KEY, name text, \"Größe\" int); \
@@ -159,6 +161,18 @@ async fn a_table_is_a_model_and_a_projection_chooses_and_orders() {
     let open = database.source.open(&table("people")).await.expect("open");
     let fault = drain(pages(open, &["id", "nmae"], 1)).await.expect_err("no such column");
     assert_eq!((fault.class, fault.remedy_text()), (FaultClass::Config, "did you mean `name`?"));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn another_model_is_read_in_the_same_snapshot() {
+    let tables = format!(
+        "{PEOPLE}; CREATE TABLE blocked(id int, mail text); \
+        INSERT INTO blocked VALUES (1, 'a@x.de'), (2, NULL)"
+    );
+    let Some(mut database) = Database::of(&tables).await else { return };
+    let source = database.source.clone();
+    assert_reads_another_model(&*source, async || database.run("DELETE FROM blocked; DELETE FROM people").await).await;
     database.drop().await;
 }
 

@@ -6,7 +6,7 @@ use backhaul_kit::{FieldRef, key};
 use serde::{Serialize, Serializer};
 
 use crate::config::{Field, FieldSource, SyncDef};
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::diff::{Cause, Op, OpKind, PlanError, PlanReader};
 use crate::mask::{mask, mask_key};
 
 /// Characters of a text that are shown.
@@ -23,6 +23,9 @@ pub(super) struct Sample {
     /// What would be sent, of a changed row only what changed.
     #[serde(serialize_with = "members")]
     pub(super) fields: Vec<(String, Shown)>,
+    /// Why it is removed, where it did not leave the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cause: Option<Cause>,
     /// Why the mapping refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<Refusal>,
@@ -69,6 +72,7 @@ impl Sample {
             fields: fields
                 .filter_map(|(_, (field, value))| Some((field.target.clone(), Shown::of(sync, field, value)?)))
                 .collect(),
+            cause: Some(op.cause).filter(|cause| *cause != Cause::Left),
             reason: op.reason.as_ref().map(|r| Refusal { code: r.code.clone(), field: r.field.clone() }),
         }
     }
@@ -179,6 +183,7 @@ mod tests {
             key_hash: KeyHash(7),
             fingerprint: 1,
             table_fingerprint: None,
+            cause: Cause::Left,
             old_address: Address::default(),
             match_value: None,
             was_in_doubt: false,

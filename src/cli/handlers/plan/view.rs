@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::sample::{Sample, samples};
 use crate::cli::Format;
-use crate::cli::runs::{RunView, decision_steps};
+use crate::cli::runs::{RunView, decision_steps, in_brackets};
 use crate::cli::screen::{block, duration, number, plural};
 use crate::config::SyncDef;
 use crate::diff::{OpKind, PlanCounts, PlanError, PlanReader};
@@ -191,6 +191,7 @@ fn row(sample: &Sample) -> String {
     if sample.fields.len() > FIELDS {
         parts.push(format!("and {} more", sample.fields.len() - FIELDS));
     }
+    parts.extend(sample.cause.map(|cause| cause.as_str().to_owned()));
     if let Some(reason) = &sample.reason {
         let field = reason.field.as_ref().map_or_else(String::new, |field| format!("{field}: "));
         parts.push(format!("{field}{}", reason.code));
@@ -222,8 +223,15 @@ fn sentence(counts: &PlanCounts) -> String {
         (counts.touched, "touched in no mapped field"),
         (counts.ignored, "changed since they were sent, and left alone"),
         (counts.unchanged, "unchanged"),
+        (counts.ineligible.total(), "not to be sent"),
     ];
-    parts.extend(told.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", number(n))));
+    let why = |what: &str| match what {
+        "removed" => in_brackets(counts.removed_for),
+        "not to be sent" => in_brackets(counts.ineligible),
+        _ => String::new(),
+    };
+    let told = told.into_iter().filter(|(n, _)| *n > 0);
+    parts.extend(told.map(|(n, what)| format!("{} {what}{}", number(n), why(what))));
     parts.join(", ")
 }
 
@@ -251,6 +259,7 @@ mod tests {
             kind,
             key: "1••••".into(),
             fields: fields.iter().map(|name| ((*name).to_owned(), Shown::Plain(json!("x")))).collect(),
+            cause: None,
             reason: None,
         };
         let refused = Refusal { code: "INVALID_EMAIL".into(), field: Some("email".into()) };

@@ -1,0 +1,106 @@
+//! The last look before an approved plan goes out: whoever has withdrawn consent, was put on a list or is held out since
+//! it was made is not sent. The model is read once more for that, its key and the columns that decide alone.
+//!
+//! Rows are only taken out of a plan here, never added. Those that are taken out keep what the snapshot says of them; the
+//! next run removes what is to be removed. An interrupted run needs no such look: with people to be decided about it is
+//! settled as far as it came and scanned anew.
+
+use std::sync::Arc;
+
+use backhaul_kit::{Fault, Projection, Scanned};
+use futures_util::StreamExt as _;
+
+use super::people::Asked;
+use super::{Ground, RunError, Runs, error::stale, scan, unless_cancelled};
+use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::snapshot::log::Replay;
+
+/// What share of `state.memory` the keys of such rows may take.
+const MEMORY_SHARE: u64 = 4;
+const BYTES: u64 = size_of::<u64>() as u64;
+
+/// The rows that may not be sent any more.
+#[derive(Debug)]
+pub(super) struct Vetoed {
+    /// Halves of key hashes, sorted: a stranger who shares one is sent by the next run.
+    keys: Vec<u64>,
+}
+
+impl Vetoed {
+    /// Whether an op would send such a row, and no earlier process has.
+    pub(super) fn keeps_back(&self, op: &Op, already: Option<&Replay>) -> bool {
+        let sends = matches!(op.kind, OpKind::Add | OpKind::Change | OpKind::Move | OpKind::Refresh);
+        sends
+            && self.keys.binary_search(&(op.key_hash.0 as u64)).is_ok()
+            && already.is_none_or(|replay| !replay.dispatched(op.number))
+    }
+
+    /// How many ops of the plan it keeps back.
+    pub(super) fn count(&self, plan: &PlanReader, already: Option<&Replay>) -> Result<u64, PlanError> {
+        let mut count = 0;
+        for op in plan.ops(None) {
+            count += u64::from(self.keeps_back(&op?, already));
+        }
+        Ok(count)
+    }
+}
+
+impl Runs {
+    /// The rows of the model that may not be sent any more; `None` where every row may.
+    pub(super) async fn vetoed(
+        &self,
+        ground: &Ground<'_>,
+        run: &str,
+        plan: &PlanReader,
+    ) -> Result<Option<Arc<Vetoed>>, RunError> {
+        if !ground.sync.people.decide() {
+            return Ok(None);
+        }
+        let vetoed = unless_cancelled(&ground.cancel, self.refused_now(ground, run, plan)).await?;
+        for op in plan.ops(Some(&[OpKind::Move])) {
+            if vetoed.keeps_back(&op?, None) {
+                // Another row may count on its address.
+                return Err(stale(run, "somebody whose record it moves may not be sent any more"));
+            }
+        }
+        Ok(Some(Arc::new(vetoed)))
+    }
+
+    async fn refused_now(&self, ground: &Ground<'_>, run: &str, plan: &PlanReader) -> Result<Vetoed, RunError> {
+        let sync = ground.sync;
+        let mut opened = scan::open(&self.project, sync, &self.kit).await?;
+        let columns: Vec<String> = sync.model.key.iter().map(|(column, _)| column.clone()).collect();
+        let key: Vec<usize> = (0..columns.len()).collect();
+        let mut projection = Projection { fingerprinted: key.len(), columns, key, seed: plan.header().seed };
+        let before = self.state.list_rows().await?;
+        let asked = Asked { project: &self.project, kit: &self.kit, sync, columns: &opened.columns, before: &before };
+        let decider = asked.decider(opened.scan.as_mut(), &mut projection).await?;
+        let Some(decider) = decider else { return Ok(Vetoed { keys: Vec::new() }) };
+        let most = self.project.state.memory / MEMORY_SHARE / BYTES;
+        let (mut keys, mut digests, mut came) = (Vec::new(), Vec::new(), 0);
+        let mut pages = opened.scan.pages(projection);
+        while let Some(scanned) = pages.next().await {
+            match scanned? {
+                Scanned::Page(page) => {
+                    digests.clear();
+                    page.digest(&mut digests)?;
+                    for (row, digest) in digests.iter().enumerate() {
+                        if decider.eligibility.refuses(page.as_ref(), row)?.is_some() {
+                            keys.push(digest.key.0 as u64);
+                        }
+                    }
+                    came += page.rows() as u64;
+                    if keys.len() as u64 > most {
+                        return Err(stale(run, "too many people may not be sent for a last look at it"));
+                    }
+                }
+                Scanned::End { rows, .. } if rows == came => {
+                    keys.sort_unstable();
+                    return Ok(Vetoed { keys });
+                }
+                Scanned::End { .. } => break,
+            }
+        }
+        Err(Fault::transient("who may not be sent any more could not be read to its end").into())
+    }
+}
