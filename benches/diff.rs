@@ -229,6 +229,7 @@ impl Bench {
             whole_set: false,
             remap: false,
             full: false,
+            hashes: false,
             growing: None,
             refresh: None,
             ignores_changed: false,

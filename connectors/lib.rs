@@ -2,6 +2,7 @@
 //!
 //! The registry is one explicit list. To add a destination, see `README.md` beside this file.
 
+mod csv;
 pub mod destinations;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -25,9 +26,12 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::file::FileKind,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
+        &destinations::meta::Meta,
         &destinations::mixpanel::Mixpanel,
+        &destinations::salesforce::Salesforce,
         &destinations::sql::MariaDbKind,
         &destinations::sql::PostgresKind,
         &destinations::stripe::Stripe,
+        &destinations::zendesk::Zendesk,
     ]
 }

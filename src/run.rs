@@ -13,13 +13,15 @@
 //! | `people`, `veto` | who may be sent: suppression lists, consent, holdouts; and who no longer, when a plan is approved |
 //! | `urgent` | removals that do not wait for the rest of their plan |
 //! | `siblings` | other syncs that write to the same object |
+//! | `references` | records that rows refer to, at the destination or of other syncs |
+//! | `waves` | parents before their children |
 //! | `doctor` | what credentials may do, and what they need |
 //! | `home` | where the snapshot is to be, and how it gets there |
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
 //! | `values` | values of guarded fields against those accepted |
 //! | `stage`, `advance`, `fates` | from a plan to the end of its run |
-//! | `phases`, `moves`, `canary` | which ops of a plan go out, and in which order |
+//! | `phases`, `moves`, `canary`, `partial` | which ops of a plan go out, in which order, with which fields |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -40,11 +42,13 @@ mod home;
 mod leased;
 mod leftovers;
 mod moves;
+mod partial;
 mod people;
 mod phases;
 mod preview;
 mod rebuild;
 mod recover;
+mod references;
 mod scan;
 mod siblings;
 mod site;
@@ -55,6 +59,7 @@ mod values;
 mod verify;
 mod veto;
 mod watermark;
+mod waves;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,7 +73,7 @@ use crate::config::{Canary, Consent, Project, SyncDef};
 use crate::deliver::ProgressSink;
 use crate::diff::{PlanReader, PlanSummary};
 use crate::snapshot::{Binding, Snapshot, StateKey};
-use crate::state::{NewRun, RunRecord, RunStatus, State, Trigger};
+use crate::state::{RunRecord, RunStatus, State, Trigger};
 
 use advance::{Advance, RunFiles, withheld};
 pub use approve::{Allow, Approval, StoredPlan};
@@ -197,8 +202,8 @@ impl Runs {
         &self.kit
     }
 
-    /// Brings interrupted runs of the sync to their end, then makes one run of it. The records come in that
-    /// order.
+    /// Brings interrupted runs of the sync to their end, then makes one run of it, or several where its rows refer to
+    /// each other. The records come in that order.
     ///
     /// # Errors
     /// Whatever stopped it; the record of a run that had begun says so too.
@@ -236,25 +241,8 @@ impl Runs {
         if *ground.cancel.borrow() {
             return Ok(ended);
         }
-        let new = NewRun {
-            sync: ground.sync.name.clone(),
-            trigger: options.trigger,
-            stage: Stage::Scan.to_string(),
-            config_digest: None,
-        };
-        let (mut connected, mut may_cut) = (connected, true);
-        loop {
-            let mut record = self.state.create_run(&new, Timestamp::now()).await?;
-            let result = self.fresh(ground, &mut record, options, connected.take(), may_cut).await;
-            let cut = matches!(result, Ok(true));
-            self.close(ground.site, &mut record, result.map(drop)).await?;
-            let goes_on = cut && record.status.terminal() && record.error.is_none() && !*ground.cancel.borrow();
-            ended.push(record);
-            if !goes_on {
-                return Ok(ended);
-            }
-            may_cut = false;
-        }
+        self.waves(ground, options, connected, &mut ended).await?;
+        Ok(ended)
     }
 
     /// A new run: scan, guard, and on from there. Returns whether it delivered only what does not wait for the rest of
@@ -407,4 +395,5 @@ fn note_summary(record: &mut RunRecord, PlanSummary { hash, counts, .. }: &PlanS
     noted.removed_for = counts.removed_for;
     noted.ineligible = counts.ineligible;
     noted.frozen = counts.frozen;
+    (noted.waiting, noted.next_wave, noted.looked_up) = (counts.waiting, counts.next_wave, counts.looked_up);
 }

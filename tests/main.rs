@@ -42,6 +42,8 @@ mod lake;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod meta;
+#[cfg(test)]
 mod mixpanel;
 #[cfg(test)]
 mod models;
@@ -54,6 +56,10 @@ mod people;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod references;
+#[cfg(test)]
+mod salesforce;
+#[cfg(test)]
 mod sink;
 #[cfg(test)]
 mod stripe;
@@ -61,3 +67,5 @@ mod stripe;
 mod support;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod zendesk;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -36,6 +37,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All.
+    pub const ALL: [Self; 10] = [
+        Self::Upsert,
+        Self::Update,
+        Self::Create,
+        Self::Append,
+        Self::AudienceAdd,
+        Self::AudienceRemove,
+        Self::Move,
+        Self::Archive,
+        Self::Delete,
+        Self::Clear,
+    ];
+
     /// Whether the row left the model.
     pub fn is_removal(self) -> bool {
         matches!(self, Self::AudienceRemove | Self::Archive | Self::Delete | Self::Clear)
@@ -92,7 +107,8 @@ impl ChangeKind {
 pub struct Address {
     /// The vendor's id of the record, once it told us.
     pub remote_id: Option<String>,
-    /// The value of the match field, as text.
+    /// The value of the match field, as text; where the destination finds members by
+    /// [hashes](crate::AddressKind::Hashes), those, one a line.
     pub match_value: Option<String>,
 }
 
@@ -100,6 +116,11 @@ impl Address {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.remote_id.is_none() && self.match_value.is_none()
+    }
+
+    /// The hashes that a member is found by.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.match_value.iter().flat_map(|value| value.lines())
     }
 
     /// Appends the encoding of sidecars and plan files: a flag byte, then the parts present.
@@ -157,7 +178,8 @@ pub struct Batch {
     pub operation: Operation,
     /// Its number within the run, from 0.
     pub seq: u64,
-    /// Whether it is the last of the run (only known where the session is [`Ordered`](crate::Session::Ordered)).
+    /// Whether it is the last of its operation in the run (only known where the session is
+    /// [`Ordered`](crate::Session::Ordered)). One that is sent again in parts is followed by another last one.
     pub last: bool,
     /// The rows; no two share a key or an address.
     pub rows: Vec<Row>,
@@ -214,6 +236,19 @@ impl Outcomes {
     /// All rows with the same verdict: for answers that settle the whole call.
     pub fn all(batch: &Batch, verdict: &Verdict) -> Self {
         Self { verdicts: batch.rows.iter().map(|row| (row.op, verdict.clone())).collect() }
+    }
+
+    /// These verdicts, each with its row's place in the batch; the other rows are unknown.
+    ///
+    /// # Errors
+    /// As [`Outcomes::set_at`].
+    pub fn at_places(batch: &Batch, said: impl IntoIterator<Item = (usize, Verdict)>) -> Result<Self, Fault> {
+        let mut outcomes = Self::of(batch);
+        let known = said.into_iter().filter(|(_, verdict)| *verdict != Verdict::Unknown);
+        for (place, verdict) in known {
+            outcomes.set_at(place, verdict)?;
+        }
+        Ok(outcomes)
     }
 
     /// Gives the row of op number `op` its verdict.
@@ -301,6 +336,24 @@ pub struct Ticket {
     pub version: u32,
     /// Whatever the connector needs to find the job again.
     pub body: serde_json::Value,
+}
+
+impl Ticket {
+    /// A ticket of that kind.
+    ///
+    /// # Errors
+    /// A `Bug` for a body that cannot be written as JSON.
+    pub fn new(kind: &str, version: u32, body: &impl Serialize) -> Result<Self, Fault> {
+        let body = serde_json::to_value(body);
+        let body = body.map_err(|error| Fault::bug("a ticket that cannot be written as JSON").caused_by(error))?;
+        Ok(Self { kind: kind.to_owned(), version, body })
+    }
+
+    /// Its body; `None` of a ticket of another kind or version, or with a body of another form.
+    pub fn read<T: DeserializeOwned>(&self, kind: &str, version: u32) -> Option<T> {
+        let is_it = (self.kind.as_str(), self.version) == (kind, version);
+        serde_json::from_value(self.body.clone()).ok().filter(|_| is_it)
+    }
 }
 
 /// Saves a ticket durably; a connector awaits it between the steps of a job.

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
 use crate::config::{ConfigTable, Problem, Problems, Span};
 use crate::context::Kit;
-use crate::facts::Facts;
+use crate::facts::{AddressKind, Facts};
 use crate::fault::Fault;
 use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
 use crate::source::TypeClass;
-use crate::value::Value;
+use crate::value::{FieldValue, Value};
 
 /// A kind of destination (`type = "hubspot"`); static, listed once in the registry.
 pub trait DestinationKind: Send + Sync {
@@ -240,8 +240,41 @@ pub trait Prepared: Send + Sync {
     /// What is true of an operation here.
     fn facts(&self, operation: Operation) -> Facts;
 
+    /// The same in a run that sends `rows` rows, for destinations that take many another way than few. Only caps,
+    /// evidence, concurrency and waits may be others than those of [`facts`](Prepared::facts).
+    fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
+        let _ = rows;
+        self.facts(operation)
+    }
+
+    /// For [`AddressKind::Hashes`](crate::AddressKind::Hashes): what a row with these fields is found by once it was
+    /// sent, one a line; empty where nothing would find it. The fields themselves are gone by the time of a removal.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
+    }
+
     /// The object's name for the snapshot's manifest: `contacts`, a URL, a path.
     fn object(&self) -> String;
+
+    /// Whether answers to writes tell the records' ids, so that rows of other syncs can refer to them. By default where
+    /// some operation finds its record by them.
+    fn gives_ids(&self) -> bool {
+        Operation::ALL.iter().any(|operation| {
+            let facts = self.facts(*operation);
+            facts.max_rows > 0 && facts.address == AddressKind::RemoteId
+        })
+    }
+
+    /// Whether records of `object` can be found by their field `by`: whether [`Destination::lookup`] knows them. Gives
+    /// the scopes that it takes.
+    ///
+    /// # Errors
+    /// Why not, as the end of a sentence (`has no object "User"`).
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        let _ = (object, by);
+        Err(String::from("cannot look records up"))
+    }
 
     /// The limiter of the account's calls, where it has one: for forecasts.
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
@@ -317,11 +350,16 @@ pub struct Lookup {
     pub object: String,
     /// The field to match.
     pub by: String,
-    /// The values asked for.
+    /// The values asked for: each once, none of them NULL, at most [`Lookup::MOST_VALUES`].
     pub values: Vec<Value>,
 }
 
-/// An answer to a [`Lookup`].
+impl Lookup {
+    /// The most values of one question; where the vendor takes fewer at once, a destination makes several calls of it.
+    pub const MOST_VALUES: usize = 100;
+}
+
+/// An answer to a [`Lookup`]: a value that several records have gets several.
 #[derive(Clone, Debug)]
 pub struct Match {
     /// Place of the value asked for.
@@ -366,7 +404,11 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
-    /// Finds existing records.
+    /// Finds existing records, where [`Prepared::check_lookup`] says that it can. A value without an answer is one that
+    /// no record has: what the vendor does not say is a fault.
+    ///
+    /// # Errors
+    /// A fault says nothing of any value.
     async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
         Err(Fault::config(format!("this destination cannot look up `{}`", query.object)))
     }

@@ -34,7 +34,7 @@ pub enum Session {
     None,
     /// A session whose batches may come in any order.
     AnyOrder,
-    /// One batch at a time, in order; `last` is true on the last.
+    /// One batch at a time, in order; `last` is true on the last of each operation.
     Ordered,
 }
 
@@ -56,6 +56,8 @@ pub enum AddressKind {
     RemoteId,
     /// The value of the match field.
     MatchValue,
+    /// The hashes that it was sent as: [`Prepared::hashes`](crate::Prepared::hashes) of its fields.
+    Hashes,
 }
 
 impl AddressKind {
@@ -65,6 +67,7 @@ impl AddressKind {
             Self::None => "",
             Self::RemoteId => "its id",
             Self::MatchValue => "the match field",
+            Self::Hashes => "the hashes it was sent as",
         }
     }
 }
@@ -83,6 +86,9 @@ pub struct Facts {
     /// Whether the destination can be asked whether rows whose answer was lost are there
     /// ([`Destination::find_written`](crate::Destination::find_written)).
     pub read_back: bool,
+    /// Whether it changes the fields that it is given of a record that is there, leaves the others as they are, and makes
+    /// no record where there is none. A row whose former values were accepted is then sent without those that stayed.
+    pub merges: bool,
     /// What finds the record.
     pub address: AddressKind,
     /// Order between kinds.
@@ -112,6 +118,7 @@ impl Default for Facts {
             evidence: Evidence::Row,
             resend_safe: false,
             read_back: false,
+            merges: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::None,

@@ -138,6 +138,15 @@ impl Fault {
         self
     }
 
+    /// The same of a call that applies nothing, whatever became of it, as one that only reads: it may be made again.
+    #[must_use]
+    pub fn not_applied(mut self) -> Self {
+        if self.class == FaultClass::Ambiguous {
+            self.class = FaultClass::Transient;
+        }
+        self
+    }
+
     /// Says where in the model's SQL the warehouse saw the error (byte offset).
     #[must_use]
     pub fn at_sql(mut self, offset: Option<usize>) -> Self {

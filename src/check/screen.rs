@@ -4,7 +4,7 @@ use backhaul_kit::{FieldValue, Reason, Value};
 
 use super::{is_screened, row};
 use crate::config::{Check, OnBadRow};
-use crate::diff::RowMapper;
+use crate::diff::{Reference, RowMapper};
 use crate::mapping::Mapper;
 
 /// The mapping of a sync, in front of it the checks that skip rows.
@@ -41,5 +41,13 @@ impl RowMapper for Screened {
             }
         }
         self.mapper.map(record)
+    }
+
+    fn references(&self) -> &[Reference] {
+        self.mapper.references()
+    }
+
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        self.mapper.settle(place, value)
     }
 }

@@ -212,7 +212,7 @@ fn shown_text(run: &RunView, now: Timestamp) -> String {
     }
     let counts = &run.counts;
     let mut rows = format!("{} in the model, {} unchanged", number(counts.rows), number(counts.unchanged));
-    for (n, word) in [(counts.touched, "touched"), (counts.withheld, "withheld")] {
+    for (n, word) in [(counts.touched, "touched"), (counts.withheld, "withheld"), (counts.waiting, "waiting")] {
         if n > 0 {
             rows.push_str(&format!(", {} {word}", number(n)));
         }

@@ -24,7 +24,9 @@ fn check_after(syncs: &BTreeMap<String, Read>, known: &BTreeSet<String>, problem
     }
     let mut reported = BTreeSet::new();
     for start in syncs.keys() {
-        let Some(cycle) = cycle_from(start, syncs) else { continue };
+        let after = |name: &str| syncs.get(name).map(|read| read.after.as_slice()).unwrap_or_default();
+        let next = |name: &str| after(name).iter().map(|(next, _)| next.as_str()).collect();
+        let Some(cycle) = cycle(start, next) else { continue };
         let mut members = cycle.clone();
         members.sort_unstable();
         if !reported.insert(members) {
@@ -41,20 +43,20 @@ fn check_after(syncs: &BTreeMap<String, Read>, known: &BTreeSet<String>, problem
     }
 }
 
-/// The shortest way from `start` along `after` back to it.
-fn cycle_from<'a>(start: &'a str, syncs: &'a BTreeMap<String, Read>) -> Option<Vec<&'a str>> {
+/// The shortest way from `start` along `next` back to it.
+pub(super) fn cycle<'a>(start: &'a str, next: impl Fn(&str) -> Vec<&'a str>) -> Option<Vec<&'a str>> {
     let mut ways = vec![vec![start]];
     let mut seen = BTreeSet::new();
     while !ways.is_empty() {
         let mut longer = Vec::new();
         for way in ways {
             let last = way.last().copied().unwrap_or(start);
-            for (next, _) in syncs.get(last).map(|read| read.after.as_slice()).unwrap_or_default() {
+            for next in next(last) {
                 if next == start {
                     return Some(way);
                 }
-                if seen.insert(next.as_str()) {
-                    longer.push(way.iter().copied().chain([next.as_str()]).collect());
+                if seen.insert(next) {
+                    longer.push(way.iter().copied().chain([next]).collect());
                 }
             }
         }

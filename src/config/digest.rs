@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{NullPolicy, Schema, WritePolicy};
 
-use super::project::{Field, FieldSource, SyncDef};
+use super::project::{Field, FieldSource, Reference, Referred, SyncDef};
 use crate::mapping;
 
 /// Raised when the encoding below changes.
@@ -76,6 +76,7 @@ impl Encoder {
                 self.text("template");
                 self.text(text);
             }
+            FieldSource::Reference(reference) => self.reference(reference),
         }
         self.text(field.normalise.map_or("", Normaliser::as_str));
         match &field.default {
@@ -95,6 +96,16 @@ impl Encoder {
             WritePolicy::IfEmpty => "if_empty",
             WritePolicy::OnCreate => "on_create",
         });
+    }
+
+    fn reference(&mut self, reference: &Reference) {
+        match &reference.to {
+            Referred::Lookup { object, by } => ["lookup", object, by].map(|text| self.text(text)),
+            Referred::Sync(sync) => ["ref", sync, ""].map(|text| self.text(text)),
+            Referred::Own => ["ref", "self", ""].map(|text| self.text(text)),
+        };
+        self.text(&reference.column.0);
+        self.text(reference.missing.as_str());
     }
 
     fn value(&mut self, value: &backhaul_kit::Value) {

@@ -5,15 +5,15 @@ use backhaul_kit::nested::Nest;
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{NullPolicy, Value, WritePolicy};
 
-use super::later;
 use super::project::{Field, FieldSource};
+use super::references;
 use crate::mapping::template::Template;
 
 pub(super) const NULL: &[(&str, NullPolicy)] =
     &[("send", NullPolicy::Send), ("skip", NullPolicy::Skip), ("clear", NullPolicy::Clear)];
 pub(super) const WRITE: &[(&str, WritePolicy)] =
     &[("always", WritePolicy::Always), ("if_empty", WritePolicy::IfEmpty), ("on_create", WritePolicy::OnCreate)];
-const SOURCES: [&str; 3] = ["column", "value", "template"];
+const SOURCES: [&str; 5] = ["column", "value", "template", "lookup", "ref"];
 
 /// A field as written. `null` stays open: what it is by default depends on the sync.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ fn rule(table: &ConfigTable, target: &str, span: &Span, item: Item) -> Option<Ru
         ItemKind::Bool(false) => Some(Rule::Dropped),
         ItemKind::Table(_) => {
             let mut inner = table.item_table(target, item)?;
-            if later::refuse(&mut inner, later::FIELD) || refuse_nesting(&inner, target, span) {
+            if refuse_nesting(&inner, target, span) {
                 return None;
             }
             let before = inner.problems().errors();
@@ -126,7 +126,8 @@ fn refuse_nesting(table: &ConfigTable, target: &str, span: &Span) -> bool {
     };
     table.problems().push(Problem::error("bad-field", format!("`{}` has no source", table.path())).at(span).remedy(
         format!(
-            "a field needs one of column, value and template; a nested field is a quoted path: \"{target}.{first}\" = …"
+            "a field needs one of {}; a nested field is a quoted path: \"{target}.{first}\" = …",
+            list_of_sources()
         ),
     ));
     true
@@ -135,7 +136,10 @@ fn refuse_nesting(table: &ConfigTable, target: &str, span: &Span) -> bool {
 /// Reads the keys of a field's table; `None` where it has no single source.
 pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let problems = table.problems().clone();
-    let present: Vec<&str> = SOURCES.into_iter().filter(|key| table.has(key)).collect();
+    let refers = table.has("lookup") || table.has("ref");
+    // Beside one of these a column says what finds the record.
+    let present: Vec<&str> =
+        SOURCES.into_iter().filter(|key| table.has(key) && !(refers && *key == "column")).collect();
     if present.len() != 1 {
         let found = if present.is_empty() {
             String::from("no source")
@@ -145,9 +149,10 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
         problems.push(
             Problem::error("bad-field", format!("`{}` has {found}", table.path()))
                 .at(span)
-                .remedy("a field has exactly one of column, value and template"),
+                .remedy(format!("a field has exactly one of {}", list_of_sources())),
         );
     }
+    let reference = references::read(table, span);
     let column = table.text_at("column").map(|(column, span)| FieldSource::Column(column, span));
     let value = table.take("value").and_then(|item| constant(table, "value", &item)).map(FieldSource::Value);
     let template = table.text_at("template").and_then(|(text, span)| template(&problems, text, span));
@@ -156,16 +161,7 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let null = table.choice("null", NULL);
     let write = table.choice("write", WRITE).unwrap_or(WritePolicy::Always);
     // Asked for only where it is there, so that no hint offers it.
-    if table.keys().iter().any(|(key, _)| key == "missing")
-        && let Some((span, _)) = table.take_with_key("missing")
-    {
-        problems.push(
-            Problem::error("bad-field", format!("`{}` only goes with `lookup` and `ref`", table.path_of("missing")))
-                .at(&span)
-                .remedy("for NULLs there are `default` and `null`"),
-        );
-    }
-    let source = column.or(value).or(template);
+    let source = reference.map(FieldSource::Reference).or(column).or(value).or(template);
     if let (Some(FieldSource::Value(value)), Some((normaliser, span))) = (&source, &normalise)
         && let Err(reason) = normaliser.apply(value)
     {
@@ -175,7 +171,13 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     Some(Rule::Set { source: source?, normalise: normalise.map(|(n, _)| n), default, null, write })
 }
 
-const MODIFIERS: [&str; 7] = ["as", "default", "null", "write", "missing", "lookup", "ref"];
+const MODIFIERS: [&str; 6] = ["as", "default", "null", "write", "missing", "by"];
+
+/// The sources in words.
+fn list_of_sources() -> String {
+    let [rest @ .., last] = SOURCES;
+    format!("{} and {last}", rest.join(", "))
+}
 
 fn template(problems: &Problems, text: String, span: Span) -> Option<FieldSource> {
     match Template::compile(&text) {

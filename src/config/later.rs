@@ -21,9 +21,6 @@ pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project")];
 /// In a sync.
 pub(super) const SYNC: &[Later] = &[("slo", "service levels")];
 
-/// In a field.
-pub(super) const FIELD: &[Later] = &[("lookup", "looking records up"), ("ref", "references to other syncs' records")];
-
 /// Refuses those of `keys` that are there; returns whether any was.
 pub(super) fn refuse(table: &mut ConfigTable, keys: &[Later]) -> bool {
     let mut any = false;

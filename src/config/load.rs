@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, SourceKind};
 
 use super::project::{ModelDef, Project};
 use super::root::Root;
-use super::{across, files, groups, model, names, people, root, sync};
+use super::{across, files, groups, model, names, people, references, root, sync};
 
 const ROOT_FILE: &str = "backhaul.toml";
 
@@ -87,6 +87,7 @@ fn read(path: &Path, registry: &Registry<'_>, problems: &Problems) -> Option<Pro
     check_inline_models(&models, &read, problems);
     across::check(&read, &known, problems);
     groups::check(&root.groups, &read, &known, problems);
+    references::check(&mut read, &known, problems);
 
     let mut all_models: BTreeMap<String, Arc<ModelDef>> =
         models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();

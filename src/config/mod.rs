@@ -9,7 +9,7 @@
 //! | `incremental` | models that grow, and sending rows again |
 //! | `people` | who may be sent: suppression lists, holdouts, consent |
 //! | `later` | keys of the language that this version refuses |
-//! | `across`, `groups` | what no file can know alone: `after` cycles, two syncs on one object, and groups that may |
+//! | `across`, `groups`, `references` | what no file can know alone: `after` cycles, two syncs on one object, groups that may, records of other syncs |
 //! | [`example`](example()) | a project that stands in one text, for manuals |
 //! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
@@ -31,6 +31,7 @@ mod model;
 mod names;
 mod people;
 mod project;
+mod references;
 mod render;
 mod root;
 mod schedule;
@@ -47,6 +48,6 @@ pub use load::{Registry, load, load_with};
 pub use people::{Consent, Holdout, OnIneligible, Pair, People, Signal, Suppression};
 pub use project::{
     Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Priority, Project, Schedule, StateSettings, SyncDef, Warehouse,
+    Priority, Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
 };
 pub use render::{problems_json, render};

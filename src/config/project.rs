@@ -13,6 +13,7 @@ use regex::Regex;
 use super::guards::{Guards, OnHold};
 use super::incremental::Incremental;
 use super::people::People;
+use crate::diff::Missing;
 
 /// A checked project.
 pub struct Project {
@@ -139,6 +140,37 @@ pub enum FieldSource {
         /// Where it stands.
         span: Span,
     },
+    /// The id of a record that the row refers to (`lookup`, `ref`).
+    Reference(Reference),
+}
+
+/// What a row refers to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// Where the record is looked for.
+    pub to: Referred,
+    /// The place of that word.
+    pub span: Span,
+    /// The column whose value finds it.
+    pub column: (String, Span),
+    /// What becomes of a row whose record is not there.
+    pub missing: Missing,
+}
+
+/// Where the record is that a row refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Referred {
+    /// `lookup`: at the destination.
+    Lookup {
+        /// The object.
+        object: String,
+        /// The field that has the value.
+        by: String,
+    },
+    /// `ref`: among what this sync has had accepted, by its key.
+    Sync(String),
+    /// `ref = "self"`: among what the sync itself has had accepted.
+    Own,
 }
 
 /// `schedule`.
@@ -347,6 +379,8 @@ pub struct SyncDef {
     pub refresh_after: Option<Duration>,
     /// Who of the model may be sent.
     pub people: People,
+    /// Whether rows refer to its records, its own or another sync's: their ids are then remembered.
+    pub referred_to: bool,
     /// When it runs.
     pub schedule: Schedule,
     /// Which of the syncs that wait for one account goes first.

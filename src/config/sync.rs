@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
-use backhaul_kit::{Facts, ModelQuery, Session};
+use backhaul_kit::{AddressKind, Facts, ModelQuery, Session};
 
 use super::guards::Guards;
 use super::incremental::Wanted;
@@ -102,6 +102,11 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let group = target.as_ref().and_then(|target| target.group.clone());
     let facts = target.as_ref().map(into::Target::write_facts);
     let on_unknown = on_unknown(table, facts.as_ref(), around.root);
+    if diff == DiffPlace::Warehouse && facts.as_ref().is_some_and(|facts| facts.address == AddressKind::Hashes) {
+        let message = "members are found by hashes here, and the warehouse does not know which of them others share";
+        let problem = Problem::error("no-warehouse-diff", message).at(table.span());
+        problems.push(problem.remedy("take `diff` out: rows are then compared here"));
+    }
 
     if let (Some(target), Some(facts), Some(model)) = (&target, &facts, &model) {
         let refresh_after = refresh_after.as_ref();
@@ -138,6 +143,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 ignores_changed: target.ignores_changed,
                 refresh_after: refresh_after.map(|(after, _)| after),
                 people,
+                referred_to: false,
                 schedule: schedule.schedule,
                 priority,
                 on_unknown,

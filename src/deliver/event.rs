@@ -24,6 +24,9 @@ pub struct Meta {
     pub(crate) throttles: u32,
     /// An earlier call may have been applied: from then on "not applied" can no longer be said.
     pub(crate) doubt: bool,
+    /// An earlier call was counted row by row and then cut in two: what was right of it was applied. Only a verdict on
+    /// the row itself says more.
+    pub(crate) counted: bool,
     /// The destination is asked whether the row is there before anything else happens to it.
     pub(crate) ask: bool,
 }

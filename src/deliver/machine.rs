@@ -297,8 +297,8 @@ impl Machine {
                 Stage::Asking => return,
                 Stage::None | Stage::Open | Stage::Over => {}
             }
-            // An ordered batch waits until it is known whether it is the last.
-            if self.ordered && !self.all_read() && self.queue.fresh() <= self.facts(phase).max_rows {
+            // An ordered batch waits until it is known whether it is the last of its phase.
+            if self.ordered && self.reading <= phase && self.queue.fresh() <= self.facts(phase).max_rows {
                 return;
             }
             let (rows, metas) = match self.queue.take_due(self.now) {
@@ -345,7 +345,8 @@ impl Machine {
 
     /// Takes a batch in hand. It leaves once sync number `needs` is durable.
     fn fly(&mut self, phase: usize, rows: Vec<Row>, metas: Vec<Meta>, needs: u64, ask: bool) {
-        let last = self.ordered && self.all_read() && self.queue.fresh() == 0 && self.queue.waiting() == 0;
+        let rest = self.queue.waiting() > 0 || self.queue.fresh_phase() == Some(phase);
+        let last = self.ordered && self.reading > phase && !rest;
         let seq = self.next_seq;
         self.next_seq += 1;
         let batch = Batch { operation: self.phases[phase].operation, seq, last, rows };

@@ -137,7 +137,8 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
 
 fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
     let claims = claims(&op);
-    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt: false, ask: false };
+    let (doubt, counted, ask) = (false, false, false);
+    let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt, counted, ask };
     Work { row: row_of(change, op), meta }
 }
 
@@ -146,8 +147,9 @@ fn claims(op: &Op) -> Claims {
     let Address { remote_id, match_value: old } = &op.old_address;
     let new = op.match_value.as_ref().filter(|new| Some(*new) != old.as_ref());
     // Each kind has a seed of its own: an id is no match value, which is one whether it is old or new.
-    let text =
-        |seed: u64, text: Option<&String>| text.map_or(0, |text| xxh3_64_with_seed(text.as_bytes(), seed).max(1));
+    let text = |seed: u64, text: Option<&String>| {
+        text.filter(|text| !text.is_empty()).map_or(0, |text| xxh3_64_with_seed(text.as_bytes(), seed).max(1))
+    };
     let key = (op.key_hash.0 as u64).max(1);
     [key, text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::retry::Retry;
-use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
+use backhaul_kit::{Batch, Delivery, Evidence, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
@@ -127,6 +127,9 @@ impl Machine {
     /// Cuts a batch in two; a row that is refused alone is rejected.
     fn bisect(&mut self, mut works: Vec<Work>, fault: &Fault, said: &mut Said) {
         if works.len() > 1 {
+            for work in &mut works {
+                work.meta.counted |= self.facts(work.meta.phase).evidence == Evidence::Count;
+            }
             let second = works.split_off(works.len() / 2);
             self.queue.again(works, self.now);
             self.queue.again(second, self.now);
@@ -319,7 +322,7 @@ impl Machine {
     /// This call was not applied and there will be no other in this run.
     fn not_applied(&mut self, meta: &Meta, said: &mut Said) {
         // An earlier call may have been.
-        let fate = if meta.doubt { Fate::Unknown } else { Fate::Deferred };
+        let fate = if meta.doubt || meta.counted { Fate::Unknown } else { Fate::Deferred };
         self.last_word(meta, fate, None, said);
     }
 
@@ -358,7 +361,7 @@ impl Machine {
     pub(super) fn resolve_unsent(&mut self, metas: &[Meta], resumable: bool, out: &mut Vec<Effect>) {
         let mut said = Said::default();
         for meta in metas {
-            if meta.doubt {
+            if meta.doubt || meta.counted {
                 self.doubt(meta, &mut said);
             } else if !resumable && meta.attempts + meta.throttles > 0 {
                 self.not_applied(meta, &mut said);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::CauseCounts;
 
 /// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
-/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `in_doubt`, `ignored`, `postponed`, `left_alone`
-/// and `ineligible`.
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `waiting`, `in_doubt`, `ignored`, `postponed`,
+/// `left_alone` and `ineligible`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlanCounts {
@@ -39,6 +39,12 @@ pub struct PlanCounts {
     pub rejected: u64,
     /// Rows and removals that were rejected as they are now, and are not due to be tried again.
     pub withheld: u64,
+    /// Rows that wait for a record which they refer to.
+    pub waiting: u64,
+    /// Of these: rows whose record is one that this plan adds, or that waits likewise.
+    pub next_wave: u64,
+    /// Values that were looked up at the destination.
+    pub looked_up: u64,
     /// Rows and removals in doubt that wait for a decision.
     pub in_doubt: u64,
     /// Accepted rows that have changed since, of a sync that sends a row once.

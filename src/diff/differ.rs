@@ -19,7 +19,7 @@ use super::seen::Seen;
 use super::spill::Budget;
 use super::standing::Standing;
 use super::waiting::Waiting;
-use super::{Cause, DiffError, Eligibility, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use super::{Cause, DiffError, Eligibility, PlanRequest, PlanSummary, PlanWriter, Resolve, RowMapper, Sibling};
 use crate::snapshot::order::OrderWriter;
 use crate::snapshot::sealed::SealedKind;
 use crate::snapshot::{Details, IN_DOUBT, NEVER_ACCEPTED, Records, Rewrite, Snapshot, storable};
@@ -105,6 +105,13 @@ impl<'a> Differ<'a> {
     #[must_use]
     pub fn admitting(mut self, eligibility: Option<Eligibility>) -> Self {
         self.eligibility = eligibility;
+        self
+    }
+
+    /// Has this one find the records that rows refer to.
+    #[must_use]
+    pub fn referring(mut self, resolver: &'a dyn Resolve) -> Self {
+        self.judge.resolver = Some(resolver);
         self
     }
 
@@ -261,6 +268,7 @@ impl<'a> Differ<'a> {
         if self.repeated_keys > 0 {
             return Err(DiffError::DuplicateKeys { count: self.repeated_keys, examples: self.examples });
         }
+        self.judge.refer()?;
         if proof.is_of_all() {
             self.left()?;
         } else if self.judge.request().removals {
@@ -284,6 +292,14 @@ impl<'a> Differ<'a> {
                 }
                 examples.len() < some.len()
             })?;
+            self.judge.keys_put_aside(
+                |key| some.binary_search(&key).is_ok(),
+                |key| {
+                    if examples.len() < EXAMPLES && !examples.iter().any(|known| known == key) {
+                        examples.push(key.to_vec());
+                    }
+                },
+            )?;
         }
         Ok(())
     }

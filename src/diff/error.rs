@@ -31,6 +31,20 @@ pub enum DiffError {
         /// Rows beyond the first of their value.
         count: u64,
     },
+    /// Rows that wait for each other's ids.
+    #[error("{rows} rows wait for each other: each refers to one that must be there before it")]
+    ReferenceRing {
+        /// How many rows the ring has.
+        rows: usize,
+        /// Canonical bytes of up to five of their keys, each followed by that of the row it waits for. People's data: mask
+        /// them before they are shown.
+        examples: Vec<Vec<u8>>,
+        /// Place of the field that refers.
+        field: usize,
+    },
+    /// It was stopped while records were looked up.
+    #[error("stopped before anything was sent")]
+    Stopped,
     /// The pages had another number of rows than the source says.
     #[error("the scan is incomplete: the source counts {said} rows, {seen} came")]
     Incomplete {
@@ -65,6 +79,8 @@ impl DiffError {
             Self::NullKeys { .. } => "leave such rows out of the model, or choose a key that is never NULL",
             Self::DuplicateKeys { .. } => "make the model return one row a key, or add columns to the key",
             Self::DuplicateMatchValues { .. } => "match by a field whose values are unique in the model",
+            Self::ReferenceRing { .. } => "make one of the rows refer to nothing until the others are there",
+            Self::Stopped => "run again: the next scan compares afresh",
             Self::UnknownAddresses { .. } => {
                 "send all of that sync's rows once more (`backhaul run SYNC --full`): what finds them is remembered then"
             }

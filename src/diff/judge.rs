@@ -1,15 +1,18 @@
 //! What a row, or a record without a row, becomes in the plan.
 
+mod refer;
+
 use backhaul_kit::key::Key;
 use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::aside::Aside;
 use super::doubt::{Decision, Doubt, in_doubt};
 use super::standing::Standing;
 use super::{
-    Cause, DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper, Sibling,
+    Cause, DiffError, Op, OpKind, PlanCounts, PlanRequest, PlanSummary, PlanWriter, Recall, Resolve, RowMapper, Sibling,
 };
-use crate::snapshot::{Details, FieldHasher, SnapshotError, UNKNOWN_FIELD};
+use crate::snapshot::{Details, FieldHasher, UNKNOWN_FIELD};
 
 /// Writes the plan, op by op, and counts.
 pub(super) struct Judge<'a, R = Details<'a>> {
@@ -28,6 +31,10 @@ pub(super) struct Judge<'a, R = Details<'a>> {
     sent: u64,
     /// Other syncs that write to the same object.
     pub(super) siblings: &'a [Sibling],
+    /// Who finds the records that rows refer to.
+    pub(super) resolver: Option<&'a dyn Resolve>,
+    /// Rows that wait to be told what they refer to.
+    aside: Aside,
 }
 
 /// What is to be done with a row.
@@ -74,7 +81,7 @@ impl Judge<'_> {
         if self.request.keep_address {
             for ordinal in gone {
                 let address = self.details.address(ordinal)?;
-                leaving.extend(self.claims_of(&address).into_iter().flatten());
+                leaving.extend(self.all_claims(&address));
                 if self.is_netted_by_key() {
                     leaving.push(claim(KEY, &self.details.key(ordinal)?, self.seed));
                 }
@@ -94,10 +101,11 @@ impl Judge<'_> {
             filter[word] |= bit;
         }
         let seed = self.seed;
+        let hashes = self.request.hashes;
         self.details.all_addresses(|ordinal, [remote_id, match_value]| {
-            let claims =
-                [match_value.map(|v| claim(MATCH_VALUE, v, seed)), remote_id.map(|id| claim(REMOTE_ID, id, seed))];
-            for claim in claims.into_iter().flatten() {
+            let values = match_value.into_iter().flat_map(|value| parts(value, hashes));
+            let claims = values.map(|value| claim(MATCH_VALUE, value, seed));
+            for claim in claims.chain(remote_id.map(|id| claim(REMOTE_ID, id, seed))) {
                 let (word, bit) = bit(claim, filter.len());
                 if filter[word] & bit != 0 && is_live(ordinal) && leaving.binary_search(&claim).is_ok() {
                     claimed.push((claim, REMOVAL));
@@ -106,7 +114,7 @@ impl Judge<'_> {
         })?;
         for sibling in self.siblings {
             let claim = |kind, text: &[u8]| claim(kind, text, seed);
-            sibling.claimed(&leaving, self.request.removal_by_key, claim, &mut claimed)?;
+            sibling.claimed(&leaving, &self.request, claim, &mut claimed)?;
         }
         claimed.sort_unstable();
         Ok(Claims(claimed))
@@ -134,6 +142,8 @@ impl<'a, R: Recall> Judge<'a, R> {
             remembered: Vec::new(),
             sent: 0,
             siblings: &[],
+            resolver: None,
+            aside: Aside::default(),
         }
     }
 
@@ -249,44 +259,50 @@ impl<'a, R: Recall> Judge<'a, R> {
                 return Err(Fault::bug("the mapper gave another number of fields than it names").into());
             }
             Ok(fields) => {
-                op.match_value = self.match_value(&fields);
-                op.kind = match row.found {
-                    None | Some((_, Standing::Never)) => OpKind::Add,
-                    Some((_, Standing::InDoubt)) => match doubt {
-                        Some(Doubt::Is(Decision::Absent)) => OpKind::Add,
-                        Some(Doubt::Is(Decision::Written(as_sent)))
-                            if crate::snapshot::storable(as_sent) == op.fingerprint =>
-                        {
-                            OpKind::Touch
-                        }
-                        // Where a lost call never arrived, the record still stands at its old address.
-                        _ => self.moved_or_changed(&op),
-                    },
-                    Some((ordinal, Standing::Same | Standing::Other)) => {
-                        self.compare(&mut op, ordinal, row.found.map(|(_, standing)| standing), &fields)?
-                    }
-                };
-                op.fields = fields.as_slice().into();
+                let standing = row.found.map(|(_, standing)| standing);
+                if let Some((ordinal, Standing::Same | Standing::Other)) = row.found {
+                    self.details.fields(ordinal, &mut self.remembered)?;
+                } else {
+                    self.remembered.clear();
+                }
+                match self.without_references(fields) {
+                    Ok(fields) => self.decide(&mut op, standing, &fields),
+                    Err(fields) => return self.put_aside(op, standing, fields).map(|()| None),
+                }
             }
         }
         let number = self.write(&op)?;
         Ok((op.kind == OpKind::Add).then_some(number))
     }
 
+    /// What a row becomes whose fields are known, and whose record's are in `remembered`.
+    fn decide(&mut self, op: &mut Op, standing: Option<Standing>, fields: &[FieldValue]) {
+        op.match_value = self.match_value(fields);
+        op.kind = match standing {
+            None | Some(Standing::Never) => OpKind::Add,
+            Some(Standing::InDoubt) => match self.request.doubts.of_row(op.key_hash) {
+                Doubt::Is(Decision::Absent) => OpKind::Add,
+                Doubt::Is(Decision::Written(as_sent)) if crate::snapshot::storable(as_sent) == op.fingerprint => {
+                    OpKind::Touch
+                }
+                // Where a lost call never arrived, the record still stands at its old address.
+                _ => self.moved_or_changed(op),
+            },
+            Some(Standing::Same | Standing::Other) => self.compare(op, standing, fields),
+        };
+        op.fields = fields.into();
+    }
+
     fn match_value(&self, fields: &[FieldValue]) -> Option<String> {
+        if self.request.hashes {
+            return self.mapper.hashes(fields);
+        }
         let value = fields.get(self.request.match_field?)?.value()?;
         (!value.is_null()).then(|| value.to_text())
     }
 
     /// What an accepted record's row becomes; fills in which fields changed.
-    fn compare(
-        &mut self,
-        op: &mut Op,
-        ordinal: u64,
-        standing: Option<Standing>,
-        fields: &[FieldValue],
-    ) -> Result<OpKind, SnapshotError> {
-        self.details.fields(ordinal, &mut self.remembered)?;
+    fn compare(&mut self, op: &mut Op, standing: Option<Standing>, fields: &[FieldValue]) -> OpKind {
         let mut any_known = false;
         for (field, column) in fields.iter().zip(&self.columns) {
             let remembered = column.and_then(|c| self.remembered.get(c)).copied().unwrap_or(UNKNOWN_FIELD);
@@ -297,12 +313,12 @@ impl<'a, R: Recall> Judge<'a, R> {
         if !any_changed {
             op.changed.clear();
             let resend = self.request.full || self.request.whole_set || self.is_due(op.key_hash);
-            return Ok(if resend { OpKind::Refresh } else { OpKind::Touch });
+            return if resend { OpKind::Refresh } else { OpKind::Touch };
         }
         if !any_known {
             op.changed.clear();
         }
-        Ok(self.moved_or_changed(op))
+        self.moved_or_changed(op)
     }
 
     fn moved_or_changed(&self, op: &Op) -> OpKind {
@@ -353,10 +369,12 @@ impl<'a, R: Recall> Judge<'a, R> {
         if self.request.only.as_ref().is_some_and(|only| !only.contains(&backhaul_kit::key::display(&key))) {
             return Ok(());
         }
-        let old_address = self.details.address(ordinal)?;
+        let mut old_address = self.details.address(ordinal)?;
         let by_key = self.is_netted_by_key().then(|| claim(KEY, &key, self.seed));
-        let claims = self.claims_of(&old_address).into_iter().chain([by_key]).flatten();
+        let claims = self.all_claims(&old_address).chain(by_key);
         let claimant = claims.filter_map(|claim| live.claimant(claim)).min();
+        // A hash that a live row has too stays there; what only this one had goes.
+        let claimant = claimant.filter(|_| !self.request.hashes || !self.leave_claimed(&mut old_address, live));
         let claimed = claimant.is_some();
         let key_hash = KeyHash::of(&key, self.seed);
         let doubt = match was_in_doubt {
@@ -412,11 +430,12 @@ impl<'a, R: Recall> Judge<'a, R> {
 
     /// Adds the claims of the plan's own rows among those that leave.
     fn claimed_by_plan(&mut self, leaving: &[u64], claimed: &mut Vec<(u64, u64)>) -> Result<(), DiffError> {
-        let seed = self.seed;
+        let (seed, hashes) = (self.seed, self.request.hashes);
         self.plan.read_back(|op| {
-            let claim = op.match_value.as_ref().map(|value| claim(MATCH_VALUE, value.as_bytes(), seed));
-            let claim = claim.filter(|claim| leaving.binary_search(claim).is_ok());
-            claimed.extend(claim.map(|claim| (claim, op.claimant())));
+            let values = op.match_value.iter().flat_map(|value| parts(value.as_bytes(), hashes));
+            let claims = values.map(|value| claim(MATCH_VALUE, value, seed));
+            let claims = claims.filter(|claim| leaving.binary_search(claim).is_ok());
+            claimed.extend(claims.map(|claim| (claim, op.claimant())));
             true
         })?;
         Ok(())
@@ -432,6 +451,25 @@ impl<'a, R: Recall> Judge<'a, R> {
         Ok(self.plan.finish(self.counts, proof)?)
     }
 
+    /// The claims of an address, of each of its hashes too.
+    fn all_claims(&self, address: &Address) -> impl Iterator<Item = u64> + use<R> {
+        let (seed, hashes) = (self.seed, self.request.hashes);
+        let values = address.match_value.iter().flat_map(|value| parts(value.as_bytes(), hashes));
+        let claims: Vec<u64> = values.map(|value| claim(MATCH_VALUE, value, seed)).collect();
+        claims.into_iter().chain(address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id.as_bytes(), seed)))
+    }
+
+    /// Takes the hashes that live rows claim out of an address; whether others are left.
+    fn leave_claimed(&self, address: &mut Address, live: &Claims) -> bool {
+        let is_free = |hash: &&str| live.claimant(claim(MATCH_VALUE, hash.as_bytes(), self.seed)).is_none();
+        let free: Vec<&str> = address.hashes().filter(is_free).collect();
+        let any = !free.is_empty();
+        if any {
+            address.match_value = Some(free.join("\n"));
+        }
+        any
+    }
+
     /// The claims of an address: of its match value and of its remote id.
     pub(super) fn claims_of(&self, address: &Address) -> [Option<u64>; 2] {
         let seed = self.seed;
@@ -440,6 +478,11 @@ impl<'a, R: Recall> Judge<'a, R> {
             address.remote_id.as_ref().map(|id| claim(REMOTE_ID, id.as_bytes(), seed)),
         ]
     }
+}
+
+/// What of a match value is claimed by itself: hashes one by one, anything else as a whole.
+pub(super) fn parts(value: &[u8], hashes: bool) -> impl Iterator<Item = &[u8]> {
+    value.split(move |byte| hashes && *byte == b'\n').filter(move |part| !hashes || !part.is_empty())
 }
 
 fn claim(kind: u64, text: &[u8], seed: u64) -> u64 {

@@ -1,5 +1,7 @@
-//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async.
+//! Pages against a snapshot → a plan file. Pure and synchronous: no clock, no network, no async. Whoever rows refer to is
+//! asked for through a [`Resolve`] that the run brings.
 
+mod aside;
 mod cause;
 mod counts;
 mod differ;
@@ -11,6 +13,7 @@ mod op;
 mod places;
 mod plan;
 mod recall;
+mod refer;
 mod repeats;
 mod request;
 mod seen;
@@ -21,6 +24,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waiting;
+mod waves;
 
 pub use cause::{Cause, CauseCounts};
 pub use counts::{PlanCounts, PlanSummary};
@@ -33,6 +37,8 @@ pub use op::{Op, OpKind};
 pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
+pub(crate) use refer::remote_ids;
+pub use refer::{Answer, Missing, Reference, Resolve};
 pub(crate) use repeats::Repeats;
 pub use request::{PlanRequest, SiblingState};
 pub use siblings::Sibling;
@@ -51,4 +57,21 @@ pub trait RowMapper: Send + Sync {
     /// # Errors
     /// Why the row cannot be sent; it becomes a reject.
     fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason>;
+
+    /// The fields that are ids of other records: [`map`](Self::map) gives what finds these.
+    fn references(&self) -> &[Reference] {
+        &[]
+    }
+
+    /// What such a field becomes once its value is known: `default` where it is NULL, then what `null` says.
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        let _ = place;
+        FieldValue::Set(value)
+    }
+
+    /// The hashes that find a row with these fields at the destination, one a line, where it is found by such.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        let _ = fields;
+        None
+    }
 }

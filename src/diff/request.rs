@@ -23,6 +23,8 @@ pub struct PlanRequest {
     pub moves: bool,
     /// Place of the match field among the mapped fields.
     pub match_field: Option<usize>,
+    /// Whether match values are the hashes of [`RowMapper::hashes`](super::RowMapper::hashes).
+    pub hashes: bool,
     /// Whether the snapshot remembers what finds a record again.
     pub keep_address: bool,
     /// Every row goes into the plan, unchanged ones as `Refresh`; if nothing else is to be sent, none does.

@@ -2,8 +2,8 @@
 
 use backhaul_kit::KeyHash;
 
-use super::DiffError;
-use super::judge::{KEY, MATCH_VALUE, REMOTE_ID, REMOVAL};
+use super::judge::{KEY, MATCH_VALUE, REMOTE_ID, REMOVAL, parts};
+use super::{DiffError, PlanRequest};
 use crate::snapshot::{Details, NEVER_ACCEPTED, Records, Snapshot, SnapshotError};
 
 /// What another sync of the group has delivered.
@@ -20,7 +20,7 @@ impl Sibling {
     pub(super) fn claimed(
         &self,
         leaving: &[u64],
-        by_key: bool,
+        request: &PlanRequest,
         claim: impl Fn(u64, &[u8]) -> u64,
         claimed: &mut Vec<(u64, u64)>,
     ) -> Result<(), DiffError> {
@@ -33,7 +33,7 @@ impl Sibling {
             let claim = Some(claim(kind, text)).filter(|claim| leaving.binary_search(claim).is_ok());
             claimed.extend(claim.map(|claim| (claim, REMOVAL)));
         };
-        if by_key {
+        if request.removal_by_key {
             for ordinal in 0..self.snapshot.ordinals() {
                 if is_live(ordinal)? {
                     note(KEY, &details.key(ordinal)?);
@@ -46,7 +46,8 @@ impl Sibling {
             Ok(true) => {
                 known += u64::from(remote_id.is_some() || match_value.is_some());
                 remote_id.into_iter().for_each(|id| note(REMOTE_ID, id));
-                match_value.into_iter().for_each(|value| note(MATCH_VALUE, value));
+                let values = match_value.into_iter().flat_map(|value| parts(value, request.hashes));
+                values.for_each(|value| note(MATCH_VALUE, value));
             }
             Ok(false) => {}
             Err(error) => failed = Some(error),

@@ -5,17 +5,15 @@
 use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
 use backhaul_kit::{Address, ComparedPage, Fault, Gone, KeyHash, Proof, Recorded, RowDigest};
 
+use super::aside::Aside;
 use super::judge::{Candidate, Judge, Look};
 use super::plan::PlanHeader;
 use super::standing::Standing;
-use super::{Cause, DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, RowMapper};
-use crate::snapshot::sealed::{SealedKind, SealedWriter};
+use super::{Cause, DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, Resolve, RowMapper};
 use crate::snapshot::{FileError, SnapshotError, UNKNOWN_FIELD, storable};
 
 /// How many of the keys in question an error names.
 const EXAMPLES: usize = 5;
-/// Records without a row are put aside in chunks of about this size.
-const CHUNK_BYTES: usize = 128 << 10;
 const SUFFIX: &str = ".gone";
 
 /// The state of a snapshot table, as far as comparing needs it.
@@ -37,7 +35,7 @@ pub struct TableDiffer<'a> {
     judge: Judge<'a, Held>,
     /// Records that the pages and the rest have spoken of.
     met: u64,
-    gone: PutAside,
+    gone: Aside,
     /// Claims of records without a row: ours and the warehouse's hash of the same address.
     leaving: Vec<(u64, u64)>,
     /// The warehouse's hashes of claims that live records hold too.
@@ -89,13 +87,20 @@ impl<'a> TableDiffer<'a> {
             seed: snapshot.seed,
             judge: Judge::new((snapshot.seed, &snapshot.fields), held, request, mapper, plan),
             met: 0,
-            gone: PutAside::default(),
+            gone: Aside::default(),
             leaving: Vec::new(),
             shared: Vec::new(),
             null_keys: 0,
             repeated_keys: 0,
             examples: Vec::new(),
         })
+    }
+
+    /// Has this one find the records that rows refer to.
+    #[must_use]
+    pub fn referring(mut self, resolver: &'a dyn Resolve) -> Self {
+        self.judge.resolver = Some(resolver);
+        self
     }
 
     /// Takes rows that are new or differ, or all of them.
@@ -176,7 +181,7 @@ impl<'a> TableDiffer<'a> {
             let number = self.meet(KeyHash::of(&gone.key, self.seed), &gone.record)?;
             let ours = self.judge.claims_of(&gone.record.address);
             self.leaving.extend(ours.into_iter().zip(gone.claims).filter_map(|(ours, theirs)| ours.zip(theirs)));
-            self.gone.push(number, gone, &self.judge.plan)?;
+            put_aside(&mut self.gone, number, gone, &self.judge.plan)?;
         }
         Ok(())
     }
@@ -207,6 +212,7 @@ impl<'a> TableDiffer<'a> {
         counts.rows += equal;
         *(if asked_for_some { &mut counts.left_alone } else { &mut counts.unchanged }) += equal;
         counts.left = gone;
+        self.judge.refer()?;
         if self.judge.request().removals {
             self.removals()?;
         }
@@ -222,7 +228,7 @@ impl<'a> TableDiffer<'a> {
         leaving.sort_unstable();
         let claims = self.judge.claims_told(&leaving, claimed)?;
         let judge = &mut self.judge;
-        std::mem::take(&mut self.gone).read(|number, in_doubt, key, address| {
+        each_of(std::mem::take(&mut self.gone), |number, in_doubt, key, address| {
             judge.details = Held { key, address, fields: Vec::new() };
             judge.removal(number, in_doubt, Cause::Left, &claims)
         })
@@ -247,50 +253,31 @@ fn edited(what: &str) -> Fault {
     )
 }
 
-/// Records without a row, until it is known which addresses live rows claim: sealed, beside the plan.
-#[derive(Default)]
-struct PutAside {
-    scratch: Option<SealedWriter>,
-    chunk: Vec<u8>,
+/// Puts a record without a row aside, until it is known which addresses live rows claim.
+fn put_aside(aside: &mut Aside, number: u64, gone: &Gone, beside: &PlanWriter) -> Result<(), PlanError> {
+    aside.push(beside, SUFFIX, |out| {
+        put_varint(number, out);
+        put_bytes(&gone.key, out);
+        out.push(u8::from(gone.record.in_doubt));
+        gone.record.address.encode(out);
+    })
 }
 
-impl PutAside {
-    fn push(&mut self, number: u64, gone: &Gone, beside: &PlanWriter) -> Result<(), PlanError> {
-        put_varint(number, &mut self.chunk);
-        put_bytes(&gone.key, &mut self.chunk);
-        self.chunk.push(u8::from(gone.record.in_doubt));
-        gone.record.address.encode(&mut self.chunk);
-        if self.chunk.len() < CHUNK_BYTES {
-            return Ok(());
+/// Hands over number, doubt, key and address of every record, in the order in which they came.
+fn each_of(
+    aside: Aside,
+    mut each: impl FnMut(u64, bool, Vec<u8>, Address) -> Result<(), DiffError>,
+) -> Result<(), DiffError> {
+    for piece in aside.into_reader()?.pieces() {
+        let piece = piece?;
+        let mut rest = piece.as_slice();
+        while !rest.is_empty() {
+            let (number, in_doubt, key, address) = take(&mut rest)
+                .ok_or_else(|| FileError::damaged(std::path::Path::new(SUFFIX), "a record cannot be read"))?;
+            each(number, in_doubt, key, address)?;
         }
-        let scratch = match &mut self.scratch {
-            Some(scratch) => scratch,
-            none => none.insert(beside.scratch(SUFFIX, SealedKind::Spill)?),
-        };
-        scratch.chunk(&self.chunk)?;
-        self.chunk.clear();
-        Ok(())
     }
-
-    /// Hands over number, doubt, key and address of every record, in the order in which they came.
-    fn read(self, mut each: impl FnMut(u64, bool, Vec<u8>, Address) -> Result<(), DiffError>) -> Result<(), DiffError> {
-        let mut read_chunk = |chunk: &[u8]| -> Result<(), DiffError> {
-            let mut rest = chunk;
-            while !rest.is_empty() {
-                let (number, in_doubt, key, address) = take(&mut rest)
-                    .ok_or_else(|| FileError::damaged(std::path::Path::new(SUFFIX), "a record cannot be read"))?;
-                each(number, in_doubt, key, address)?;
-            }
-            Ok(())
-        };
-        if let Some(scratch) = self.scratch {
-            let scratch = scratch.into_reader()?;
-            for chunk in 0..scratch.chunks() {
-                read_chunk(&scratch.chunk(chunk)?)?;
-            }
-        }
-        read_chunk(&self.chunk)
-    }
+    Ok(())
 }
 
 fn take(input: &mut &[u8]) -> Option<(u64, bool, Vec<u8>, Address)> {

@@ -124,13 +124,15 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
         );
     }
     let first = accepted == 0;
-    if first && !case.stand_in && !case.yes && counts.added > guards.first_run_max {
+    // Who waits for a row of this plan is sent as soon as that is there.
+    let in_all = counts.added + counts.next_wave;
+    if first && !case.stand_in && !case.yes && in_all > guards.first_run_max {
         let max = guards.first_run_max;
         hold(
             "first_run_max",
             format!(
                 "a first run of {} to a live account, above first_run_max = {max} (`run --yes` confirms it)",
-                rows(counts.added)
+                rows(in_all)
             ),
         );
     }

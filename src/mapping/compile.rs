@@ -6,7 +6,8 @@ use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
 use super::template::Template;
 use super::{Mapper, Source, Step, settle};
-use crate::config::{Check, CheckKind, Field, FieldSource, ModelDef, SyncDef};
+use crate::config::{Check, CheckKind, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
+use crate::diff;
 
 /// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
 /// the fields' order.
@@ -16,6 +17,7 @@ pub fn columns(sync: &SyncDef) -> Vec<String> {
         let read = match &field.source {
             FieldSource::Column(column, _) => std::slice::from_ref(column),
             FieldSource::Template { columns, .. } => columns.as_slice(),
+            FieldSource::Reference(reference) => std::slice::from_ref(&reference.column.0),
             FieldSource::Value(_) => &[],
         };
         for column in read {
@@ -70,11 +72,23 @@ impl Mapper {
         });
         match nest {
             Ok(nest) if problems.is_empty() => {
-                Ok(Self { targets, key: (0..sync.model.key.len()).collect(), columns, steps, nest })
+                let (key, references) = ((0..sync.model.key.len()).collect(), references(sync));
+                Ok(Self { targets, key, columns, steps, references, nest })
             }
             _ => Err(problems),
         }
     }
+}
+
+/// The fields that are ids of other records.
+fn references(sync: &SyncDef) -> Vec<diff::Reference> {
+    let reference = |(place, field): (usize, &Field)| match &field.source {
+        FieldSource::Reference(Reference { to, missing, .. }) => {
+            Some(diff::Reference { place, missing: *missing, own: *to == Referred::Own })
+        }
+        FieldSource::Column(..) | FieldSource::Value(_) | FieldSource::Template { .. } => None,
+    };
+    sync.fields.iter().enumerate().filter_map(reference).collect()
 }
 
 /// The step of a field whose columns are all among `columns`.
@@ -82,11 +96,13 @@ fn bind(field: &Field, columns: &[String]) -> Result<Step, Problem> {
     let places = |names: &[String]| -> Vec<usize> {
         names.iter().filter_map(|name| columns.iter().position(|column| column == name)).collect()
     };
+    let place = |column: &str, span: &Span| {
+        let place = columns.iter().position(|known| known == column);
+        place.ok_or_else(|| Problem::error("unknown-column", column).at(span))
+    };
     let source = match &field.source {
-        FieldSource::Column(column, span) => {
-            let place = columns.iter().position(|known| known == column);
-            Source::Column(place.ok_or_else(|| Problem::error("unknown-column", column.clone()).at(span))?)
-        }
+        FieldSource::Column(column, span) => Source::Column(place(column, span)?),
+        FieldSource::Reference(Reference { column: (column, span), .. }) => Source::Reference(place(column, span)?),
         FieldSource::Value(value) => {
             let value = match field.normalise {
                 Some(normaliser) => normaliser
@@ -206,25 +222,59 @@ impl<'a> Checker<'a> {
                 let refused = columns.iter().filter_map(|column| self.column(column, span).err());
                 refused.map(|problem| in_template(problem, self.schema)).collect()
             }
-            FieldSource::Column(name, span) => match (self.column(name, span), field.normalise) {
-                (Err(problem), _) => vec![problem],
-                (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
-                    let message = format!(
-                        "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
-                        normaliser.as_str(),
-                        column.class,
-                        column.native
-                    );
-                    vec![
-                        Problem::error("wrong-column-type", message)
-                            .at(span)
-                            .remedy("take `as` out, or cast the column in the model"),
-                    ]
-                }
-                (Ok(_), _) => Vec::new(),
-            },
+            FieldSource::Column(name, span) => self.normalised(name, span, field.normalise),
+            FieldSource::Reference(reference) => self.reference(reference, field.normalise),
         }
     }
+
+    fn normalised(&self, name: &str, span: &Span, normalise: Option<Normaliser>) -> Vec<Problem> {
+        match (self.column(name, span), normalise) {
+            (Err(problem), _) => vec![problem],
+            (Ok(column), Some(normaliser)) if !fits(normaliser, &column.class) => {
+                let message = format!(
+                    "`as = \"{}\"` does not fit column `{name}`, which is {} ({})",
+                    normaliser.as_str(),
+                    column.class,
+                    column.native
+                );
+                vec![
+                    Problem::error("wrong-column-type", message)
+                        .at(span)
+                        .remedy("take `as` out, or cast the column in the model"),
+                ]
+            }
+            (Ok(_), _) => Vec::new(),
+        }
+    }
+
+    /// Whatever finds a record can be compared, as a key can; a row of the same model is found by a value of its key's
+    /// type.
+    fn reference(&self, reference: &Reference, normalise: Option<Normaliser>) -> Vec<Problem> {
+        let (name, span) = &reference.column;
+        if normalise.is_some() {
+            return self.normalised(name, span, normalise);
+        }
+        if let Some(problem) = self.key(name, span) {
+            return vec![problem];
+        }
+        let (Referred::Own, [(key, _)]) = (&reference.to, self.model.key.as_slice()) else { return Vec::new() };
+        let class = |column: &str| self.schema.column(column).map(|(_, column)| &column.class);
+        match (class(name), class(key)) {
+            (Some(theirs), Some(own)) if !are_alike(theirs, own) => {
+                let message =
+                    format!("column `{name}` is {theirs}, and the key `{key}`, which it has values of, is {own}");
+                vec![Problem::error("wrong-column-type", message).at(span).remedy("cast one of them in the model")]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether values of both can be the same key.
+fn are_alike(a: &TypeClass, b: &TypeClass) -> bool {
+    use TypeClass as T;
+    let numeric = |class: &TypeClass| matches!(class, T::Integer | T::Decimal);
+    a == b || *a == T::Any || *b == T::Any || numeric(a) && numeric(b)
 }
 
 /// A template's names are columns; whoever looks for a function or a clock should be told.

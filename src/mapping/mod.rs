@@ -2,6 +2,9 @@
 //!
 //! A field's value takes this way: source → `as` → `default`, where it is NULL → what `null` says of a NULL.
 //! Columns that are sent as they are take a short cut.
+//!
+//! A `lookup` or a `ref` goes another way: source → `as` → the id of the record that has the value
+//! ([how](crate::diff)) → `default` → `null`. Its field is what finds the record until the id is known.
 
 mod compile;
 pub(crate) mod template;
@@ -13,7 +16,7 @@ use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
 
 pub use compile::{cannot_identify, columns, is_identifying};
 
-use crate::diff::RowMapper;
+use crate::diff::{Reference, RowMapper};
 use template::Template;
 
 /// The code of a row with a value that no destination can take.
@@ -27,6 +30,7 @@ pub struct Mapper {
     columns: Vec<String>,
     key: Vec<usize>,
     steps: Vec<Step>,
+    references: Vec<Reference>,
     nest: Nest,
 }
 
@@ -47,6 +51,8 @@ enum Source {
     Constant(FieldValue),
     /// A template over the columns at these places.
     Template(Template, Vec<usize>),
+    /// What finds the record that the row refers to: the column at this place.
+    Reference(usize),
 }
 
 impl Mapper {
@@ -64,13 +70,8 @@ impl Mapper {
     fn field(&self, step: &Step, record: &[Value]) -> Result<FieldValue, Reason> {
         let value = match &step.source {
             Source::Constant(constant) => return Ok(constant.clone()),
-            Source::Column(place) => {
-                let value = self.value(*place, record)?;
-                match step.normalise {
-                    Some(normaliser) => normaliser.apply(value)?,
-                    None => value.clone(),
-                }
-            }
+            Source::Column(place) => self.normalised(step, *place, record)?,
+            Source::Reference(place) => return Ok(FieldValue::Set(self.normalised(step, *place, record)?)),
             Source::Template(template, places) => {
                 let mut row = Vec::with_capacity(places.len());
                 for place in places {
@@ -85,6 +86,14 @@ impl Mapper {
             }
         };
         Ok(settle(value, step.default.as_ref(), step.null))
+    }
+
+    fn normalised(&self, step: &Step, place: usize, record: &[Value]) -> Result<Value, Reason> {
+        let value = self.value(place, record)?;
+        match step.normalise {
+            Some(normaliser) => normaliser.apply(value),
+            None => Ok(value.clone()),
+        }
     }
 
     fn value<'a>(&self, place: usize, record: &'a [Value]) -> Result<&'a Value, Reason> {
@@ -133,5 +142,16 @@ impl RowMapper for Mapper {
         }
         self.nest.check(&fields)?;
         Ok(fields)
+    }
+
+    fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        match self.steps.get(place) {
+            Some(step) => settle(value, step.default.as_ref(), step.null),
+            None => FieldValue::Set(value),
+        }
     }
 }

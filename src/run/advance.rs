@@ -197,7 +197,7 @@ impl Advance<'_> {
                 connected => connected?,
             },
         };
-        check_identity(&plan.header().binding, &connected.binding, self.ground.sync)?;
+        check_identity(&plan.header().binding, &connected.binding, &self.ground.sync.name)?;
         self.record.identity = Some(connected.binding.identity.clone());
         let (log, already) = if files.log().exists() {
             let replay = Replay::read(&files.log(), &self.record.id)?;
@@ -235,7 +235,7 @@ impl Advance<'_> {
                 rows: sends,
                 started: self.record.started,
             },
-            phases: phases(plan, going, &connected, self.ground.sync)?,
+            phases: phases(plan, going, sends, self.ground.sync)?,
             log,
             already,
             sends: sends_rows,

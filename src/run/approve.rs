@@ -85,7 +85,7 @@ impl Runs {
                 Some(connected) => connected,
                 None => unless_cancelled(&ground.cancel, connect(sync, self.kit.clone())).await?,
             };
-            check_identity(&plan.header().binding, &there.binding, sync)?;
+            check_identity(&plan.header().binding, &there.binding, &sync.name)?;
             connected = Some(there);
             vetoed = self.vetoed(ground, run, &plan).await?;
         }
@@ -217,7 +217,7 @@ impl Runs {
                 exit: 5,
             });
         }
-        let calls = Operations::of(&sync).calls(&plan.summary().counts);
+        let calls = Operations::calls(&sync, &plan.summary().counts);
         Ok(StoredPlan { record, sync, plan, calls })
     }
 }

@@ -16,7 +16,7 @@ const KINDS: [OpKind; 2] = [OpKind::Add, OpKind::Change];
 pub(super) struct CanaryRows {
     seed: u64,
     highest: u64,
-    /// Match values that a move of the plan gives free: rows that take one over go after it.
+    /// Match values, line by line, that a move of the plan gives free: rows that take one over go after it.
     moved: HashSet<u64>,
 }
 
@@ -30,6 +30,7 @@ impl CanaryRows {
         if summary.counts.moved > 0 {
             for op in plan.ops(Some(&[OpKind::Move])) {
                 let freed = op?.old_address.match_value;
+                let freed = freed.iter().flat_map(|value| value.lines());
                 rows.moved.extend(freed.map(|value| xxh3_64_with_seed(value.as_bytes(), seed)));
             }
         }
@@ -49,8 +50,8 @@ impl CanaryRows {
     /// Whether the op goes first.
     pub(super) fn contains(&self, op: &Op) -> bool {
         let follows_a_move = || {
-            let value = op.match_value.as_ref().filter(|_| !self.moved.is_empty());
-            value.is_some_and(|value| self.moved.contains(&xxh3_64_with_seed(value.as_bytes(), self.seed)))
+            let mut values = op.match_value.iter().filter(|_| !self.moved.is_empty()).flat_map(|value| value.lines());
+            values.any(|value| self.moved.contains(&xxh3_64_with_seed(value.as_bytes(), self.seed)))
         };
         KINDS.contains(&op.kind) && self.rank(op) <= self.highest && !follows_a_move()
     }
@@ -121,9 +122,11 @@ mod tests {
             binding,
             fields: vec!["email".into()],
             match_field: Some(0),
+            hashes: false,
             keep_address: true,
             removals: true,
             remap: false,
+            full: false,
             table_fingerprints: None,
             growing: None,
             refresh: None,

@@ -14,7 +14,6 @@ use crate::snapshot::Binding;
 pub(super) struct Connected {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) binding: Binding,
-    pub(super) operations: Operations,
 }
 
 /// Which operation each kind of op becomes, with what is true of it there.
@@ -25,9 +24,14 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    /// From the sync's mode and `removed`.
+    /// From the sync's mode and `removed`, whatever a run sends.
     pub(super) fn of(sync: &SyncDef) -> Self {
-        let facts = |operation| (operation, sync.prepared.facts(operation));
+        Self::for_rows(sync, 0)
+    }
+
+    /// The same for a run that sends `rows` rows.
+    pub(super) fn for_rows(sync: &SyncDef, rows: u64) -> Self {
+        let facts = |operation| (operation, sync.prepared.facts_for(operation, rows));
         let write = facts(sync.shape.mode.0.write_operation());
         let removal = match sync.shape.mode.0 {
             Mode::Audience => Some(Operation::AudienceRemove),
@@ -50,13 +54,14 @@ impl Operations {
     }
 
     /// Calls for a plan of these counts, with every batch full.
-    pub(super) fn calls(&self, counts: &PlanCounts) -> u64 {
+    pub(super) fn calls(sync: &SyncDef, counts: &PlanCounts) -> u64 {
+        let Self { write, removal, moves } = Self::for_rows(sync, counts.sent());
         let of = |rows: u64, operation: Option<&(Operation, Facts)>| {
             operation.map_or(0, |(_, facts)| rows.div_ceil(facts.max_rows.max(1) as u64))
         };
-        of(counts.added + counts.changed + counts.refreshed, Some(&self.write))
-            + of(counts.moved, self.moves.as_ref())
-            + of(counts.removed, self.removal.as_ref())
+        of(counts.added + counts.changed + counts.refreshed, Some(&write))
+            + of(counts.moved, moves.as_ref())
+            + of(counts.removed, removal.as_ref())
     }
 }
 
@@ -74,14 +79,13 @@ pub(super) fn check_object(bound: &Binding, sync: &SyncDef) -> Result<(), Fault>
 }
 
 /// The account that the snapshot speaks of is the account we are connected to, or nothing is sent.
-pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &SyncDef) -> Result<(), Fault> {
+pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &str) -> Result<(), Fault> {
     if bound.identity == now.identity {
         return Ok(());
     }
     let (was, is) = (&bound.identity, &now.identity);
     Err(Fault::config(format!(
-        "the credential belongs to account {is}, but what sync `{}` has delivered so far is in account {was}",
-        sync.name
+        "the credential belongs to account {is}, but what sync `{sync}` has delivered so far is in account {was}"
     ))
     .remedy(format!("put back a credential of {was}, or give the new account a state of its own ([state] dir)")))
 }
@@ -106,7 +110,7 @@ pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, 
     }
     let binding =
         Binding { identity: report.identity, object: sync.prepared.object(), environment: String::from("default") };
-    Ok(Connected { destination, binding, operations: Operations::of(sync) })
+    Ok(Connected { destination, binding })
 }
 
 fn field_problems(sync: &SyncDef, object: &ObjectSchema) -> Vec<Problem> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backhaul_kit::{Fault, Kit, ModelQuery};
 
 use super::connect::Operations;
-use crate::config::{ModelDef, Project, SyncDef};
+use crate::config::{Field, FieldSource, ModelDef, Project, Reference, Referred, SyncDef};
 
 /// What is known of one credential.
 #[derive(Debug, Default)]
@@ -69,6 +69,9 @@ pub async fn doctor(project: &Project, syncs: &[Arc<SyncDef>], kit: &Arc<Kit>) -
                     found.identity.push_str(&format!(" ({})", report.label));
                 }
                 (found.missing, found.excess, found.unknowable) = (report.missing, report.excess, report.unknowable);
+                // The destination is not told what its sync looks up.
+                let looks_up: Vec<String> = lookup_scopes(sync).collect();
+                found.excess.retain(|scope| !looks_up.contains(scope));
             }
         }
         if found.grant.is_empty() {
@@ -84,11 +87,24 @@ fn models(sync: &SyncDef) -> impl Iterator<Item = &ModelDef> {
     std::iter::once(&sync.model).chain(sync.people.suppress.iter().map(|list| &list.model)).map(AsRef::as_ref)
 }
 
-/// The scopes that the sync's operations need.
+/// The scopes that the sync's look-ups need.
+fn lookup_scopes(sync: &SyncDef) -> impl Iterator<Item = String> {
+    let scopes = |field: &Field| match &field.source {
+        FieldSource::Reference(Reference { to: Referred::Lookup { object, by }, .. }) => {
+            sync.prepared.check_lookup(object, by).unwrap_or_default()
+        }
+        FieldSource::Reference(_) | FieldSource::Column(..) | FieldSource::Value(_) | FieldSource::Template { .. } => {
+            Vec::new()
+        }
+    };
+    sync.fields.iter().flat_map(scopes)
+}
+
+/// The scopes that the sync's operations and look-ups need.
 fn scopes(sync: &SyncDef) -> Vec<String> {
     let Operations { write, removal, moves } = Operations::of(sync);
     let all = [Some(write), removal, moves].into_iter().flatten().flat_map(|(_, facts)| facts.scopes);
-    all.collect::<BTreeSet<String>>().into_iter().collect()
+    all.chain(lookup_scopes(sync)).collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// The hosts that these syncs connect to, each with who needs it.

@@ -29,16 +29,16 @@ impl Moves {
         let (mut given, mut taken) = (Vec::new(), Vec::new());
         for op in moves() {
             let op = op?;
-            given.extend(old(&op));
-            taken.extend(new(&op));
+            given.extend(given_up(&op));
+            taken.extend(taken_up(&op));
         }
         given.sort_unstable();
         taken.sort_unstable();
         let mut tied = Vec::new();
         for op in moves() {
             let op = op?;
-            let takes = new(&op).is_some_and(|new| given.binary_search(&new).is_ok());
-            let gives = old(&op).is_some_and(|old| taken.binary_search(&old).is_ok());
+            let takes = taken_up(&op).any(|new| given.binary_search(&new).is_ok());
+            let gives = given_up(&op).any(|old| taken.binary_search(&old).is_ok());
             if takes || gives {
                 tied.push(op);
             }
@@ -53,33 +53,47 @@ impl Moves {
 
     fn sort(tied: Vec<Op>) -> Self {
         let numbers = tied.iter().map(|op| op.number).collect();
+        // For every giver those that take from it; for every taker of how many it has to wait.
         let mut takers: HashMap<u64, Vec<usize>> = HashMap::new();
-        let givers: HashMap<u64, usize> = tied.iter().enumerate().filter_map(|(at, op)| Some((old(op)?, at))).collect();
-        let mut ready = VecDeque::new();
         for (at, op) in tied.iter().enumerate() {
-            match new(op).filter(|new| givers.contains_key(new)) {
-                Some(new) => takers.entry(new).or_default().push(at),
-                None => ready.push_back(at),
-            }
+            taken_up(op).for_each(|value| takers.entry(value).or_default().push(at));
         }
+        let waits = |at: usize| given_up(&tied[at]).flat_map(|value| takers.get(&value).into_iter().flatten().copied());
+        let mut left = vec![0usize; tied.len()];
+        (0..tied.len()).flat_map(waits).for_each(|taker| left[taker] += 1);
+        let mut ready: VecDeque<usize> = (0..tied.len()).filter(|at| left[*at] == 0).collect();
         let mut order = Vec::with_capacity(tied.len());
         while let Some(at) = ready.pop_front() {
             order.push(at);
-            ready.extend(old(&tied[at]).and_then(|old| takers.remove(&old)).into_iter().flatten());
+            for taker in waits(at) {
+                left[taker] -= 1;
+                ready.extend((left[taker] == 0).then_some(taker));
+            }
         }
         let mut tied: Vec<Option<Op>> = tied.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|at| tied[at].take()).collect();
-        let ringed = tied.into_iter().flatten().map(|op| Op { kind: OpKind::Change, ..op }).collect();
+        // What its own record has says nothing of the one that it is written to.
+        let ringed = tied.into_iter().flatten();
+        let ringed = ringed.map(|op| Op { kind: OpKind::Change, changed: Vec::new(), ..op }).collect();
         Self { ordered, ringed, numbers }
     }
 }
 
-fn old(op: &Op) -> Option<u64> {
-    op.old_address.match_value.as_ref().map(|value| xxh3_64(value.as_bytes()))
+/// What the record was found by and is no longer: its match value, or some of its hashes.
+fn given_up(op: &Op) -> impl Iterator<Item = u64> + use<'_> {
+    only_in(op.old_address.match_value.as_deref(), op.match_value.as_deref())
 }
 
-fn new(op: &Op) -> Option<u64> {
-    op.match_value.as_ref().map(|value| xxh3_64(value.as_bytes()))
+/// What the record is found by now and was not before.
+fn taken_up(op: &Op) -> impl Iterator<Item = u64> + use<'_> {
+    only_in(op.match_value.as_deref(), op.old_address.match_value.as_deref())
+}
+
+/// Line by line, as hashes are. Other match values have one line; should one have more, it is ordered more strictly.
+fn only_in<'a>(these: Option<&'a str>, others: Option<&'a str>) -> impl Iterator<Item = u64> + use<'a> {
+    let others = others.unwrap_or_default();
+    let only = these.into_iter().flat_map(str::lines).filter(move |line| others.lines().all(|other| other != *line));
+    only.map(|line| xxh3_64(line.as_bytes()))
 }
 
 #[cfg(test)]
@@ -117,5 +131,14 @@ mod tests {
         assert_eq!(numbers(&sorted.ringed), [3, 4, 5]);
         assert!(sorted.ringed.iter().all(|op| op.kind == OpKind::Change));
         assert!(!sorted.is_free(&moving(5, "", "")) && sorted.is_free(&moving(6, "", "")));
+    }
+
+    #[test]
+    fn who_takes_hashes_of_two_goes_after_both_and_one_that_is_kept_ties_nobody() {
+        let moves = [moving(0, "x\nhome", "a\nb\nhome"), moving(1, "a", "c"), moving(2, "b\nhome", "d\nhome")];
+        let sorted = Moves::sort(moves.into());
+        let numbers: Vec<u64> = sorted.ordered.iter().map(|op| op.number).collect();
+        assert_eq!(numbers, [1, 2, 0]);
+        assert!(sorted.ringed.is_empty());
     }
 }

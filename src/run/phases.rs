@@ -5,8 +5,9 @@ use std::sync::Arc;
 use backhaul_kit::{Facts, Fault, Operation, Order};
 
 use super::canary::CanaryRows;
-use super::connect::Connected;
+use super::connect::Operations;
 use super::moves::Moves;
+use super::partial::Partial;
 use super::veto::Vetoed;
 use crate::config::{OnUnknown, SyncDef};
 use crate::deliver::Phase;
@@ -30,18 +31,18 @@ pub(super) struct Going {
 }
 
 /// The plan's ops in the order that the object wants, behind those of the canary, or behind removals that do not wait (a
-/// plan with a canary has none, see `urgent`).
-pub(super) fn phases(
-    plan: &PlanReader,
-    going: Going,
-    connected: &Connected,
-    sync: &SyncDef,
-) -> Result<Vec<Phase>, PlanError> {
+/// plan with a canary has none, see `urgent`), for a run that sends `rows` rows.
+pub(super) fn phases(plan: &PlanReader, going: Going, rows: u64, sync: &SyncDef) -> Result<Vec<Phase>, PlanError> {
     let Going { first, canary, none_left, vetoed, already } = going;
     let phase = |ops: Ops, (operation, facts): &(Operation, Facts)| {
         let read_back = facts.read_back && sync.on_unknown == OnUnknown::ReadBack;
         let facts = Facts { read_back, ..facts.clone() };
-        Phase { operation: *operation, facts, ops: Box::new(ops.map(|op| op.map_err(unreadable))) }
+        let partial = Partial::of(plan.header(), &facts);
+        let part = move |op: Op| match &partial {
+            Some(partial) => partial.apply(op),
+            None => op,
+        };
+        Phase { operation: *operation, facts, ops: Box::new(ops.map(move |op| op.map(&part).map_err(unreadable))) }
     };
     let ops = |kinds: &[OpKind], only: Option<(Arc<CanaryRows>, bool)>| {
         let (vetoed, already) = (vetoed.clone(), already.clone());
@@ -51,7 +52,7 @@ pub(super) fn phases(
         };
         plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted))
     };
-    let operations = &connected.operations;
+    let operations = Operations::for_rows(sync, rows);
     let tied = Moves::of(plan)?;
     let (ordered, ringed) = (tied.ordered.clone(), tied.ringed.clone());
     let goes_first = canary.clone().map(|rows| ops(&[OpKind::Add, OpKind::Change], Some((rows, true))));

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use backhaul_kit::http::limit::Forecast;
-use backhaul_kit::{Kit, Operation};
+use backhaul_kit::{Kit, Lookup, Operation, Row};
 
 use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
 use super::holds::Judged;
+use super::partial::Partial;
 use super::people::{Asked, ListRows};
 use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled, warnings};
 use crate::config::{DiffPlace, Project, SyncDef};
-use crate::diff::{OpKind, PlanReader};
+use crate::deliver;
+use crate::diff::{Op, OpKind, PlanReader};
 use crate::guard::Hold;
 use crate::snapshot::Store;
 
@@ -38,6 +40,16 @@ impl Preview {
     /// What the destination does with ops of that kind, if it hears of them.
     pub fn operation(&self, kind: OpKind) -> Option<Operation> {
         Operations::of(&self.sync).of_kind(kind).map(|(operation, _)| *operation)
+    }
+
+    /// The row that an op is sent as; `None` where the destination does not hear of it.
+    pub fn row(&self, op: Op) -> Option<Row> {
+        let (_, facts) = Operations::of(&self.sync).of_kind(op.kind)?.clone();
+        let partial = Partial::of(self.plan.header(), &facts);
+        deliver::row(match partial {
+            Some(partial) => partial.apply(op),
+            None => op,
+        })
     }
 }
 
@@ -79,9 +91,11 @@ impl Runs {
         let plan = PlanReader::open(&files.plan(), &self.key)?;
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
-        let calls = Operations::of(sync).calls(&planned.summary.counts);
+        let calls = Operations::calls(sync, &planned.summary.counts);
         let warnings = warnings(sync, &plan, &planned)?;
-        let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(calls));
+        // A run asks for these values again, before it writes.
+        let lookups = planned.summary.counts.looked_up.div_ceil(Lookup::MOST_VALUES as u64);
+        let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(lookups + calls));
         Ok(Preview { plan, holds, warnings, calls, forecast, sync: sync.clone(), files, _claim: claim })
     }
 }

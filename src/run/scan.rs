@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
-    AddressKind, Fault, KeyHash, Kit, Model, ModelQuery, Projection, Proof, RowPage, Scan, Scanned, Schema, Since, Source,
-    key,
+    AddressKind, Fault, FieldValue, KeyHash, Kit, Model, ModelQuery, Prepared, Projection, Proof, Reason, RowPage,
+    Scan, Scanned, Schema, Since, Source, Value, key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -15,13 +15,16 @@ use tokio::sync::mpsc;
 
 use super::connect::Operations;
 use super::people::{Asked, ListRows};
+use super::references::Finder;
 use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::watermark::Newest;
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled, watermark};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
-use crate::diff::{DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling};
+use crate::diff::{
+    DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Sibling,
+};
 use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
@@ -94,6 +97,7 @@ pub(super) async fn scan(
         None => None,
     };
     let options = request.options;
+    let finder = Finder::new(sync, project, kit, key, &request.binding, cancel);
     let plan_request = PlanRequest {
         run_id: request.run_id.to_owned(),
         config_digest: digest,
@@ -101,7 +105,11 @@ pub(super) async fn scan(
         removals: operations.removal.is_some(),
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
-        keep_address: operations.removal.is_some() || operations.moves.is_some() || sync.group.is_some(),
+        hashes: operations.write.1.address == AddressKind::Hashes,
+        keep_address: operations.removal.is_some()
+            || operations.moves.is_some()
+            || sync.group.is_some()
+            || sync.referred_to,
         removal_by_key: operations.removal.as_ref().is_some_and(|(_, facts)| facts.address == AddressKind::None),
         siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
@@ -122,15 +130,16 @@ pub(super) async fn scan(
     };
     let writer = PlanWriter::new(request.plan, key.clone());
     let mapper = Screened::new(mapper, &sync.checks, sync.on_bad_row, &projection.columns);
-    let mapper: Box<dyn RowMapper> = Box::new(mapper);
+    let mapper: Box<dyn RowMapper> = Box::new(Hashed { mapper, prepared: sync.prepared.clone() });
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, newest };
+            let work =
+                Work { scan, projection, request: plan_request, mapper, writer, checker, matches, newest, finder };
             compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
         Some(_) => {
-            let (request, projection) = (plan_request, fields);
-            let work = Work { scan, projection, request, mapper, writer, checker, matches: None, newest: None };
+            let (request, projection, matches, newest) = (plan_request, fields, None, None);
+            let work = Work { scan, projection, request, mapper, writer, checker, matches, newest, finder };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
@@ -180,6 +189,7 @@ pub(super) struct Work {
     pub(super) checker: Checker,
     pub(super) matches: Option<MatchValues>,
     pub(super) newest: Option<Newest>,
+    pub(super) finder: Finder,
 }
 
 /// The plan, and the checks and the newest row with what they have seen.
@@ -194,11 +204,11 @@ async fn compare_here(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker, matches, newest } = work;
+    let Work { scan, projection, request, mapper, writer, checker, matches, newest, finder } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
         let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
-        let differ = differ.beside(&siblings).admitting(eligibility);
+        let differ = differ.beside(&siblings).admitting(eligibility).referring(&finder);
         compare(differ, checker, matches, newest, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
@@ -272,6 +282,34 @@ pub(super) fn at_sql(fault: Fault, model: &ModelDef) -> RunError {
             .at(&place)
             .remedy(fault.remedy_text().to_owned()),
     ])
+}
+
+/// A mapping whose destination says by which hashes it finds rows.
+struct Hashed {
+    mapper: Screened,
+    prepared: Arc<dyn Prepared>,
+}
+
+impl RowMapper for Hashed {
+    fn fields(&self) -> &[String] {
+        self.mapper.fields()
+    }
+
+    fn map(&self, record: &[Value]) -> Result<Vec<FieldValue>, Reason> {
+        self.mapper.map(record)
+    }
+
+    fn references(&self) -> &[Reference] {
+        self.mapper.references()
+    }
+
+    fn settle(&self, place: usize, value: Value) -> FieldValue {
+        self.mapper.settle(place, value)
+    }
+
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        self.prepared.hashes(fields)
+    }
 }
 
 type Page = Result<Box<dyn RowPage>, (u64, Proof)>;
@@ -373,6 +411,21 @@ fn explain(error: DiffError, sync: &SyncDef) -> RunError {
             )
             .remedy(find(&|from| repeats_of(&quote(column), from)))
         }
+        DiffError::ReferenceRing { rows, examples, field } => {
+            place = sync.fields.get(field).map(|field| field.span.clone());
+            let shown: Vec<String> = examples.iter().map(|k| mask(&key::display(k))).collect();
+            let message = match rows {
+                1 => format!("model `{}` has a row that refers to itself: {}", model.name, shown.join(", ")),
+                _ => format!(
+                    "{rows} rows of model `{}` refer to each other in a ring: {}",
+                    model.name,
+                    shown.join(" → ")
+                ),
+            };
+            Problem::error("reference-ring", message)
+                .remedy("one of them has to refer to nothing until the others are there: nothing was sent")
+        }
+        DiffError::Stopped => return RunError::Cancelled,
         // A fault has its own exit code.
         DiffError::Source(fault) => return fault.into(),
         other => return other.into(),

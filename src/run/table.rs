@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::{Compared, Fault, Projection, Query, Scan, SnapshotTables, Source, TableScan, Value};
+use backhaul_kit::{AddressKind, Compared, Fault, Projection, Query, Scan, SnapshotTables, Source, TableScan, Value};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -10,7 +10,7 @@ use super::scan::{self, Judged, PAGES_AHEAD, Work, quote};
 use super::{Cancel, Event, RunError, Runs, Watch, unless_cancelled};
 use crate::check::Checker;
 use crate::config::SyncDef;
-use crate::diff::{DiffError, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper, TableDiffer, TableSnapshot};
+use crate::diff::{DiffError, PlanReader, PlanSummary, TableDiffer, TableSnapshot};
 use crate::snapshot::{SettleInfo, Settlement, Snapshot, Store, TableSettle};
 
 /// The snapshot tables of a source that must have them.
@@ -26,6 +26,8 @@ pub(super) fn check_place(sync: &SyncDef, warehouse: &str) -> Result<(), RunErro
     let moves = format!("`backhaul run {}` moves the snapshot; a plan can be looked at after that", sync.name);
     let lacks = if sync.checks.iter().any(|check| check.kind.looks_at_rows()) {
         Some("where no row is checked")
+    } else if sync.prepared.facts(sync.shape.mode.0.write_operation()).address == AddressKind::Hashes {
+        Some("where hashes that members share are not known")
     } else if sync.people.decide() {
         Some("where nobody is kept from being sent")
     } else {
@@ -56,7 +58,7 @@ pub(super) async fn compare_there(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _, newest } = work;
+    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _, newest, finder } = work;
     let state = snapshot.table_state().ok_or_else(|| Fault::bug("a snapshot in files was taken for a table"))?;
     let known = TableSnapshot {
         base_id: snapshot.base_id().to_owned(),
@@ -68,7 +70,10 @@ pub(super) async fn compare_there(
         TableScan { state, all: request.full || request.whole_set || request.remap, removals: request.removals };
     unless_cancelled(cancel, ask_for_newest(scan.as_mut(), &mut checker)).await?;
     let (parts, compared) = mpsc::channel(PAGES_AHEAD);
-    let judging = tokio::task::spawn_blocking(move || judge(&known, request, mapper.as_ref(), writer, compared));
+    let judging = tokio::task::spawn_blocking(move || {
+        let differ = TableDiffer::new(&known, request, mapper.as_ref(), writer)?.referring(&finder);
+        judge(differ, compared)
+    });
     let scanned = unless_cancelled(cancel, forward(scan, projection, table, parts, watch)).await;
     let summary = judging.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the parts stopped".
@@ -113,14 +118,7 @@ async fn forward(
     Err(Fault::transient("the warehouse ended the comparison without a proof that it was complete"))
 }
 
-fn judge(
-    snapshot: &TableSnapshot,
-    request: PlanRequest,
-    mapper: &dyn RowMapper,
-    writer: PlanWriter,
-    mut parts: mpsc::Receiver<Compared>,
-) -> Result<PlanSummary, DiffError> {
-    let mut differ = TableDiffer::new(snapshot, request, mapper, writer)?;
+fn judge(mut differ: TableDiffer<'_>, mut parts: mpsc::Receiver<Compared>) -> Result<PlanSummary, DiffError> {
     while let Some(part) = parts.blocking_recv() {
         match part {
             Compared::Page(page) => differ.page(&page)?,

@@ -90,11 +90,23 @@ impl<'a> Judgement<'a> {
             return Ok(Address::default());
         }
         let (old, now) = (op.old_address.match_value.as_ref(), op.match_value.as_ref());
-        let match_value = if self.fate(op) == Settle::InDoubt { old.or(now) } else { now.or(old) };
+        let in_doubt = self.fate(op) == Settle::InDoubt;
+        let match_value = if in_doubt { old.or(now).cloned() } else { now.or(old).cloned() };
+        let match_value = match (old, now) {
+            // Whatever was sent may be there: the next run removes what it does not want.
+            (Some(old), Some(now)) if in_doubt && self.header.hashes => Some(union(old, now)),
+            _ => match_value,
+        };
         let answered = if op.kind.is_sent() { self.replay.remote_id(op.number)? } else { None };
         let remote_id = answered.or_else(|| op.old_address.remote_id.clone());
-        Ok(Address { remote_id, match_value: match_value.cloned() })
+        Ok(Address { remote_id, match_value })
     }
+}
+
+/// The hashes, one a line, of both.
+fn union(old: &str, now: &str) -> String {
+    let fresh = now.lines().filter(|hash| old.lines().all(|known| known != *hash));
+    old.lines().chain(fresh).collect::<Vec<_>>().join("\n")
 }
 
 /// Effects on records that exist, by ordinal.

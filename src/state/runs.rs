@@ -159,6 +159,12 @@ pub struct RunCounts {
     pub touched: u64,
     /// Not sent: rejected before, with the same values, and not due yet.
     pub withheld: u64,
+    /// Not sent yet: they refer to a record that is not there.
+    pub waiting: u64,
+    /// Of these: the record is one that the run sent, or that waits likewise.
+    pub next_wave: u64,
+    /// Values that were looked up at the destination.
+    pub looked_up: u64,
     /// Accepted by the destination.
     pub accepted: u64,
     /// Refused by the mapping or the destination.

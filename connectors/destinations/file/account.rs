@@ -167,6 +167,7 @@ impl Prepared for FileSync {
             // The session decides: what is staged counts for nothing until it is committed.
             resend_safe: false,
             read_back: false,
+            merges: false,
             address: AddressKind::None,
             order: Order::WritesFirst,
             session: Session::Ordered,

@@ -4,6 +4,11 @@ use backhaul_kit::nested::Nest;
 use backhaul_kit::value::write_json_str;
 use backhaul_kit::{Batch, ChangeKind, FieldRef, Reason, Row, ValueRef, key};
 
+use crate::csv::CsvLine;
+
+/// What ends a line (RFC 4180).
+const CRLF: &str = "\r\n";
+
 /// The column of a file of changes that says what became of the row.
 pub(super) const OP: &str = "op";
 
@@ -74,7 +79,7 @@ impl Layout {
             for column in self.columns() {
                 line.text(column);
             }
-            line.end();
+            line.end(CRLF);
         }
     }
 
@@ -153,57 +158,6 @@ impl Layout {
                 line.value(fields.next().and_then(FieldRef::value));
             }
         }
-        line.end();
-    }
-}
-
-/// One line of CSV.
-struct CsvLine<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
-    first: bool,
-}
-
-impl<'a> CsvLine<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { start: out.len(), out, first: true }
-    }
-
-    fn comma(&mut self) {
-        if !std::mem::replace(&mut self.first, false) {
-            self.out.push(b',');
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.comma();
-        if !text.is_empty() && !text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
-            self.out.extend_from_slice(text.as_bytes());
-            return;
-        }
-        self.out.push(b'"');
-        for byte in text.bytes() {
-            if byte == b'"' {
-                self.out.push(b'"');
-            }
-            self.out.push(byte);
-        }
-        self.out.push(b'"');
-    }
-
-    fn value(&mut self, value: Option<ValueRef<'_>>) {
-        match value {
-            None | Some(ValueRef::Null | ValueRef::Invalid(_)) => self.comma(),
-            Some(ValueRef::Text(text)) => self.text(text),
-            Some(value) => self.text(&value.to_text()),
-        }
-    }
-
-    fn end(self) {
-        if self.out.len() == self.start {
-            // A line of one empty value would look like no line at all.
-            self.out.extend_from_slice(b"\"\"");
-        }
-        self.out.extend_from_slice(b"\r\n");
+        line.end(CRLF);
     }
 }

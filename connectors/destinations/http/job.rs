@@ -73,14 +73,13 @@ impl Job {
         let json: Json = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = self.id.text(&json).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| Fault::ambiguous("the answer that should name a job names none"))?;
-        let body = serde_json::to_value(Body { id, created: Timestamp::now().as_second() });
-        let body = body.map_err(|e| Fault::bug("a ticket that cannot be written as JSON").caused_by(e))?;
-        Ok(Delivery::Pending(Ticket { kind: KIND.into(), version: VERSION, body }))
+        let body = Body { id, created: Timestamp::now().as_second() };
+        Ticket::new(KIND, VERSION, &body).map(Delivery::Pending)
     }
 
     /// The request that asks after the job of `ticket`; `None` for a ticket that is not ours.
     pub(super) fn question(&self, account: &HttpAccount, ticket: &Ticket) -> Option<Request> {
-        let body = body_of(ticket)?;
+        let body: Body = ticket.read(KIND, VERSION)?;
         let url = account.join(&self.url.render(&context! { job => body.id }).ok()?)?;
         let mut request = Request::new(Method::GET, url);
         request.headers = account.headers.clone();
@@ -107,17 +106,11 @@ impl Job {
         if done || self.failed.as_ref().is_some_and(|failed| failed.is_set(&json)) {
             return call.success.of_job(batch, &json, done).map(Progress::Done);
         }
-        let age = body_of(ticket).map(|body| Timestamp::now().as_second().saturating_sub(body.created));
+        let body: Option<Body> = ticket.read(KIND, VERSION);
+        let age = body.map(|body| Timestamp::now().as_second().saturating_sub(body.created));
         let old = age.is_some_and(|age| age > i64::try_from(self.give_up_after.as_secs()).unwrap_or(i64::MAX));
         Ok(if old { Progress::Lost } else { Progress::Running { after: self.every } })
     }
-}
-
-fn body_of(ticket: &Ticket) -> Option<Body> {
-    if (ticket.kind.as_str(), ticket.version) != (KIND, VERSION) {
-        return None;
-    }
-    serde_json::from_value(ticket.body.clone()).ok()
 }
 
 fn read_url(table: &mut ConfigTable) -> Option<Template> {

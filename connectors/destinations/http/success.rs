@@ -185,6 +185,15 @@ impl Success {
         }
     }
 
+    /// Whether an answer tells the ids of records.
+    pub(super) fn gives_ids(&self) -> bool {
+        match &self.proof {
+            Proof::Call { id, .. } => id.is_some(),
+            Proof::Row(results) | Proof::Job(_, Some(results)) => results.id.is_some(),
+            Proof::Job(_, None) => false,
+        }
+    }
+
     /// The results that an answer names rows by, where it does.
     pub(super) fn results(&self) -> Option<&Results> {
         match &self.proof {

@@ -109,6 +109,10 @@ impl Prepared for HttpSync {
         self.object.clone()
     }
 
+    fn gives_ids(&self) -> bool {
+        self.write.success.gives_ids()
+    }
+
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
         Some(self.account.limiter(kit))
     }

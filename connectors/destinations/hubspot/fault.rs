@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use backhaul_kit::Fault;
 use backhaul_kit::http::{Answer, retry_after};
-use backhaul_kit::{Fault, FaultClass};
 
 use super::object::ObjectType;
 use super::wire::VendorError;
@@ -46,14 +46,6 @@ pub(super) fn of_answer(answer: &Answer, object: &ObjectType) -> Option<Fault> {
         300..=399 => Fault::config(said).remedy("redirects are not followed: check `base_url`"),
         _ => Fault::config(said),
     })
-}
-
-/// The fault of a call that only reads: it may always be made again.
-pub(super) fn of_reading(mut fault: Fault) -> Fault {
-    if fault.class == FaultClass::Ambiguous {
-        fault.class = FaultClass::Transient;
-    }
-    fault
 }
 
 fn missing_rights(said: String, error: &VendorError) -> Fault {

@@ -12,6 +12,7 @@
 //! | `fault` | what a refused call means |
 //! | `send` | the destination itself: writes |
 //! | `records` | finding and reading records that are there |
+//! | `lookup` | records of other objects, for rows that refer to them |
 //! | `inspect` | identity, scopes and properties |
 //! | `sandbox` | the stand-in of the API |
 //!
@@ -36,6 +37,9 @@
 //! - The account is known by its hub id: token introspection for private apps (vendor page, shape from third
 //!   parties), then for OAuth (spec), then the account's details (spec), which tell no scopes.
 //!
+//! - A look-up goes through `batch/read` by a property with unique values: two records never have one value. By other
+//!   properties it would take the search, which is limited apart from the rest and lags behind writes: it is not offered.
+//!
 //! Not verified against a live account: the shape of property errors in a 207; the code `READ_ONLY_VALUE`; a
 //! 404 from `batch/archive` for records that are gone; whether a date-time without a zone is taken as UTC (so
 //! `describe` does not accept such columns for `datetime`).
@@ -45,6 +49,7 @@ mod answer;
 mod draft;
 mod fault;
 mod inspect;
+mod lookup;
 mod object;
 mod records;
 pub mod sandbox;

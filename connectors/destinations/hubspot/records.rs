@@ -10,7 +10,7 @@ use super::draft::Target;
 use super::send::HubSpotDestination;
 use super::sync::MAX_INPUTS;
 use super::wire::Record;
-use super::{answer, fault, values};
+use super::{answer, values};
 
 /// What a look-up by match value found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl HubSpotDestination {
         for chunk in values.chunks(MAX_INPUTS) {
             let wanted: Vec<&str> = chunk.iter().map(String::as_str).collect();
             let got = self.read(self.read_call(Some(property), &wanted, &[property])?).await?;
-            let parsed = answer::parse(&got).map_err(fault::of_reading)?;
+            let parsed = answer::parse(&got).map_err(Fault::not_applied)?;
             let kept = |value: &str| values::kept(Some(property), value).into_owned();
             let ids: HashMap<String, &str> = parsed
                 .results
@@ -101,7 +101,7 @@ impl HubSpotDestination {
         for chunk in wanted.chunks(MAX_INPUTS) {
             let ids: Vec<&str> = chunk.iter().map(|(_, id)| *id).collect();
             let got = self.read(self.read_call(id_property, &ids, &properties)?).await?;
-            let parsed = answer::parse(&got).map_err(fault::of_reading)?;
+            let parsed = answer::parse(&got).map_err(Fault::not_applied)?;
             let places: HashMap<Cow<'_, str>, usize> =
                 chunk.iter().map(|(place, id)| (values::kept(id_property, id), *place)).collect();
             for record in parsed.results {

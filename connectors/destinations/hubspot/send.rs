@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Mode, ObjectSchema, Operation, Outcomes,
-    Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, Mode, ObjectSchema, Operation,
+    Outcomes, Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -45,9 +45,9 @@ impl HubSpotDestination {
 
     /// A call that only reads.
     pub(super) async fn read(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.call(request).await.map_err(fault::of_reading)?;
+        let answer = self.call(request).await.map_err(Fault::not_applied)?;
         match fault::of_answer(&answer, &self.sync.object) {
-            Some(fault) => Err(fault::of_reading(fault)),
+            Some(fault) => Err(fault.not_applied()),
             None => Ok(answer),
         }
     }
@@ -193,6 +193,10 @@ impl Destination for HubSpotDestination {
 
     async fn describe(&self) -> Result<Option<ObjectSchema>, Fault> {
         self.object_schema().await.map(Some)
+    }
+
+    async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
+        self.look_up(query).await
     }
 
     async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {

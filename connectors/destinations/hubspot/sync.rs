@@ -11,6 +11,7 @@ use backhaul_kit::{
 };
 
 use super::account::HubSpotAccount;
+use super::lookup;
 use super::object::{ObjectType, RECORD_ID};
 use super::send::HubSpotDestination;
 
@@ -102,6 +103,8 @@ impl Prepared for HubSpotSync {
             resend_safe,
             // A record that a lost call created is found by its unique property.
             read_back: operation == Operation::Create && self.match_property.is_some(),
+            // An upsert may have to make the record, and needs all of it.
+            merges: operation == Operation::Update,
             address,
             // Unique values are free again once their record is archived or moved.
             order: Order::RemovalsFirst,
@@ -116,6 +119,10 @@ impl Prepared for HubSpotSync {
 
     fn object(&self) -> String {
         self.object.name().to_owned()
+    }
+
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        lookup::check(object, by)
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {

@@ -64,18 +64,11 @@ impl MixpanelDestination {
 #[async_trait]
 impl Destination for MixpanelDestination {
     async fn check(&self) -> Result<AccountReport, Fault> {
-        let of_reading = |mut fault: Fault| {
-            // Nothing was to be written: the question may be asked again.
-            if fault.class == FaultClass::Ambiguous {
-                fault.class = FaultClass::Transient;
-            }
-            fault
-        };
-        let answer = self.events.send(self.import(PROBE)?).await.map_err(of_reading)?;
+        let answer = self.events.send(self.import(PROBE)?).await.map_err(Fault::not_applied)?;
         if answer.status != 400
             && let Some(fault) = answer::fault(&answer)
         {
-            return Err(of_reading(fault));
+            return Err(fault.not_applied());
         }
         let digest = digest(&SHA256, self.token.reveal()?.expose_secret().as_bytes());
         let region = self.sync.account.region;
@@ -116,14 +109,8 @@ impl Destination for MixpanelDestination {
         for (place, reason) in refused {
             said[place] = Some(Verdict::Rejected(reason));
         }
-        let mut outcomes = Outcomes::of(batch);
-        for (place, verdict) in said.into_iter().enumerate() {
-            match verdict {
-                None | Some(Verdict::Unknown) => {}
-                Some(verdict) => outcomes.set_at(place, verdict)?,
-            }
-        }
-        Ok(Delivery::Settled(outcomes))
+        let known = said.into_iter().enumerate().filter_map(|(place, verdict)| Some((place, verdict?)));
+        Outcomes::at_places(batch, known).map(Delivery::Settled)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {

@@ -121,6 +121,7 @@ impl Prepared for SqlSync {
             evidence: Evidence::Call,
             resend_safe: offered && !appends,
             read_back: appends && self.operations.is_some(),
+            merges: false,
             address: if appends { AddressKind::None } else { AddressKind::MatchValue },
             // A unique value is free again once its row is deleted or moved.
             order: Order::RemovalsFirst,

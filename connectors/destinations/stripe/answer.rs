@@ -1,7 +1,7 @@
 //! What an answer says of its one row, and what a call that was refused means.
 
 use backhaul_kit::http::{Answer, retry_after};
-use backhaul_kit::{Fault, FaultClass, Reason, Verdict};
+use backhaul_kit::{Fault, Reason, Verdict};
 
 use super::params::Param;
 use super::wire::{Customer, Refusal, VendorError};
@@ -116,12 +116,4 @@ fn missing_rights(said: String, error: Option<&VendorError>) -> Fault {
 pub(super) fn permissions(text: &str) -> Vec<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("rak_")).collect()
-}
-
-/// The fault of a call that only reads: it may always be made again.
-pub(super) fn of_reading(mut fault: Fault) -> Fault {
-    if fault.class == FaultClass::Ambiguous {
-        fault.class = FaultClass::Transient;
-    }
-    fault
 }

@@ -51,7 +51,7 @@ impl StripeDestination {
         if path != ["account"] {
             request.url.query_pairs_mut().append_pair("limit", "1");
         }
-        let answer = self.http.send(request).await.map_err(answer::of_reading)?;
+        let answer = self.http.send(request).await.map_err(Fault::not_applied)?;
         if answer.status.as_u16() == 403 {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl StripeDestination {
             Ok(None) => Ok(Some(answer)),
             Ok(Some(_)) => Ok(None),
             Err(fault) if fault.class == FaultClass::Config => Ok(None),
-            Err(fault) => Err(answer::of_reading(fault)),
+            Err(fault) => Err(fault.not_applied()),
         }
     }
 }

@@ -79,6 +79,8 @@ impl Prepared for StripeSync {
             max_rows: 1,
             evidence: Evidence::Row,
             resend_safe: true,
+            // An upsert makes a customer who is gone anew, and needs all of them.
+            merges: operation == Operation::Update,
             address,
             // A customer must have lost a match value before another row's is searched for by it.
             order: Order::RemovalsFirst,

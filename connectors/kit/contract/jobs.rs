@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::http::{Case, HttpSubject};
+use super::http::{Case, HttpSubject, serve};
 use super::subject::{NOWHERE, NoTickets, batch, open};
-use super::{Received, Reply, Scripted, Server, run};
+use super::{Received, Reply, Scripted, run};
 use crate::batch::{Batch, Delivery, Progress, Verdict};
 use crate::fault::{Fault, FaultClass};
 
@@ -34,7 +34,7 @@ async fn asked<S: JobSubject + 'static>(
     for operation in subject.operations() {
         let batch = batch(&**subject, &*subject.prepare(NOWHERE), operation, 3);
         let (answering, of) = (subject.clone(), batch.clone());
-        let server = Server::start(move |request| {
+        let server = serve(subject, move |request| {
             reply(&answering, &of, request)
                 .unwrap_or_else(|| Reply::Answer(answering.answer(Case::AllAccepted, &of, request)))
         })

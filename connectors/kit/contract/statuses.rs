@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::http::{Case, HttpSubject, exchanges};
+use super::http::{Case, HttpSubject, exchanges, serve};
 use super::subject::{NOWHERE, batch, open, write};
-use super::{Received, Reply, Scripted, Server};
+use super::{Received, Reply, Scripted};
 use crate::batch::{Batch, Delivery, Verdict};
 use crate::fault::FaultClass;
 
@@ -82,7 +82,7 @@ pub async fn a_credential_that_expires_on_the_way_is_told<S: HttpSubject + 'stat
         let batch = batch(&*subject, &*subject.prepare(NOWHERE), operation, ROWS);
         let expired = Arc::new(AtomicBool::new(false));
         let (answering, asked, now) = (subject.clone(), batch.clone(), expired.clone());
-        let server = Server::start(move |request| {
+        let server = serve(&subject, move |request| {
             let case = if now.load(Ordering::Relaxed) { Case::AuthExpired } else { Case::AllAccepted };
             Reply::Answer(answering.answer(case, &asked, request))
         })

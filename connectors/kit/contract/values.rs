@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::http::{Case, HttpSubject};
+use super::http::{Case, HttpSubject, serve};
 use super::subject::{NOWHERE, batch, open, verdicts, write};
-use super::{Received, Reply, Server};
+use super::{Received, Reply};
 use crate::batch::{Batch, Row};
 use crate::fault::FaultClass;
 use crate::value::{FieldRef, FieldValue, Value};
@@ -79,7 +79,7 @@ async fn sound<S: HttpSubject + 'static>(subject: &Arc<S>, change: impl Fn(&str)
 async fn judge<S: HttpSubject + 'static>(subject: &Arc<S>, batch: Batch) {
     let (answering, asked) = (subject.clone(), batch.clone());
     let server =
-        Server::start(move |request| Reply::Answer(answering.answer(Case::AllAccepted, &asked, request))).await;
+        serve(subject, move |request| Reply::Answer(answering.answer(Case::AllAccepted, &asked, request))).await;
     let prepared = subject.prepare(server.url());
     let destination = open(&**subject, &*prepared);
     let what = batch.operation;

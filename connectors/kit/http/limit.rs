@@ -36,6 +36,10 @@ const CELLS: u32 = 100;
 const TOLERANCE: f64 = 0.005;
 /// What is left of the window for the network, as a share.
 const NETWORK: f64 = 0.01;
+/// The share of a quota that may be used before calls are slowed down.
+const EASY: f64 = 0.75;
+/// The wait for the next call where all of a quota is used.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 /// One window of a quota: at most `cap` calls in `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +175,16 @@ impl Limiter {
         if let Some(counter) = quotas.counters.iter_mut().find(|counter| resets_in <= counter.window.per) {
             counter.left = counter.left_at(now).min(remaining);
             counter.resets_at = Some(resets_at);
+        }
+    }
+
+    /// The vendor said which share of a quota is used (1.0: all of it), and not how many calls are left. Above three
+    /// quarters the next call waits, the longer the nearer it is to all, up to a minute: a quota of the last hour is then
+    /// not used up by calls that take 0.2 % of it each, one after the other.
+    pub fn steer_by_share(&self, used: f64) {
+        if used > EASY {
+            let pressure = (used.min(1.0) - EASY) / (1.0 - EASY);
+            self.close_for(SLOWEST.mul_f64(pressure));
         }
     }
 

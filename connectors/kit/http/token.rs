@@ -77,6 +77,8 @@ pub struct Tokens {
 struct Token {
     value: SecretString,
     renew_at: Instant,
+    /// What it is good for, where the server says it (RFC 6749, section 5.1).
+    scope: Option<String>,
 }
 
 impl std::fmt::Debug for Token {
@@ -90,6 +92,7 @@ struct Granted {
     access_token: String,
     token_type: Option<String>,
     expires_in: Option<Seconds>,
+    scope: Option<String>,
 }
 
 /// Some servers write the number as text.
@@ -136,12 +139,24 @@ impl Tokens {
     /// # Errors
     /// `Auth` where the server refuses the client, `Transient` where it cannot be asked: nothing was sent to the API.
     pub(super) async fn get(&self) -> Result<SecretString, Fault> {
+        self.token().await.map(|token| token.value)
+    }
+
+    /// The scopes that the server granted, in its own words; `None` where it does not say.
+    ///
+    /// # Errors
+    /// As for a call that needs a token.
+    pub async fn scope(&self) -> Result<Option<String>, Fault> {
+        self.token().await.map(|token| token.scope)
+    }
+
+    async fn token(&self) -> Result<Token, Fault> {
         let mut current = self.current.lock().await;
         if let Some(token) = current.as_ref().filter(|token| Instant::now() < token.renew_at) {
-            return Ok(token.value.clone());
+            return Ok(token.clone());
         }
         let token = self.ask().await?;
-        Ok(current.insert(token).value.clone())
+        Ok(current.insert(token).clone())
     }
 
     /// The API refused this token: the next [`Tokens::get`] asks for another, unless somebody has already.
@@ -175,7 +190,8 @@ impl Tokens {
         let life = granted.expires_in.and_then(Seconds::duration).unwrap_or(UNSAID);
         let margin = life.mul_f64(RENEW_AT).max(RENEW_BEFORE.min(life / 2));
         tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
-        Ok(Token { value: granted.access_token.into(), renew_at: asked + life.saturating_sub(margin) })
+        let renew_at = asked + life.saturating_sub(margin);
+        Ok(Token { value: granted.access_token.into(), renew_at, scope: granted.scope })
     }
 
     /// One call of the token endpoint, and when it began.

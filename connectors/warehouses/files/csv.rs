@@ -12,8 +12,8 @@ use backhaul_kit::{Column, Fault, Projection, TypeClass};
 
 use super::super::arrow::{ArrowPage, Layout};
 use super::listing::unreadable;
-use super::rfc4180::{CsvError, CsvReader, Fields};
 use super::scan::{Emit, PAGE_BYTES, PAGE_ROWS, malformed};
+use crate::csv::{CsvError, CsvReader, Fields};
 
 /// How much is read at a time.
 const READ_BYTES: usize = 128 << 10;

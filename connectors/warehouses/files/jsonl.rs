@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use super::super::sound;
 use super::super::value_page::{Layout, ValuePage};
 use super::listing::unreadable;
-use super::rfc4180::MAX_ROW;
 use super::scan::{Emit, malformed};
+use crate::csv::MAX_ROW;
 
 /// How much is read at a time.
 const READ_BYTES: usize = 128 << 10;

@@ -62,8 +62,6 @@ mod parquet;
 #[cfg(feature = "files")]
 mod pattern;
 #[cfg(feature = "files")]
-mod rfc4180;
-#[cfg(feature = "files")]
 mod scan;
 #[cfg(feature = "files")]
 mod source;

@@ -61,6 +61,7 @@ fn fates(run: &RunView) -> String {
         (counts.held_back, "held back"),
         (counts.withheld, "withheld"),
         (counts.vetoed, "not to be sent any more"),
+        (counts.waiting, "waiting"),
     ];
     let told: Vec<String> =
         fates.into_iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{} {fate}", number(n))).collect();

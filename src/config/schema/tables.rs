@@ -328,7 +328,7 @@ enum FieldRule {
     Dropped(False),
 }
 
-/// One source (`column`, `value` or `template`), then modifiers.
+/// One source (`column`, `value`, `template`, `lookup` or `ref`), then modifiers.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct FieldTable {
@@ -338,6 +338,15 @@ pub(super) struct FieldTable {
     value: Option<Constant>,
     /// A template over the model's columns.
     template: Option<String>,
+    /// The object at the destination in which the record is looked up that has the column's value.
+    lookup: Option<String>,
+    /// The field of that object which has the value.
+    by: Option<String>,
+    /// The sync that has had the record accepted whose key the column has; "self" is the sync itself.
+    #[schemars(rename = "ref")]
+    reference: Option<String>,
+    /// What becomes of a row whose record is not there; default "reject".
+    missing: Option<Missing>,
     /// The form that the value is brought into.
     #[schemars(rename = "as")]
     normalise: Option<Normaliser>,
@@ -347,6 +356,16 @@ pub(super) struct FieldTable {
     null: Option<NullPolicy>,
     /// When the field is written; default "always".
     write: Option<WritePolicy>,
+}
+
+/// What becomes of a row whose record is not there.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Missing {
+    Reject,
+    Skip,
+    Wait,
+    Null,
 }
 
 /// The form that a value is brought into.

@@ -130,6 +130,18 @@ impl Prepared for Ready {
         self.object.clone()
     }
 
+    fn gives_ids(&self) -> bool {
+        self.address == AddressKind::MatchValue
+    }
+
+    fn check_lookup(&self, object: &str, _: &str) -> Result<Vec<String>, String> {
+        match (self.address, object) {
+            (AddressKind::MatchValue, "owners") => Ok(Vec::new()),
+            (AddressKind::MatchValue, _) => Err(format!("has no object \"{object}\"")),
+            _ => Err(String::from("cannot look records up")),
+        }
+    }
+
     fn open(&self, _: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
         Err(Fault::config("a destination of a test"))
     }

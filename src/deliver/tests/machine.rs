@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use backhaul_kit::{
-    Batch, Delivery, Facts, Fault, FaultClass, FieldValue, Fields, Operation, Outcomes, Reason, Value, Verdict,
+    Batch, Delivery, Evidence, Facts, Fault, FaultClass, FieldValue, Fields, Operation, Outcomes, Reason, Value,
+    Verdict,
 };
 
 use super::{facts, op, phase};
@@ -229,6 +230,29 @@ fn after_a_lost_answer_nobody_says_not_applied_any_more() {
     table.settle(second, &Verdict::Rejected(Reason::new("X", "no")));
     assert_eq!(table.fates(), [(0, Fate::Unknown)]);
     assert_eq!(table.rejected, [0], "the operator still hears of it");
+}
+
+#[test]
+fn what_a_counted_call_may_have_applied_before_it_was_cut_is_in_doubt_unless_it_is_told_of() {
+    for (evidence, unsent) in [(Evidence::Count, Fate::Unknown), (Evidence::Call, Fate::Deferred)] {
+        let mut table =
+            Table::new(Operation::AudienceAdd, &Facts { evidence, concurrency: 1, ..facts() }, (0..4).map(op));
+        let parts = [vec![0, 1, 2, 3], vec![0, 1], vec![2, 3], vec![0]];
+        for part in parts {
+            let sent = table.next_sent();
+            assert_eq!(ops_of(&sent), part);
+            match part.as_slice() {
+                [0] => table.settle(sent, &Verdict::Rejected(Reason::new("INVALID", "no"))),
+                [2, 3] => table.settle(sent, &Verdict::Written { remote_id: None }),
+                _ => table.answer(sent, Err(Fault::split("one of them is invalid"))),
+            }
+        }
+        // Before the last part is told of, the delivery ends.
+        let sent = table.next_sent();
+        table.answer(sent, Err(Fault::auth("revoked")));
+        let told = [(2, Fate::Accepted), (3, Fate::Accepted), (0, Fate::Rejected)];
+        assert_eq!(table.fates(), [&told[..], &[(1, unsent)]].concat(), "{evidence:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{facts, op, phase};
 use crate::snapshot::log::{Fate, Standing};
 
 #[tokio::test(start_paused = true)]
-async fn an_ordered_session_goes_batch_by_batch_and_marks_the_last() {
+async fn an_ordered_session_goes_batch_by_batch_and_marks_the_last_of_each_operation() {
     for rows in [1, 10, 100, 105] {
         let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Staged)));
         let bench = Bench::new();
@@ -27,8 +27,8 @@ async fn an_ordered_session_goes_batch_by_batch_and_marks_the_last() {
         let order: Vec<u64> = calls.iter().flat_map(|call| call.ops.clone()).collect();
         assert_eq!(order, (0..rows + 5).collect::<Vec<_>>());
         assert!(calls.windows(2).all(|pair| pair[1].at >= pair[0].at + Duration::from_millis(50)));
-        let last: Vec<bool> = calls.iter().map(|call| call.last).collect();
-        assert_eq!(last.iter().position(|last| *last), Some(calls.len() - 1), "{rows} rows: {last:?}");
+        let last: Vec<u64> = calls.iter().filter(|call| call.last).map(|call| call.ops[call.ops.len() - 1]).collect();
+        assert_eq!(last, [rows - 1, rows + 4], "{rows} rows: the last row of every operation that has rows");
         assert_eq!((destination.begun.load(Ordering::SeqCst), destination.finished.load(Ordering::SeqCst)), (1, 1));
         let replay = bench.replay();
         assert!((0..rows + 5).all(|op| replay.standing(op) == Standing::Accepted));

@@ -46,7 +46,7 @@ fn code(kind: OpKind) -> u8 {
 }
 
 /// Appends an op.
-pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
+pub(in crate::diff) fn encode(op: &Op, out: &mut Vec<u8>) {
     let reason_field = op.reason.as_ref().and_then(|reason| reason.field.as_ref());
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     out.push(code(op.kind));
@@ -90,7 +90,7 @@ pub(super) fn encode(op: &Op, out: &mut Vec<u8>) {
 }
 
 /// Reads op number `number` off the front of `input`, which is a part of `chunk`; `None` when the bytes are not an op.
-pub(super) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -> Option<Op> {
+pub(in crate::diff) fn decode(chunk: &Bytes, input: &mut &[u8], number: u64, seed: u64) -> Option<Op> {
     let ([kind, flags], rest) = input.split_first_chunk::<2>()?;
     *input = rest;
     let (kind, has) = (*KINDS.get(usize::from(*kind))?, |flag| flags & flag != 0);

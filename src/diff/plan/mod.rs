@@ -4,7 +4,7 @@
 //! digest of every chunk and the plan hash.
 
 mod chunk;
-mod codec;
+pub(in crate::diff) mod codec;
 mod footer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -37,12 +37,18 @@ pub struct PlanHeader {
     pub fields: Vec<String>,
     /// Place of the match field among them.
     pub match_field: Option<usize>,
+    /// Whether match values are hashes, one a line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hashes: bool,
     /// Whether the snapshot is to remember addresses.
     pub keep_address: bool,
     /// Whether keys that left the model are removed.
     pub removals: bool,
     /// Whether the mapping changed since the snapshot was made.
     pub remap: bool,
+    /// Whether every row is sent, changed or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// What the ops' table fingerprints were made with, where the snapshot is a table of the warehouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_fingerprints: Option<String>,
@@ -68,9 +74,11 @@ impl PlanHeader {
             binding: request.binding.clone(),
             fields: mapper.fields().to_vec(),
             match_field: request.match_field,
+            hashes: request.hashes,
             keep_address: request.keep_address,
             removals: request.removals,
             remap: request.remap,
+            full: request.full,
             table_fingerprints: None,
             growing: request.growing.clone(),
             refresh: request.refresh,

@@ -5,11 +5,13 @@ mod cases;
 pub(crate) mod damage;
 mod golden;
 mod growing;
+mod hashes;
 mod model;
 mod order;
 mod people;
 mod plan_file;
 pub(crate) mod random;
+mod references;
 mod settings;
 mod siblings;
 mod table;
@@ -130,6 +132,11 @@ impl RowMapper for TestMapper {
         }
         Ok(self.places.iter().map(|place| FieldValue::Set(record[*place].clone())).collect())
     }
+
+    /// The words of the first field.
+    fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
+        Some(fields.first()?.value()?.to_text().replace(' ', "\n"))
+    }
 }
 
 /// Fates by op number; accepted where nothing is said.
@@ -199,6 +206,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         removals: true,
         moves: true,
         match_field: Some(0),
+        hashes: false,
         keep_address: true,
         whole_set: false,
         remap: false,

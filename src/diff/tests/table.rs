@@ -8,8 +8,9 @@ use proptest::prelude::*;
 
 use super::model::{Known, Naive, Step, apply, expected, random_fates, row_set, step};
 use super::random::Random;
+use super::references::{Owners, Staff, staff};
 use super::*;
-use crate::diff::{TableDiffer, TableSnapshot};
+use crate::diff::{Missing, TableDiffer, TableSnapshot};
 use crate::snapshot::{FieldHasher, TablePlace, TableSettle, random_name};
 
 const FINGERPRINTS: &str = "in memory";
@@ -141,9 +142,20 @@ fn plan_there(
     request: PlanRequest,
     path: &Path,
 ) -> Result<PlanSummary, DiffError> {
+    plan_there_by(table, snapshot, rows, request, path, (&TestMapper::usual(), &Owners::of(snapshot)))
+}
+
+fn plan_there_by(
+    table: &Table,
+    snapshot: &Snapshot,
+    rows: &[TestRow],
+    request: PlanRequest,
+    path: &Path,
+    (mapper, owners): (&dyn RowMapper, &Owners<'_>),
+) -> Result<PlanSummary, DiffError> {
     let all = request.full || request.remap;
-    let mapper = TestMapper::usual();
-    let mut differ = TableDiffer::new(&known(snapshot), request, &mapper, PlanWriter::new(path, state_key()))?;
+    let differ = TableDiffer::new(&known(snapshot), request, mapper, PlanWriter::new(path, state_key()))?;
+    let mut differ = differ.referring(owners);
     table.compare(rows, &mut differ, snapshot.seed(), all)?;
     differ.finish(table.state.records, table.gone(rows).len() as u64, &PROOF)
 }
@@ -250,6 +262,33 @@ proptest! {
             previous = rows;
         }
     }
+}
+
+#[test]
+fn rows_that_refer_to_records_are_judged_at_the_end_of_a_comparison_too() {
+    let (folder, mapper) = (folder(), Staff::with(Missing::Wait));
+    let store = Store::open(&folder.path().join("state"), state_key()).expect("a store");
+    let mut table = Table::of(&store.snapshot().expect("a snapshot"), &random_name().expect("a name"));
+    store.move_into(table.place(), table.state.generation.clone()).expect("moved");
+    let mut rows = vec![staff(1, 0, 1), staff(2, 0, 0), staff(3, 0, 77), staff(4, 0, 5)];
+    let mut run = |name: &str, rows: &[TestRow]| {
+        let path = folder.path().join(name);
+        let snapshot = store.snapshot().expect("a snapshot");
+        let owners = Owners::of(&snapshot);
+        plan_there_by(&table, &snapshot, rows, request(name), &path, (&mapper, &owners)).expect("a plan");
+        let plan = PlanReader::open(&path, &state_key()).expect("the plan");
+        settle_there(&store, &mut table, &plan, &Fates::default(), name);
+        (kinds(&plan), plan.summary().counts.waiting, owners.into_asked())
+    };
+    let first = vec![(1, OpKind::Add), (2, OpKind::Add), (4, OpKind::Reject)];
+    assert_eq!(run("run-1", &rows), (first, 1, vec![1, 5, 77]));
+    rows.pop();
+    assert_eq!(run("run-2", &rows), (vec![], 1, vec![77]));
+    rows[0].note = 2;
+    rows[2].note = 3;
+    rows.remove(1);
+    let last = vec![(1, OpKind::Change), (2, OpKind::Remove), (3, OpKind::Add)];
+    assert_eq!(run("run-3", &rows), (last, 0, vec![2, 3]));
 }
 
 /// Three rows that a table has.

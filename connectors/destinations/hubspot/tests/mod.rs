@@ -5,6 +5,7 @@ mod config;
 mod contract;
 mod delivery;
 mod inspection;
+mod lookup;
 mod spec;
 mod stand_in;
 

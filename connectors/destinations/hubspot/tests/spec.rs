@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backhaul_kit::{Mode, Operation, Removed};
+use backhaul_kit::{Lookup, Mode, Operation, Removed};
 
 use super::*;
 use crate::destinations::described::{Exchange, Recorder, Spec};
@@ -34,6 +34,9 @@ async fn exercise(url: &str, sandbox: &dyn Sandbox) {
         create.verdicts(&writes(Operation::Create, &[&["d2", "Dirk", ""]])).await;
         let clear = open(url, &Wanted { removed: Removed::Clear, ..wanted.clone() });
         clear.verdicts(&removals(Operation::Clear, vec![by_id("1001"), by_value("c9")])).await;
+        let values = vec![Value::Text("c1".into()), Value::Text("c9".into())];
+        let query = Lookup { object: object.to_owned(), by: "customer_id".to_owned(), values };
+        assert_eq!(upsert.destination.lookup(&query).await.expect("an answer").len(), 1);
         upsert.destination.read_back(&[by_id("1001"), by_value("c2"), by_value("c9")]).await.expect("records");
         upsert.verdicts(&removals(Operation::Archive, vec![by_id("1001"), by_value("c2"), by_value("c9")])).await;
         let unknown = open(url, &Wanted { fields: &["customer_id", "no_such"], ..wanted });

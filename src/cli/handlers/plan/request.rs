@@ -6,7 +6,6 @@ use serde_json::json;
 use super::super::failure;
 use crate::cli::screen::block;
 use crate::cli::{Engine, Exit, Failure, Screen};
-use crate::deliver;
 use crate::run::{Preview, Runs};
 
 pub(super) fn show(
@@ -27,7 +26,7 @@ pub(super) fn show(
     })?;
     let destination = sync.prepared.open(runs.kit().clone())?;
     let run = Run { id: String::from("preview"), sync: sync.name.clone(), rows: 1, started: jiff::Timestamp::now() };
-    let Some(row) = deliver::row(op) else {
+    let Some(row) = preview.row(op) else {
         return Err(Failure::new(Exit::Failed, "this operation is not sent"));
     };
     let batch = Batch { operation, seq: 0, last: true, rows: vec![row] };

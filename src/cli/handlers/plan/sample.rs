@@ -89,6 +89,8 @@ impl Shown {
         let personal = match &field.source {
             FieldSource::Column(column, _) => is_personal(sync, column),
             FieldSource::Template { columns, .. } => columns.iter().any(|column| is_personal(sync, column)),
+            // An id that stands for somebody is as personal as what found it.
+            FieldSource::Reference(reference) => is_personal(sync, &reference.column.0),
             FieldSource::Value(_) => false,
         };
         // An address that nobody declared is an address all the same.

@@ -124,6 +124,9 @@ impl PlanView {
                 format!("{} to send{forecast}", plural(self.calls, "call"))
             }
         });
+        if self.counts.looked_up > 0 {
+            facts.push(format!("{} looked up at the destination", plural(self.counts.looked_up, "value")));
+        }
         facts.extend(self.notes.iter().cloned());
         facts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         let rows: Vec<String> = self.samples.iter().map(row).collect();
@@ -220,6 +223,7 @@ fn sentence(counts: &PlanCounts) -> String {
         (counts.refreshed, "to send again"),
         (counts.rejected, "refused by the mapping"),
         (counts.withheld, "withheld after a reject"),
+        (counts.waiting, "waiting for a record that they refer to"),
         (counts.touched, "touched in no mapped field"),
         (counts.ignored, "changed since they were sent, and left alone"),
         (counts.unchanged, "unchanged"),

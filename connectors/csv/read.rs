@@ -4,11 +4,11 @@
 use std::io::{self, BufRead};
 
 /// The longest row that is taken, in bytes.
-pub(super) const MAX_ROW: usize = 16 << 20;
+pub(crate) const MAX_ROW: usize = 16 << 20;
 
 /// Why the bytes are not CSV.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CsvError {
+pub(crate) enum CsvError {
     /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -31,7 +31,7 @@ pub(super) enum CsvError {
 
 /// The fields of a row.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     bytes: Vec<u8>,
     /// Where each ends, and whether it stood in quotes.
     ends: Vec<(usize, bool)>,
@@ -39,12 +39,12 @@ pub(super) struct Fields {
 
 impl Fields {
     /// How many.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// The bytes of a field; `None` is NULL: nothing at all, not even quotes.
-    pub(super) fn get(&self, at: usize) -> Option<&[u8]> {
+    pub(crate) fn get(&self, at: usize) -> Option<&[u8]> {
         let (end, quoted) = *self.ends.get(at)?;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
         self.bytes.get(start..end).filter(|bytes| quoted || !bytes.is_empty())
@@ -76,7 +76,7 @@ enum State {
 }
 
 /// Reads rows one after the other.
-pub(super) struct CsvReader<R> {
+pub(crate) struct CsvReader<R> {
     input: R,
     /// Lines that were begun, those inside of quotes included.
     line: u64,
@@ -87,7 +87,7 @@ impl<R: BufRead> CsvReader<R> {
     ///
     /// # Errors
     /// The input cannot be read.
-    pub(super) fn new(mut input: R) -> Result<Self, CsvError> {
+    pub(crate) fn new(mut input: R) -> Result<Self, CsvError> {
         if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             input.consume(3);
         }
@@ -95,7 +95,7 @@ impl<R: BufRead> CsvReader<R> {
     }
 
     /// The line that the last row, or the error, is on, from 1.
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
@@ -103,7 +103,7 @@ impl<R: BufRead> CsvReader<R> {
     ///
     /// # Errors
     /// The bytes are not CSV, or are cut.
-    pub(super) fn read(&mut self, fields: &mut Fields) -> Result<bool, CsvError> {
+    pub(crate) fn read(&mut self, fields: &mut Fields) -> Result<bool, CsvError> {
         fields.clear();
         let mut state = State::Row;
         loop {
@@ -176,4 +176,17 @@ impl<R: BufRead> CsvReader<R> {
             }
         }
     }
+}
+
+/// A whole file that is at hand, row by row.
+///
+/// # Errors
+/// The bytes are not CSV, or are cut.
+pub(crate) fn rows(file: &[u8]) -> Result<Vec<Vec<Option<String>>>, CsvError> {
+    let (mut reader, mut fields, mut rows) = (CsvReader::new(file)?, Fields::default(), Vec::new());
+    while reader.read(&mut fields)? {
+        let text = |at| fields.get(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        rows.push((0..fields.len()).map(text).collect());
+    }
+    Ok(rows)
 }

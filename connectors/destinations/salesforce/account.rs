@@ -1,0 +1,175 @@
+//! `[destinations.X]` of type `salesforce`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
+use backhaul_kit::http::assertion::Assertion;
+use backhaul_kit::http::limit::Limiter;
+use backhaul_kit::http::token::{Grant, TokenSource, Tokens};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, HttpOptions, Request, account_schema, quota_share};
+use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
+use reqwest::Method;
+
+use super::sync::SalesforceSync;
+
+/// The version that answers are read by.
+const VERSION: u64 = 67;
+/// Who takes the assertions of production organisations.
+const LOGIN: &str = "https://login.salesforce.com";
+/// The longest that Salesforce works on a call.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
+/// A call of 200 rows runs the organisation's own triggers and rules, too.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A checked organisation.
+#[derive(Clone, Debug)]
+pub(super) struct SalesforceAccount {
+    base: BaseUrl,
+    version: u64,
+    client_id: String,
+    credential: Credential,
+    /// The part of the daily calls that may be used.
+    pub(super) share: f64,
+    http: HttpKeys,
+}
+
+/// How the external client app proves who it is.
+#[derive(Clone, Debug)]
+enum Credential {
+    /// Client credentials.
+    Secret(SecretRef),
+    /// JWT bearer.
+    Key { key: SecretRef, username: String, audience: String },
+}
+
+impl SalesforceAccount {
+    /// Reads the table; problems go to it.
+    pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
+        let errors = table.problems().errors();
+        let domain = domain(table).unwrap_or_default();
+        let base = BaseUrl::read(table, &format!("https://{domain}"));
+        let version = table.number("api_version", 1).unwrap_or(VERSION);
+        let client_id = table.required_text("client_id");
+        let credential = credential(table);
+        let share = quota_share(table);
+        let mut http = HttpKeys::read(table);
+        http.timeout.get_or_insert(TIMEOUT);
+        if table.problems().errors() > errors {
+            return None;
+        }
+        Some(Self { base: base?, version, client_id: client_id?, credential: credential?, share, http })
+    }
+
+    /// A call below the API's version; every segment is escaped.
+    pub(super) fn call(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
+        let version = format!("v{}.0", self.version);
+        let url = self.base.join(&[&["services", "data", version.as_str()], segments].concat())?;
+        Ok(Request::new(method, url))
+    }
+
+    /// A call of the authorisation server.
+    pub(super) fn oauth_call(&self, name: &str) -> Result<Request, Fault> {
+        Ok(Request::new(Method::GET, self.base.join(&["services", "oauth2", name])?))
+    }
+
+    /// How long a call whose answer was lost may still be at work.
+    pub(super) fn settle_after(&self) -> Duration {
+        // A stand-in works on nothing for as long.
+        self.http.timeout().max(if self.is_stand_in() { Duration::from_secs(1) } else { LONGEST_CALL })
+    }
+
+    /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
+    pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
+        let options = HttpOptions { first_byte_timeout: self.http.timeout(), ..self.http.options(kit) };
+        let holder = format!("salesforce {} {} {:?}", self.base, self.client_id, self.credential);
+        let tokens = kit.tokens(&holder, || {
+            let issuer = self.client_id.clone();
+            let (grant, client_secret) = match self.credential.clone() {
+                Credential::Secret(secret) => (Grant::ClientCredentials, Some(kit.secret(&secret))),
+                Credential::Key { key, username: subject, audience } => {
+                    let assertion = Assertion::Client { key: kit.secret(&key), issuer, subject, audience };
+                    (Grant::Assertion(assertion), None)
+                }
+            };
+            let url = self.oauth_call("token")?.url;
+            let (client_id, scope, more) = (self.client_id.clone(), None, Vec::new());
+            let source = TokenSource { url, grant, client_id, client_secret, secret_in_form: true, scope, more };
+            Tokens::new(source, &options)
+        })?;
+        Http::new(&options, Auth::OAuth(tokens), self.limiter(kit))
+    }
+
+    /// The organisation's limiter: its day is counted by Salesforce.
+    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+        kit.limiter(&format!("salesforce {}", self.base), &[])
+    }
+}
+
+impl Account for SalesforceAccount {
+    fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
+        SalesforceSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
+    }
+
+    fn is_stand_in(&self) -> bool {
+        self.base.is_loopback()
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        self.http.hosts(vec![self.base.host_and_port()])
+    }
+}
+
+/// The My Domain host.
+fn domain(table: &mut ConfigTable) -> Option<String> {
+    let (domain, span) = table.required_text_at("domain")?;
+    let is_host = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    if is_host && domain.contains(".my.") {
+        return Some(domain);
+    }
+    let problem = Problem::error("bad-domain", format!("`{}` is no My Domain host", table.path_of("domain"))).at(&span);
+    table.problems().push(problem.remedy("as in Setup › My Domain, without https://: \"acme.my.salesforce.com\""));
+    None
+}
+
+fn credential(table: &mut ConfigTable) -> Option<Credential> {
+    let (has_key, has_secret) = (table.has("private_key"), table.has("client_secret"));
+    let (key, secret) = (table.secret("private_key"), table.secret("client_secret"));
+    let (username, audience) = (table.text("username"), table.text("audience"));
+    let of_key = username.is_some() || audience.is_some();
+    if has_key == has_secret || (has_secret && of_key) {
+        let message = format!("`[{}]` needs one credential, and the keys that belong to it", table.path());
+        table.problems().push(Problem::error("bad-credential", message).at(table.span()).remedy(
+            "private_key and username, perhaps audience (JWT bearer), or client_secret alone (client credentials)",
+        ));
+        return None;
+    }
+    if has_secret {
+        return secret.map(Credential::Secret);
+    }
+    if username.is_none() {
+        table.missing("username");
+    }
+    Some(Credential::Key { key: key?, username: username?, audience: audience.unwrap_or_else(|| LOGIN.to_owned()) })
+}
+
+/// The keys of the table, for editors.
+pub(super) fn json_schema() -> serde_json::Value {
+    let text = |description: &str| serde_json::json!({ "description": description, "type": "string" });
+    let secret = |description: &str| serde_json::json!({ "description": description, "$ref": "#/$defs/Secret" });
+    let own = serde_json::json!({
+        "domain": text("The My Domain host, as \"acme.my.salesforce.com\"."),
+        "client_id": text("The consumer key of the external client app."),
+        "private_key": secret("JWT bearer: the key (PEM) of the app's certificate, by reference. Needs `username`."),
+        "username": text("JWT bearer: the user that the app acts for."),
+        "audience": text("JWT bearer: the login host. Default \"https://login.salesforce.com\"; of sandboxes \"https://test.salesforce.com\"."),
+        "client_secret": secret("Client credentials: the app's consumer secret, by reference."),
+        "api_version": {
+            "description": "Version of the API. Default 67, which is v67.0 (Summer '26).",
+            "type": "integer",
+            "minimum": 1
+        },
+        "timeout": text("How long a call may take. Default \"2m\".")
+    });
+    account_schema("`domain`", own, &["domain", "client_id"])
+}

@@ -1,0 +1,148 @@
+//! Jobs of Bulk API 2.0.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::settings::Settings;
+use super::store::{Objects, Row};
+use crate::csv::{self, CsvLine};
+use crate::destinations::stand_in::take;
+
+/// One job.
+#[derive(Debug, Default)]
+struct Job {
+    object: String,
+    verb: String,
+    external: String,
+    state: &'static str,
+    file: Vec<u8>,
+    /// Successful, failed, unprocessed.
+    results: [Vec<u8>; 3],
+    counts: [u64; 2],
+}
+
+/// All jobs that are remembered.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    all: BTreeMap<String, Job>,
+    made: usize,
+}
+
+impl Jobs {
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// Makes a job; `None` where something is missing.
+    pub(super) fn create(&mut self, asked: &Value) -> Option<Value> {
+        let text = |name: &str| asked[name].as_str().map(str::to_owned);
+        let (object, verb) = (text("object")?, text("operation")?);
+        let external = text("externalIdFieldName").or_else(|| (verb != "upsert").then(String::new))?;
+        let fits = text("contentType")? == "CSV" && text("lineEnding")? == "LF" && text("columnDelimiter")? == "COMMA";
+        let id = format!("750{:015}", self.made);
+        self.made += 1;
+        self.all.insert(id.clone(), Job { object, verb, external, state: "Open", ..Job::default() });
+        self.info(&id).filter(|_| fits)
+    }
+
+    /// How a job stands.
+    pub(super) fn info(&self, id: &str) -> Option<Value> {
+        let Job { object, verb, state, counts: [processed, failed], .. } = self.all.get(id)?;
+        Some(json!({
+            "id": id, "object": object, "operation": verb, "state": state,
+            "contentUrl": format!("services/data/v67.0/jobs/ingest/{id}/batches"),
+            "numberRecordsProcessed": processed, "numberRecordsFailed": failed
+        }))
+    }
+
+    /// Takes the file of an open job, once.
+    pub(super) fn upload(&mut self, id: &str, file: &[u8]) -> Option<()> {
+        let job = self.all.get_mut(id).filter(|job| job.state == "Open" && job.file.is_empty())?;
+        job.file = file.to_vec();
+        Some(())
+    }
+
+    /// Closes a job, or calls it off.
+    pub(super) fn change(&mut self, id: &str, state: &str) -> Option<Value> {
+        let job = self.all.get_mut(id)?;
+        job.state = match (job.state, state) {
+            ("Open" | "UploadComplete", "UploadComplete") => "UploadComplete",
+            ("Open" | "UploadComplete" | "InProgress" | "Aborted", "Aborted") => "Aborted",
+            _ => return None,
+        };
+        if state == "Aborted" {
+            job.results[2].clone_from(&job.file);
+        }
+        self.info(id)
+    }
+
+    /// One of a job's results: `None` before it has ended.
+    pub(super) fn results(&self, id: &str, name: &str) -> Option<Vec<u8>> {
+        let job = self.all.get(id).filter(|job| ["JobComplete", "Failed", "Aborted"].contains(&job.state))?;
+        let names = ["successfulResults", "failedResults", "unprocessedrecords"];
+        job.results.get(names.iter().position(|known| *known == name)?).cloned()
+    }
+
+    /// Works on a job that is asked after.
+    pub(super) fn work(&mut self, id: &str, objects: &mut Objects, settings: &mut Settings) {
+        let Some(job) = self.all.get_mut(id) else { return };
+        match job.state {
+            "UploadComplete" | "InProgress" if settings.stuck => job.state = "InProgress",
+            "UploadComplete" | "InProgress" => {
+                let fails = take(&mut settings.fail_jobs);
+                job.process(objects, settings, fails);
+                job.state = if fails { "Failed" } else { "JobComplete" };
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Job {
+    fn process(&mut self, objects: &mut Objects, settings: &mut Settings, fails: bool) {
+        let mut rows = csv::rows(&self.file).unwrap_or_default().into_iter();
+        let head: Vec<String> = rows.next().unwrap_or_default().into_iter().flatten().collect();
+        let rows: Vec<_> = rows.collect();
+        let most = if fails { rows.len() / 2 } else { rows.len() };
+        self.results = [&["sf__Id", "sf__Created"][..], &["sf__Id", "sf__Error"], &[]].map(|more| {
+            let mut out = Vec::new();
+            write(&mut out, more.iter().copied().chain(head.iter().map(String::as_str)));
+            out
+        });
+        // Results are in no order that one could count on.
+        for (number, row) in rows.iter().enumerate().rev() {
+            let values = row.iter().map(|value| value.as_deref().unwrap_or_default());
+            if number >= most {
+                write(&mut self.results[2], values);
+                continue;
+            }
+            let cells = head.iter().zip(row).filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
+            let record: Row =
+                cells.map(|(name, text)| (name, if text == "#N/A" { Value::Null } else { json!(text) })).collect();
+            let said = objects.write(&self.object, &self.verb, &self.external, record, settings);
+            if take(&mut settings.drop_rows) {
+                continue;
+            }
+            self.counts[0] += 1;
+            match said {
+                Ok((id, created)) => write(
+                    &mut self.results[0],
+                    [id.as_str(), if created { "true" } else { "false" }].into_iter().chain(values),
+                ),
+                Err((code, text, field)) => {
+                    self.counts[1] += 1;
+                    let error = format!("{code}:{text}:{} --", field.unwrap_or_default());
+                    write(&mut self.results[1], ["", error.as_str()].into_iter().chain(values));
+                }
+            }
+        }
+    }
+}
+
+fn write<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a str>) {
+    let mut line = CsvLine::new(out);
+    values.for_each(|value| line.text(value));
+    line.end("\n");
+}

@@ -1,0 +1,177 @@
+//! `[into]` of a sync to Salesforce, and the facts of each operation.
+
+use std::sync::Arc;
+
+use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
+use backhaul_kit::http::limit::Limiter;
+use backhaul_kit::{
+    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
+};
+
+use super::account::SalesforceAccount;
+use super::send::SalesforceDestination;
+
+/// The field of a record's own id.
+pub(super) const ID: &str = "Id";
+/// Rows of one call of sObject Collections.
+pub(super) const COLLECTION: usize = 200;
+/// Rows of one job: one batch of Salesforce's own.
+const JOB: usize = 10_000;
+/// Bytes of a job's rows: its results, which repeat them, have to be read as one answer.
+const JOB_BYTES: usize = 20 << 20;
+/// Rows in a run above which jobs are used (Salesforce's own advice).
+const BULK_ABOVE: u64 = 2000;
+/// The smallest organisations let no more long calls through at once.
+const CONCURRENCY: usize = 5;
+
+/// A checked sync to Salesforce.
+#[derive(Clone, Debug)]
+pub(super) struct SalesforceSync {
+    pub(super) account: SalesforceAccount,
+    pub(super) object: String,
+    pub(super) mode: Mode,
+    pub(super) removed: Removed,
+    /// Place of the match field.
+    pub(super) match_place: usize,
+    /// API names, in the order of the sync's fields.
+    pub(super) fields: Vec<String>,
+    /// `u64::MAX` for never.
+    bulk_above: u64,
+}
+
+impl SalesforceSync {
+    /// Checks what the sync asks for; problems go to the table.
+    pub(super) fn read(account: &SalesforceAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
+        let errors = into.problems().errors();
+        let bulk_above = match into.peek("bulk_above") {
+            Some(ItemKind::Text(_)) => into.choice("bulk_above", &[("never", u64::MAX)]),
+            _ => into.number("bulk_above", 1),
+        };
+        check(into, shape);
+        if into.problems().errors() > errors {
+            return None;
+        }
+        Some(Self {
+            account: account.clone(),
+            object: shape.object.as_ref()?.0.clone(),
+            mode: shape.mode.0,
+            removed: shape.removed.0,
+            match_place: shape.match_field.as_ref()?.0,
+            fields: shape.fields.iter().map(|field| field.target.clone()).collect(),
+            bulk_above: bulk_above.unwrap_or(BULK_ABOVE),
+        })
+    }
+
+    /// The field by which rows are matched.
+    pub(super) fn match_name(&self) -> &str {
+        self.fields.get(self.match_place).map_or(ID, String::as_str)
+    }
+
+    /// Whether rows are matched by the records' own ids.
+    pub(super) fn by_id(&self) -> bool {
+        self.match_name() == ID
+    }
+}
+
+impl Prepared for SalesforceSync {
+    fn facts(&self, operation: Operation) -> Facts {
+        self.facts_for(operation, 0)
+    }
+
+    fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
+        let (address, in_jobs) = match operation {
+            Operation::Upsert => (AddressKind::MatchValue, true),
+            // A record that has to be looked for costs a call for as many as are then written by one.
+            Operation::Update => (AddressKind::MatchValue, self.by_id()),
+            Operation::Create => (AddressKind::None, true),
+            Operation::Delete | Operation::Clear => (AddressKind::RemoteId, true),
+            // Another id is another record, and what was created is not changed.
+            Operation::Move if !self.by_id() && self.mode != Mode::Create => (AddressKind::RemoteId, true),
+            _ => return Facts { max_rows: 0, ..Facts::default() },
+        };
+        let job = in_jobs && rows > self.bulk_above;
+        Facts {
+            max_rows: if job { JOB } else { COLLECTION },
+            max_bytes: job.then_some(JOB_BYTES),
+            evidence: if job { Evidence::Job } else { Evidence::Row },
+            resend_safe: operation != Operation::Create,
+            // A record that a lost call created is found by its external id.
+            read_back: operation == Operation::Create,
+            address,
+            // An external id is free again once its record is gone or has another.
+            order: Order::RemovalsFirst,
+            concurrency: CONCURRENCY,
+            settle_after: self.account.settle_after(),
+            scopes: vec![String::from("api")],
+            ..Facts::default()
+        }
+    }
+
+    fn object(&self) -> String {
+        self.object.clone()
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
+    }
+
+    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
+        let http = self.account.client(&kit)?;
+        Ok(Arc::new(SalesforceDestination::new(self.clone(), http)))
+    }
+}
+
+/// The keys of `[into]`, for editors.
+pub(super) fn json_schema() -> serde_json::Value {
+    let text = "Salesforce: a run that sends more rows uses jobs of Bulk API 2.0; \"never\" for none. Default 2000.";
+    let forms = serde_json::json!([{ "type": "integer", "minimum": 1 }, { "const": "never" }]);
+    serde_json::json!({ "properties": { "bulk_above": { "description": text, "anyOf": forms } } })
+}
+
+/// Whether a text can be the API name of an object or a field. Nothing else becomes a part of a query or a path.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// What Salesforce cannot do.
+fn check(into: &ConfigTable, shape: &SyncShape) {
+    let problems = into.problems();
+    let refuse = |code, message: &str, span, remedy: &str| {
+        problems.push(Problem::error(code, message).at(span).remedy(remedy));
+    };
+    match &shape.object {
+        None => into.missing("object"),
+        Some((object, _)) if is_name(object) => {}
+        Some((_, span)) => refuse("unknown-object", "this is no API name of an object", span, "as \"Subscription__c\""),
+    }
+    let (mode, span) = &shape.mode;
+    if matches!(mode, Mode::Audience | Mode::Append) {
+        refuse(
+            "unsupported-mode",
+            "Salesforce has records, which are matched",
+            span,
+            "use \"upsert\", \"update\" or \"create\"",
+        );
+    }
+    match &shape.removed {
+        (Removed::Archive, span) => {
+            let remedy = "use \"delete\" (into the recycle bin), \"clear\" or \"ignore\"";
+            refuse("unsupported-removed", "Salesforce archives no records", span, remedy);
+        }
+        (Removed::Clear, span) if shape.fields.len() < 2 => {
+            refuse("unsupported-removed", "the sync writes only its match field, which stays", span, "map more fields");
+        }
+        _ => {}
+    }
+    shape.refuse_conditional_writes("Salesforce", problems);
+    let Some((matched, _)) = &shape.match_field else { return into.missing("match") };
+    for (place, field) in shape.fields.iter().enumerate() {
+        if !is_name(&field.target) {
+            let remedy = "fields are flat; a reference takes an id, which `lookup` or `ref` finds";
+            refuse("bad-field", "this is no API name of a field", &field.span, remedy);
+        } else if field.target == ID && (place != *matched || *mode != Mode::Update) {
+            let remedy = "match by an external id; `Id` is the match of mode \"update\" only";
+            refuse("unsupported-match", "Salesforce gives the ids itself", &field.span, remedy);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Rows on their way.
+
+use std::collections::BTreeMap;
+
+use backhaul_kit::{Batch, FieldRef, Fields, Operation, Reason, Row, ValueRef};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::object::{EXTERNAL_ID, ID, USERS};
+use super::sync::ZendeskSync;
+
+/// The members of a record, with numbers as they were written.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+
+/// A row, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) op: u64,
+    /// What is written; nothing of a removal.
+    pub(super) members: Members,
+    /// The id of its record, where it is known.
+    pub(super) id: Option<u64>,
+    /// The external ids to look for where it is not, the old one first.
+    pub(super) lookups: Vec<String>,
+}
+
+impl ZendeskSync {
+    /// The rows of a batch that can be sent.
+    pub(super) fn drafts(&self, batch: &Batch) -> Vec<Draft> {
+        batch.rows.iter().filter_map(|row| self.draft(batch.operation, row).ok()).collect()
+    }
+
+    /// A row; or why it cannot be sent.
+    pub(super) fn draft(&self, operation: Operation, row: &Row) -> Result<Draft, Reason> {
+        let (members, value) = if operation.is_removal() {
+            (Members::new(), None)
+        } else {
+            (self.members(&row.fields)?, Some(self.match_value(row)?))
+        };
+        let mut draft = Draft { op: row.op, members, id: None, lookups: Vec::new() };
+        let id = |text: &str| text.parse().map_err(|_| Reason::new("INVALID_ID", "an id is a whole number"));
+        match (operation, &row.address.remote_id) {
+            (Operation::Upsert, _) => {}
+            (Operation::Update, _) => draft.id = Some(id(&value.unwrap_or_default())?),
+            (_, Some(known)) => draft.id = Some(id(known)?),
+            (_, None) => {
+                let values = [row.address.match_value.clone(), value].into_iter().flatten();
+                draft.lookups = values.filter(|value| self.by_external_id() && !value.contains(',')).collect();
+                if draft.lookups.is_empty() {
+                    let text = "the record's id is not known, and what is known of it cannot be looked for";
+                    return Err(Reason::new("NO_ADDRESS", text));
+                }
+            }
+        }
+        Ok(draft)
+    }
+
+    /// The row's value of the match field.
+    pub(super) fn match_value(&self, row: &Row) -> Result<String, Reason> {
+        let value = row.fields.get(self.matched.0).and_then(FieldRef::value).map(ValueRef::to_text);
+        let missing = || Reason::new("NO_MATCH_VALUE", "the match field has no value in this row");
+        value.filter(|value| !value.is_empty()).ok_or_else(missing)
+    }
+
+    /// A row's fields as the members of a record. NULL and `clear` are null.
+    fn members(&self, fields: &Fields) -> Result<Members, Reason> {
+        let mut json = Vec::new();
+        self.nest.write_json(fields, &mut json);
+        self.shaped(&json).map_err(|_| Reason::new("INVALID_VALUE", "a value of this row is no JSON"))
+    }
+
+    fn shaped(&self, json: &[u8]) -> Result<Members, serde_json::Error> {
+        let mut members: Members = serde_json::from_slice(json)?;
+        members.remove(ID);
+        // It is a text, whatever it is in the warehouse.
+        if let Some(id) = members.get_mut(EXTERNAL_ID).filter(|id| !id.get().starts_with(['"', 'n'])) {
+            *id = to_raw_value(id.get())?;
+        }
+        if self.object.name == USERS.name && self.skip_verify_email {
+            members.insert("skip_verify_email".into(), to_raw_value(&true)?);
+        }
+        if let Some(fields) = members.get_mut(self.object.custom).filter(|_| self.object.is_tickets()) {
+            let by_id: BTreeMap<u64, Box<RawValue>> = serde_json::from_str(fields.get())?;
+            let list: Vec<String> =
+                by_id.iter().map(|(id, value)| format!(r#"{{"id":{id},"value":{value}}}"#)).collect();
+            *fields = RawValue::from_string(format!("[{}]", list.join(",")))?;
+        }
+        Ok(members)
+    }
+}
