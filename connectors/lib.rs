@@ -26,6 +26,7 @@ pub fn destinations() -> &'static [&'static dyn DestinationKind] {
         &destinations::file::FileKind,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
+        &destinations::mailchimp::Mailchimp,
         &destinations::meta::Meta,
         &destinations::mixpanel::Mixpanel,
         &destinations::salesforce::Salesforce,

@@ -42,6 +42,8 @@ mod lake;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod mailchimp;
+#[cfg(test)]
 mod meta;
 #[cfg(test)]
 mod mixpanel;

@@ -167,6 +167,7 @@ fn header() -> PlanHeader {
         keep_address: true,
         removals: true,
         remap: false,
+        full: false,
         table_fingerprints: None,
         growing: None,
         refresh: None,

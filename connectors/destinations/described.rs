@@ -93,6 +93,7 @@ impl Spec {
         }
         let text = std::fs::read_to_string(path).expect("a readable description");
         let document: Value = serde_json::from_str(&text).expect("a JSON description");
+        let document = if document["swagger"] == "2.0" { as_openapi_3(document) } else { document };
         let components = without_nullable(&document["components"]);
         Some(Self { document, components, validators: HashMap::new() })
     }
@@ -155,6 +156,30 @@ impl Spec {
             validator.iter_errors(value).map(|error| format!("{error} at {}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{what}: {errors:#?}");
     }
+}
+
+/// Swagger 2.0 as OpenAPI 3 writes it, as far as it is read here: base path, bodies, answers.
+fn as_openapi_3(mut document: Value) -> Value {
+    assert!(document.get("definitions").is_none(), "shared definitions of Swagger 2.0 are not read");
+    let base = document["basePath"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
+    let content = |schema: &Value| json!({ "application/json": { "schema": schema } });
+    let paths = document["paths"].as_object_mut().map(std::mem::take).unwrap_or_default();
+    let based = paths.into_iter().map(|(path, mut item)| {
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let body = operation["parameters"].as_array().and_then(|all| all.iter().find(|one| one["in"] == "body"));
+            if let Some(schema) = body.map(|body| content(&body["schema"])) {
+                operation["requestBody"] = json!({ "content": schema });
+            }
+            for answer in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+                if let Some(schema) = answer.get("schema").map(content) {
+                    answer["content"] = schema;
+                }
+            }
+        }
+        (format!("{base}{path}"), item)
+    });
+    document["paths"] = Value::Object(based.collect());
+    document
 }
 
 fn schema_of(content: &Value) -> Option<&Value> {

@@ -7,6 +7,7 @@ pub mod file;
 mod fixture;
 pub mod http;
 pub mod hubspot;
+pub mod mailchimp;
 pub mod meta;
 pub mod mixpanel;
 pub mod salesforce;

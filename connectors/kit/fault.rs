@@ -124,6 +124,15 @@ impl Fault {
         Self::new(FaultClass::Bug, message)
     }
 
+    /// The fault of a later call of a batch: what the earlier ones did is not undone by it.
+    #[must_use]
+    pub fn after_a_write(mut self) -> Self {
+        if matches!(self.class, FaultClass::Throttled | FaultClass::Transient) {
+            self.class = FaultClass::Ambiguous;
+        }
+        self
+    }
+
     /// Says what the reader can do.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {

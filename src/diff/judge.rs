@@ -258,17 +258,18 @@ impl<'a, R: Recall> Judge<'a, R> {
             Ok(fields) if fields.len() != self.columns.len() => {
                 return Err(Fault::bug("the mapper gave another number of fields than it names").into());
             }
-            Ok(fields) => {
+            Ok(mut fields) => {
                 let standing = row.found.map(|(_, standing)| standing);
                 if let Some((ordinal, Standing::Same | Standing::Other)) = row.found {
                     self.details.fields(ordinal, &mut self.remembered)?;
                 } else {
                     self.remembered.clear();
                 }
-                match self.without_references(fields) {
-                    Ok(fields) => self.decide(&mut op, standing, &fields),
-                    Err(fields) => return self.put_aside(op, standing, fields).map(|()| None),
+                if self.refers(&fields) {
+                    return self.put_aside(op, standing, fields).map(|()| None);
                 }
+                self.settle_nulls(&mut fields);
+                self.decide(&mut op, standing, &fields);
             }
         }
         let number = self.write(&op)?;

@@ -124,7 +124,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
         );
     }
     let first = accepted == 0;
-    // Who waits for a row of this plan is sent as soon as that is there.
+    // Who waits for a row of this plan goes out right behind it.
     let in_all = counts.added + counts.next_wave;
     if first && !case.stand_in && !case.yes && in_all > guards.first_run_max {
         let max = guards.first_run_max;
@@ -139,7 +139,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     let changed = counts.changed.saturating_sub(counts.repeats) + counts.moved;
     let withdrawn = counts.removed_for.urgent();
     let limits = [
-        (MAX_ADDED, "additions", counts.added, guards.max_added),
+        (MAX_ADDED, "additions", in_all, guards.max_added),
         (MAX_CHANGED, "changes", changed, guards.max_changed),
         (MAX_REMOVED, "removals", counts.removed_left(), Some(guards.max_removed)),
         (MAX_WITHDRAWN, "removals of people who may not be sent any more", withdrawn, Some(guards.max_withdrawn)),

@@ -84,6 +84,15 @@ fn a_large_first_run_waits_for_a_yes_on_a_live_account_only() {
 }
 
 #[test]
+fn rows_that_wait_for_rows_of_the_plan_are_judged_with_them() {
+    let counts = PlanCounts { rows: 30_000, added: 6_000, waiting: 20_000, next_wave: 5_000, ..PlanCounts::default() };
+    assert_eq!(codes(&counts, 0, |_, _| ()), ["first_run_max"]);
+    let cap = |n| move |_: &mut Case<'_>, guards: &mut Guards| guards.max_added = Some(Threshold::Count(n));
+    assert_eq!(codes(&counts, 9_000, cap(10_999)), ["max_added"]);
+    assert!(codes(&counts, 9_000, cap(11_000)).is_empty());
+}
+
+#[test]
 fn a_mapping_change_is_held_unless_told_otherwise() {
     let counts = PlanCounts { rows: 10, changed: 10, ..PlanCounts::default() };
     assert_eq!(codes(&counts, 10, |case, _| case.remap = true), ["remap"]);

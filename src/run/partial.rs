@@ -67,6 +67,7 @@ mod tests {
             binding: Binding { identity: "a".into(), object: "o".into(), environment: "e".into() },
             fields: ["id", "name", "home.city", "home.street", "plan"].map(str::to_owned).to_vec(),
             match_field: Some(0),
+            hashes: false,
             keep_address: true,
             removals: false,
             remap: false,

@@ -184,3 +184,25 @@ fn answers(query: &Lookup, matches: Vec<Match>) -> Result<Vec<Answer>, Fault> {
     }
     Ok(answers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(matches: &[(usize, &str)]) -> Result<Vec<Answer>, Fault> {
+        let query = Lookup { object: "User".into(), by: "Email".into(), values: vec![Value::Int(1), Value::Int(2)] };
+        let found = |(value, id): &(usize, &str)| Match { value: *value, remote_id: (*id).to_owned() };
+        answers(&query, matches.iter().map(found).collect())
+    }
+
+    #[test]
+    fn two_records_of_one_value_are_ambiguous_and_one_told_twice_is_not() {
+        let id = |id: &str| Answer::Id(id.to_owned());
+        assert_eq!(told(&[]).expect("answers"), [Answer::Missing, Answer::Missing]);
+        assert_eq!(told(&[(1, "a"), (0, "b")]).expect("answers"), [id("b"), id("a")]);
+        assert_eq!(told(&[(0, "a"), (0, "a")]).expect("answers"), [id("a"), Answer::Missing]);
+        let several = told(&[(0, "a"), (1, "c"), (0, "b"), (0, "a")]).expect("answers");
+        assert_eq!(several, [Answer::Ambiguous, id("c")]);
+        assert_eq!(told(&[(2, "a")]).expect_err("not asked for").class, FaultClass::Bug);
+    }
+}

@@ -70,6 +70,11 @@ impl ZendeskSync {
 
     fn shaped(&self, json: &[u8]) -> Result<Members, serde_json::Error> {
         let mut members: Members = serde_json::from_slice(json)?;
+        let known =
+            |name: &String| [ID, self.object.custom].into_iter().chain(self.object.fields()).any(|own| own == name);
+        if !members.keys().all(known) {
+            return Err(serde::de::Error::custom("a JSON value of the row that is more than a value"));
+        }
         members.remove(ID);
         // It is a text, whatever it is in the warehouse.
         if let Some(id) = members.get_mut(EXTERNAL_ID).filter(|id| !id.get().starts_with(['"', 'n'])) {

@@ -39,7 +39,7 @@
 //! Custom fields are `user_fields.KEY`, `organization_fields.KEY` and `custom_fields.ID` (of tickets). A field that the
 //! account does not have stops a run before it writes; those of tickets are not looked at.
 //!
-//! - `delete` is what Zendesk calls a soft deletion. Who is deleted and comes back is written as a new user.
+//! - `delete` is what Zendesk calls a soft deletion. Who is deleted and comes back is upserted as anybody else.
 //! - A row whose `external_id` changed keeps its record: it is written by its id, which is looked for by the old and the
 //!   new one where it was never learnt. So is who is to be deleted. An external id with a comma cannot be looked for.
 //! - A row whose `email` changed where users are matched by it is *another* user, and the first one stays.
@@ -54,10 +54,10 @@
 //!
 //! A bulk call is answered at once and done later: its ticket is kept, and asked after when half as much time again has
 //! passed, from every second to every 30. Results are read by their `index`, else by the id that was sent, else by their
-//! place where there are as many as rows; a result that names another row than that, and a row without a result, leave
-//! the row unknown. `completed` says nothing of rows: each needs a result that says so. A job of which Zendesk knows nothing (404),
-//! or that is older than the day for which it tells, is lost: its rows are in doubt, and are sent again, which is
-//! safe by external id, address or id.
+//! place where there are as many as rows; a result that names another record than that, and a row without a result,
+//! leave the row unknown. `completed` says nothing of rows: each needs a result that says so. A job of which Zendesk
+//! knows nothing (404), or that is older than the day for which it tells, is lost: its rows are in doubt, and are sent
+//! again, which is safe by external id, address or id.
 //!
 //! 30 jobs may be open in an account: a sync keeps to 20. `TooManyJobs`, and a header that says that nothing is left of
 //! jobs or of a kind of call, make the sync wait; nothing was applied.
@@ -69,8 +69,8 @@
 //!
 //! - `users/create_or_update_many` (100; matched by `email` or `external_id`), `users/update_many`,
 //!   `organizations/update_many`, `tickets/update_many` (100, by `id`), `users/destroy_many`,
-//!   `organizations/destroy_many` (100 ids), `organizations/create_or_update` (one, by id or `external_id`; not by name),
-//!   `show_many?external_ids=` (100): ref, users, organizations, tickets.
+//!   `organizations/destroy_many` (100 ids), `organizations/create_or_update` (one, by id or `external_id`; not by
+//!   name), `show_many?external_ids=` (100): ref, users, organizations, tickets.
 //! - Bulk imports of users are off until Zendesk's support enables them: 403, which ends the run (ref, users).
 //! - Job states, results of bulk creations (`id`, `index`) and updates (`id`, `success`, `status`), one day of memory:
 //!   ref, job_statuses. Refused rows (`error`, `details`, `status = "Failed"`, the row's place as `id`): a user's post.
@@ -80,16 +80,16 @@
 //!   the smallest grant is `read` and `RESOURCE:write`.
 //! - API tokens have no scopes. None can be made since 27 October 2026, and none is taken from 30 April 2027
 //!   (developer.zendesk.com, oauth-migration).
-//! - `users/me` answers anybody, with an "Anonymous user" (ref: allowed for anonymous users).
+//! - `users/me` answers anonymous users too (ref): whoever has no id there is nobody here.
 //! - `user_fields`, `organization_fields`: pages by cursor (ref, user_fields, pagination).
 //! - Deleting users is for admins (ref); a custom role may do what it is given: a refusal ends the run.
 //!
 //! Not verified against a live account: what a null does to a field (it is sent as null; `removed = "clear"` is not
-//! offered for that reason); forms of dates in custom fields (dates go out as `2026-01-31`, times as ISO 8601); whether a
-//! list of `tags` replaces those that are there; whether a soft-deleted user's `external_id` is free again; which one wins where `email` and
-//! `external_id` are of two users; whether results keep the order of rows; the status of `TooManyJobs` (it is known by its
-//! code); how long a job that was begun without our hearing of it may still be at work (two minutes are waited before
-//! its rows are sent again).
+//! offered for that reason); forms of dates in custom fields (dates go out as `2026-01-31`, times as ISO 8601); whether
+//! a list of `tags` replaces those that are there; whether a soft-deleted user's `external_id` is free again; who wins
+//! where `email` and `external_id` are of two users; whether results keep the order of rows; the status of `TooManyJobs`
+//! (it is known by its code); how long a job that was begun without our hearing of it may still be at work (two minutes
+//! are waited before its rows are sent again).
 
 mod account;
 mod answer;

@@ -12,7 +12,8 @@ use super::answer;
 use super::object::{EXTERNAL_ID, Object};
 use super::send::ZendeskDestination;
 
-/// External ids that are looked for in a call: of the 100 that Zendesk takes, as many as fit into a URL when they are long.
+/// External ids that are looked for in a call: of the 100 that Zendesk takes, as many as fit into a URL where they are
+/// long.
 const LOOKED_UP: usize = 25;
 
 impl ZendeskDestination {

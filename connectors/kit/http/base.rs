@@ -35,6 +35,15 @@ impl BaseUrl {
         Some(base)
     }
 
+    /// The API of a host that only a credential names.
+    ///
+    /// # Errors
+    /// `Auth` for what is no name of a host; the text, which may be a part of a secret, is not shown.
+    pub fn of_host(host: &str) -> Result<Self, Fault> {
+        let url = Url::parse(&format!("https://{host}")).ok().filter(|url| url.host_str() == Some(host));
+        url.map(Self).ok_or_else(|| Fault::auth("the credential does not say where its account is"))
+    }
+
     /// An absolute URL below it; every segment is escaped.
     ///
     /// # Errors
@@ -102,6 +111,15 @@ mod tests {
         assert_eq!(joined(&["v1", "a/b?c#d"]).expect("a URL"), "https://api.example.com/base/v1/a%2Fb%3Fc%23d");
         for segment in ["", ".", ".."] {
             assert!(joined(&["v1", segment]).is_err(), "{segment}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_host_and_no_more() {
+        let joined = BaseUrl::of_host("us21.api.example.com").and_then(|base| base.join(&["v1"]));
+        assert_eq!(joined.expect("a URL").as_str(), "https://us21.api.example.com/v1");
+        for host in ["", "evil.example/#.api.example.com", "a@b.example.com", "a.example.com:8080", "A.example.com"] {
+            assert!(BaseUrl::of_host(host).is_err(), "{host}");
         }
     }
 

@@ -48,16 +48,22 @@ enum Told {
 }
 
 impl<R: Recall> Judge<'_, R> {
-    /// Fields without anything to ask for; `None` where a reference has a value.
-    pub(super) fn without_references(&self, mut fields: Vec<FieldValue>) -> Result<Vec<FieldValue>, Vec<FieldValue>> {
-        let references = self.mapper.references();
-        if references.iter().any(|reference| value_of(&fields, *reference).is_some()) {
-            return Err(fields);
+    /// Whether a reference of the row has a value.
+    pub(super) fn refers(&self, fields: &[FieldValue]) -> bool {
+        let has_value = |reference: &Reference| {
+            let value = fields.get(reference.place).and_then(FieldValue::value);
+            value.is_some_and(|value| !value.is_null())
+        };
+        self.mapper.references().iter().any(has_value)
+    }
+
+    /// Gives the references of a row that refers to nothing what is sent then.
+    pub(super) fn settle_nulls(&self, fields: &mut [FieldValue]) {
+        for reference in self.mapper.references() {
+            if let Some(field) = fields.get_mut(reference.place) {
+                *field = self.mapper.settle(reference.place, Value::Null);
+            }
         }
-        for reference in references {
-            fields[reference.place] = self.mapper.settle(reference.place, Value::Null);
-        }
-        Ok(fields)
     }
 
     /// Puts a row aside, with what is remembered of its record.
@@ -251,11 +257,6 @@ impl Entry {
         value.encode(&mut encoded);
         Some((encoded, value))
     }
-}
-
-/// The value of a reference that is to be asked for.
-fn value_of(fields: &[FieldValue], reference: Reference) -> Option<&Value> {
-    fields.get(reference.place)?.value().filter(|value| !value.is_null())
 }
 
 fn each_entry(

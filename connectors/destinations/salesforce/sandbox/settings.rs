@@ -6,7 +6,7 @@ use backhaul_kit::Fault;
 use serde_json::{Map, Value};
 
 use super::Org;
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -29,7 +29,7 @@ pub(super) const KNOWN: Known = Known(&[
     ("daily_limit", "calls in a day"),
     ("used", "calls that were made already"),
     ("page", "records on a page of a query"),
-    ("reject", "values to refuse, as `Name=x`, separated by commas; empty for none"),
+    ("reject", "values to refuse, as `Name=x`, separated by commas, or a share of the rows, as `1%`; empty for none"),
     ("fail_next", "how many of the next writes are answered with 500, unapplied"),
     ("throttle_next", "how many of the next writes are answered with REQUEST_LIMIT_EXCEEDED"),
     ("lose_next", "how many of the next writes are applied, but their answer is lost"),
@@ -57,6 +57,8 @@ pub(super) struct Settings {
     pub(super) used: u64,
     pub(super) page: usize,
     pub(super) rejects: Vec<(String, String)>,
+    /// By the external id.
+    pub(super) reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) lose_next: u64,
@@ -84,6 +86,7 @@ impl Default for Settings {
             used: 0,
             page: 2000,
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             lose_next: 0,
@@ -132,7 +135,11 @@ pub(super) fn apply(org: &mut Org, key: &str, value: &str) -> Result<(), Fault> 
         "daily_limit" => settings.daily_limit = KNOWN.number(key, value)?,
         "used" => settings.used = KNOWN.number(key, value)?,
         "page" => settings.page = KNOWN.number::<usize>(key, value)?.max(1),
-        "reject" => settings.rejects = list(value).map(pair).collect::<Result<_, Fault>>()?,
+        "reject" => {
+            settings.reject_share = Share::read(value).unwrap_or_default();
+            let values = list(value).filter(|item| Share::read(item).is_none());
+            settings.rejects = values.map(pair).collect::<Result<_, Fault>>()?;
+        }
         "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
         "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,
         "lose_next" => settings.lose_next = KNOWN.number(key, value)?,

@@ -245,7 +245,8 @@ fn check(object: &Object, row: &Row, id: Option<&str>, settings: &Settings) -> R
             return Err(("INVALID_FIELD", format!("No such column '{name}'"), Some(name.clone())));
         };
         let text = value.as_str().unwrap_or_default();
-        if settings.rejects.iter().any(|(of, value)| of == name && value == text) {
+        let is_of_share = field.external && settings.reject_share.has(text);
+        if is_of_share || settings.rejects.iter().any(|(of, value)| of == name && value == text) {
             return Err(("FIELD_CUSTOM_VALIDATION_EXCEPTION", format!("{text} is not welcome"), Some(name.clone())));
         }
         if field.kind == "string" && text.chars().count() > MAX_TEXT {

@@ -142,6 +142,9 @@ impl Desk {
         if let Some((field, _)) = self.settings.rejects.iter().find(|(field, value)| row[field] == **value) {
             return Err((error, format!("{field}: is invalid")));
         }
+        if self.settings.reject_share.has(&row.to_string()) {
+            return Err((error, "This record is refused".into()));
+        }
         let id = found.unwrap_or_else(|| {
             self.last_id += 1;
             1_000_000 + self.last_id

@@ -6,7 +6,7 @@ use backhaul_kit::Fault;
 use serde_json::json;
 
 use super::desk::Desk;
-use crate::destinations::stand_in::{Known, list};
+use crate::destinations::stand_in::{Known, Share, list};
 
 /// Every setting, with one line each.
 pub(super) const KNOWN: Known = Known(&[
@@ -23,7 +23,10 @@ pub(super) const KNOWN: Known = Known(&[
     ("stuck_next", "how many of the next jobs never end"),
     ("fail_jobs_next", "how many of the next jobs fail without having done anything"),
     ("forget_next", "how many of the next jobs are done, but forgotten"),
-    ("reject", "values to refuse, as `email=x@example.com`, separated by commas; empty for none"),
+    (
+        "reject",
+        "values to refuse, as `email=x@example.com`, separated by commas, or a share of the rows, as `1%`; empty for none",
+    ),
     ("fail_next", "how many of the next writes are answered with 500, unapplied"),
     ("throttle_next", "how many of the next writes are answered with 429"),
     ("lose_next", "how many of the next writes are taken in, but their answer is lost"),
@@ -48,6 +51,8 @@ pub(super) struct Settings {
     pub(super) forget_next: u64,
     /// Fields and the values that they may not have.
     pub(super) rejects: Vec<(String, String)>,
+    /// By what a row says.
+    pub(super) reject_share: Share,
     pub(super) fail_next: u64,
     pub(super) throttle_next: u64,
     pub(super) lose_next: u64,
@@ -70,6 +75,7 @@ impl Default for Settings {
             fail_jobs_next: 0,
             forget_next: 0,
             rejects: Vec::new(),
+            reject_share: Share::default(),
             fail_next: 0,
             throttle_next: 0,
             lose_next: 0,
@@ -104,8 +110,10 @@ pub(super) fn apply(desk: &mut Desk, key: &str, value: &str) -> Result<(), Fault
         "forget_next" => settings.forget_next = KNOWN.number(key, value)?,
         "reject" => {
             let pair = |item: &str| item.split_once('=').map(|(field, value)| (field.to_owned(), value.to_owned()));
+            settings.reject_share = Share::read(value).unwrap_or_default();
+            let items = list(value).filter(|item| Share::read(item).is_none());
             settings.rejects =
-                list(value).map(|item| pair(item).ok_or_else(|| KNOWN.wrong(key, item))).collect::<Result<_, _>>()?;
+                items.map(|item| pair(item).ok_or_else(|| KNOWN.wrong(key, item))).collect::<Result<_, _>>()?;
         }
         "fail_next" => settings.fail_next = KNOWN.number(key, value)?,
         "throttle_next" => settings.throttle_next = KNOWN.number(key, value)?,
