@@ -72,7 +72,6 @@ mod tests {
             removals: false,
             remap: false,
             full,
-            hashes: false,
             table_fingerprints: None,
             growing: None,
             refresh: None,
