@@ -32,6 +32,8 @@ mod first_steps;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod growing;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod hostile;

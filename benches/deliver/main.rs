@@ -170,6 +170,8 @@ fn header() -> PlanHeader {
         remap: false,
         full: false,
         table_fingerprints: None,
+        growing: None,
+        refresh: None,
         siblings: Vec::new(),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn op(number: u64) -> Op {
         key_hash: KeyHash::of(&key, 7),
         key: key.into(),
         fingerprint: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        cause: Cause::Left,
         table_fingerprint: None,
         cause: Cause::Left,
         old_address: Address::default(),
