@@ -131,7 +131,7 @@ pub(super) fn read(
             })
             .collect(),
         key: model.key.iter().map(|(column, _)| column.clone()).collect(),
-            consent,
+        consent,
         span: into.span().clone(),
     };
     let prepared = account.sync(&mut into, &shape);
