@@ -115,6 +115,14 @@ impl Prepared for SalesforceSync {
         Some(self.account.limiter(kit))
     }
 
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        let unnamed = [object, by].into_iter().find(|name| !is_name(name));
+        unnamed.map_or_else(
+            || Ok(vec![String::from("api")]),
+            |name| Err(format!("has nothing named \"{name}\": it takes API names, as \"User\" and \"Email\"")),
+        )
+    }
+
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
         let http = self.account.client(&kit)?;
         Ok(Arc::new(SalesforceDestination::new(self.clone(), http)))
