@@ -215,3 +215,24 @@ fn nothing_is_sent_once_our_share_of_the_days_calls_is_used_up() {
     crm.project.run().expect(0);
     crm.assert_as((1..=450).map(|id| (id, "free")));
 }
+
+#[test]
+fn owners_are_looked_up_by_their_address_and_one_of_two_is_refused() {
+    let crm = Crm::new(3, "");
+    for email in ["ada@example.com", "twin@example.com", "twin@example.com"] {
+        crm.set("insert", &format!("User:Email={email}"));
+    }
+    crm.warehouse.execute(
+        "alter table accounts add column owner text;
+         update accounts set owner = case id when 'a1' then 'ADA@example.com' when 'a2' then 'twin@example.com' end;",
+    );
+    let owner =
+        "OwnerId = { lookup = \"User\", by = \"Email\", column = \"owner\", as = \"email\", null = \"skip\" }\n";
+    crm.project.append(&sync_file(), owner);
+    crm.project.backhaul(&["plan", SYNC]).expect(0).says(&["2 values looked up at the destination"]);
+    crm.project.run().expect(3).says(&["2 accepted", "1 rejected"]);
+    crm.project.backhaul(&["rejects", "list", SYNC]).expect(0).says(&["REFERENCE_AMBIGUOUS", "OwnerId"]);
+    let owners: Vec<Value> = crm.records().iter().map(|row| row["OwnerId"].clone()).collect();
+    assert_eq!(owners.iter().filter(|owner| owner.as_str().is_some_and(|id| id.starts_with("005"))).count(), 1);
+    assert_eq!(owners.len(), 2, "whose owner is one of two is not there");
+}
