@@ -225,10 +225,15 @@ impl Bench {
             removals: true,
             moves: false,
             match_field: None,
+            hashes: false,
             keep_address: false,
             whole_set: false,
             remap: false,
             full: false,
+            hashes: false,
+            growing: None,
+            refresh: None,
+            ignores_changed: false,
             withheld: HashMap::new(),
             doubts: Doubts::default(),
             only: None,
@@ -245,7 +250,7 @@ impl Bench {
             rows += page.rows() as u64;
             differ.page(&page).unwrap();
         }
-        let summary = differ.finish(rows, &Proof("synthetic")).unwrap();
+        let summary = differ.finish(rows, &Proof::of_all("synthetic")).unwrap();
         let sent = if change == Change::Nothing && name != "first" { 0 } else { self.rows / 1000 * 12 };
         assert!(summary.counts.sent() >= sent && (sent > 0 || summary.counts.sent() == 0), "{:?}", summary.counts);
         summary

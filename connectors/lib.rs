@@ -24,6 +24,7 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 pub fn destinations() -> &'static [&'static dyn DestinationKind] {
     &[
         &destinations::file::FileKind,
+        &destinations::google_data_manager::GoogleDataManager,
         &destinations::http::HttpKind,
         &destinations::hubspot::HubSpot,
         &destinations::mailchimp::Mailchimp,

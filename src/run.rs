@@ -9,6 +9,7 @@
 //! | `site`, `leftovers` | the folder of a sync, the lease on its account, what crashes left there |
 //! | `connect` | which account is this, and does its object take what the sync writes |
 //! | `scan`, `table` | scan → plan, with the snapshot in files and with the snapshot in a table of the warehouse |
+//! | `watermark` | what a scan of a growing model asks for, and how far it comes |
 //! | `people`, `veto` | who may be sent: suppression lists, consent, holdouts; and who no longer, when a plan is approved |
 //! | `urgent` | removals that do not wait for the rest of their plan |
 //! | `siblings` | other syncs that write to the same object |
@@ -57,6 +58,7 @@ mod urgent;
 mod values;
 mod verify;
 mod veto;
+mod watermark;
 mod waves;
 
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
 //! `kill -9` in mid-delivery: the journal of the sink and the model agree after the next run.
 
-mod failpoints;
+pub(crate) mod failpoints;
 mod kind;
 mod matrix;
 mod world;

@@ -156,9 +156,13 @@ fn orders_become_events_of_mixpanel_and_customers_its_profiles() {
 
     execute_sqlite(
         &project.path("shop.db"),
-        "update orders set paid_at = '2025-11-20T07:30:00Z' where order_id = 70004;
+        "update orders set paid_at = '2025-11-20T07:30:00Z', loaded_at = '2025-11-20T07:45:00Z' where order_id = 70004;
+         update orders set total = 1, loaded_at = '2025-11-20T07:45:00Z' where order_id = 70003;
          delete from customers where customer_id = 'c-1002'",
     );
+    // The third order was sent before; the first two are older than the cursor looks back.
+    let planned = planned(&project, "order-events");
+    assert_eq!((&planned["rows"], &planned["added"], &planned["ignored"]), (&json!(2), &json!(1), &json!(1)));
     run(&["1 accepted"]);
     let records = sandbox.records();
     assert_eq!(records["events"].as_object().map(serde_json::Map::len), Some(4));

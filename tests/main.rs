@@ -16,6 +16,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod data_manager;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod differences;
@@ -29,6 +31,8 @@ mod files;
 mod first_steps;
 #[cfg(test)]
 mod groups;
+#[cfg(test)]
+mod growing;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]

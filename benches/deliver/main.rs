@@ -164,11 +164,14 @@ fn header() -> PlanHeader {
         binding: Binding { identity: "http:bench".into(), object: "users".into(), environment: "default".into() },
         fields: users::COLUMNS.iter().map(|&column| column.into()).collect(),
         match_field: None,
+        hashes: false,
         keep_address: true,
         removals: true,
         remap: false,
         full: false,
         table_fingerprints: None,
+        growing: None,
+        refresh: None,
         siblings: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The rows of `tests/bench/postgres`, as its source would hand them over.
 
-use backhaul::diff::{Op, OpKind};
+use backhaul::diff::{Cause, Op, OpKind};
 use backhaul_kit::{Address, FieldValue, KeyHash, Value, key};
 
 /// The columns.
@@ -48,7 +48,9 @@ pub(crate) fn op(number: u64) -> Op {
         key_hash: KeyHash::of(&key, 7),
         key: key.into(),
         fingerprint: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        cause: Cause::Left,
         table_fingerprint: None,
+        cause: Cause::Left,
         old_address: Address::default(),
         match_value: None,
         was_in_doubt: false,

@@ -93,6 +93,7 @@ async fn scan(source: &dyn Source, mut take: impl FnMut(Box<dyn RowPage>)) {
         name: String::from("users"),
         query: ModelQuery::Files(String::from("users.parquet")),
         filter: None,
+        since: None,
         parallel: false,
         timeout: None,
         idle_timeout: Duration::from_secs(60),

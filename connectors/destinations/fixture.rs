@@ -5,7 +5,8 @@ use std::sync::Arc;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Severity, SourceFile, parse};
 use backhaul_kit::{DestinationKind, FieldShape, Mode, NullPolicy, Prepared, Removed, SyncShape, WritePolicy};
 
-/// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first. The sync is named
+/// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first, and
+/// `consent`, the signals that `[consent]` names. The sync is named
 /// `customers`; its mode is `upsert` where nothing is said.
 pub(crate) fn read(
     kind: &dyn DestinationKind,
@@ -68,6 +69,7 @@ fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
             .and_then(|(target, span)| Some((fields.iter().position(|field| *field == target)?, span))),
         fields: fields.iter().map(field).collect(),
         key: key.iter().map(|column| (*column).into()).collect(),
+        consent: into.texts_at("consent").into_iter().flatten().map(|(signal, _)| signal).collect(),
         span,
     }
 }

@@ -5,6 +5,7 @@ mod described;
 pub mod file;
 #[cfg(test)]
 mod fixture;
+pub mod google_data_manager;
 pub mod http;
 pub mod hubspot;
 pub mod mailchimp;

@@ -238,6 +238,17 @@ impl Outcomes {
         Self { verdicts: batch.rows.iter().map(|row| (row.op, verdict.clone())).collect() }
     }
 
+    /// The rows at these places rejected, the others with the same verdict.
+    pub fn but_for(batch: &Batch, refused: impl IntoIterator<Item = (usize, Reason)>, rest: &Verdict) -> Self {
+        let mut all = Self::all(batch, rest);
+        for (place, reason) in refused {
+            if let Some((_, verdict)) = all.verdicts.get_mut(place) {
+                *verdict = Verdict::Rejected(reason);
+            }
+        }
+        all
+    }
+
     /// These verdicts, each with its row's place in the batch; the other rows are unknown.
     ///
     /// # Errors
@@ -392,6 +403,13 @@ mod tests {
         assert_eq!(twice.class, crate::FaultClass::Bug);
         let foreign = outcomes.set(5, Verdict::Unchanged).expect_err("a foreign op");
         assert_eq!(foreign.class, crate::FaultClass::Bug);
+    }
+
+    #[test]
+    fn rows_are_rejected_by_their_places_and_the_rest_is_alike() {
+        let no = || Reason::new("NO", "no");
+        let outcomes = Outcomes::but_for(&batch(&[4, 9]), [(1, no()), (7, no())], &Verdict::Unchanged);
+        assert_eq!(outcomes.into_vec(), [(4, Verdict::Unchanged), (9, Verdict::Rejected(no()))]);
     }
 
     #[test]

@@ -192,6 +192,8 @@ pub struct SyncShape {
     pub fields: Vec<FieldShape>,
     /// The model's key columns.
     pub key: Vec<String>,
+    /// The signals of consent that `[consent]` names: only rows that have them all granted are sent.
+    pub consent: Vec<String>,
     /// `[into]` itself.
     pub span: Span,
 }
@@ -466,6 +468,10 @@ pub trait Destination: Send + Sync {
     }
 
     /// Asks after a job.
+    ///
+    /// # Errors
+    /// A fault says nothing of any row and has the job asked after again, or the run stopped; `Split` ends a job that
+    /// was done for some of its rows without telling which: it is cut in two and sent again, where that is safe.
     async fn poll(&self, run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
         let _ = (run, ticket, batch);
         Ok(Progress::Lost)

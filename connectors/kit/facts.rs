@@ -107,6 +107,8 @@ pub struct Facts {
     /// Signals of consent that the vendor demands for each person sent, by the vendor's names (`ad_user_data`): a sync
     /// must say in `[consent]` which columns have them.
     pub consent: &'static [&'static str],
+    /// How long what was written stays at the destination before it is gone by itself, where it does not stay.
+    pub expires: Option<Duration>,
 }
 
 impl Default for Facts {
@@ -127,6 +129,7 @@ impl Default for Facts {
             settle_after: Duration::from_secs(30),
             scopes: Vec::new(),
             consent: &[],
+            expires: None,
         }
     }
 }

@@ -49,7 +49,7 @@ pub use nested::{Nest, PathError};
 pub use preview::RequestPreview;
 pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
-    Scanned, Schema, Source, SourceKind, SourceReport, TakeRow, TypeClass, WarehouseConfig,
+    Scanned, Schema, Since, Source, SourceKind, SourceReport, TakeRow, TypeClass, WarehouseConfig,
 };
 pub use table::{
     Compared, ComparedPage, Gone, Mark, NewTable, Recorded, SnapshotTables, TableChange, TableCounts, TableEffect,

@@ -48,6 +48,11 @@ pub trait WarehouseConfig: Send + Sync {
     /// A secret that cannot be read.
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault>;
 
+    /// Whether its sources can scan a part of a model ([`Model::since`]).
+    fn scans_since(&self) -> bool {
+        false
+    }
+
     /// Whether its sources have [`Source::snapshot_tables`].
     fn keeps_snapshots(&self) -> bool {
         false
@@ -129,6 +134,8 @@ pub struct Model {
     pub query: ModelQuery,
     /// The sync's `where`, as SQL over the model's columns.
     pub filter: Option<String>,
+    /// The rows that [`Scan::pages`] gives; `None` for all. Only where [`WarehouseConfig::scans_since`] says so.
+    pub since: Option<Since>,
     /// Let the warehouse work on the model in parallel: a plain table is read in several lanes, where the warehouse can
     /// do that; other queries may have parallel plans, whose row order is not repeatable.
     pub parallel: bool,
@@ -136,6 +143,20 @@ pub struct Model {
     pub timeout: Option<Duration>,
     /// How long no byte may come before the source looks whether the other side still works.
     pub idle_timeout: Duration,
+}
+
+/// The rows of a growing model that a scan asks for: those since a moment, those whose moment is not known, and some by
+/// their keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Since {
+    /// The column that says when a row came.
+    pub column: String,
+    /// The first moment that is asked for, in microseconds since 1970 (UTC); `None` asks for all rows.
+    pub from: Option<i64>,
+    /// The key's columns.
+    pub key: Vec<String>,
+    /// Keys that are asked for whenever their rows came, each with a value for every column of the key.
+    pub keys: Vec<Vec<Value>>,
 }
 
 /// The class of a column's type: what stays the same between warehouses and engine versions.
@@ -291,7 +312,7 @@ pub trait Scan: Send {
         Err(Fault::bug("this scan cannot read other models"))
     }
 
-    /// All rows, projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
+    /// All rows, or those of [`Model::since`], projected. Exactly one [`Scanned::End`] comes, last; a stream that ends without it, or
     /// with an error, was not complete.
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>>;
 
@@ -331,9 +352,35 @@ pub enum Scanned {
     },
 }
 
-/// What a source offers as proof that a scan was complete.
+/// What a source offers as proof that a scan was complete: that no row is missing of those that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof(pub &'static str);
+pub struct Proof {
+    words: &'static str,
+    of_all: bool,
+}
+
+impl Proof {
+    /// Of a scan that asked for all rows of its model.
+    pub const fn of_all(words: &'static str) -> Self {
+        Self { words, of_all: true }
+    }
+
+    /// The same proof of a scan that asked for some rows only: what did not come may be in the model all the same.
+    #[must_use]
+    pub const fn of_part(self) -> Self {
+        Self { of_all: false, ..self }
+    }
+
+    /// The proof in the source's words.
+    pub const fn words(&self) -> &'static str {
+        self.words
+    }
+
+    /// Whether a row that did not come is not in the model.
+    pub const fn is_of_all(&self) -> bool {
+        self.of_all
+    }
+}
 
 /// The hashes of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

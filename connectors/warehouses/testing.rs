@@ -57,6 +57,7 @@ pub(super) fn sql(text: &str) -> Model {
         name: "people".into(),
         query: ModelQuery::Sql(text.into()),
         filter: None,
+        since: None,
         parallel: false,
         timeout: None,
         idle_timeout: Duration::from_secs(60),
@@ -98,7 +99,7 @@ pub(super) async fn drain(mut pages: BoxStream<'static, Result<Scanned, Fault>>)
                 }
             }
             Scanned::End { rows, proof } => {
-                assert!(!proof.0.is_empty());
+                assert!(!proof.words().is_empty());
                 end = Some(rows);
             }
         }

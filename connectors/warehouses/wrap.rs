@@ -11,9 +11,10 @@
 //! )
 //! ```
 
-use backhaul_kit::{Fault, Model, ModelQuery, Projection, Query, Schema};
+use backhaul_kit::{Fault, Model, ModelQuery, Projection, Proof, Query, Schema};
 
 use super::columns;
+use super::since::Dialect;
 
 /// A model, ready to be put into statements.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub(super) struct Wrapped {
     name: String,
     query: String,
     filter: Option<String>,
+    /// The condition of a scan that asks for some rows only.
+    since: Option<String>,
+    /// Whether the scan may bring fewer rows than the model has.
+    is_part: bool,
     /// The quoted name, where the model is a table; else `query` is the operator's own text, and offsets into it mean
     /// something to them.
     table: Option<String>,
@@ -48,7 +53,20 @@ impl Wrapped {
         if query.contains('\0') || model.filter.as_ref().is_some_and(|f| f.contains('\0')) {
             return Err(Fault::config(format!("the SQL of model `{}` has a NUL character", model.name)));
         }
-        Ok(Self { name: model.name.clone(), query, filter: model.filter.clone(), table })
+        let (name, filter) = (model.name.clone(), model.filter.clone());
+        Ok(Self { name, query, filter, since: None, is_part: false, table })
+    }
+
+    /// With [`Model::since`] as the condition of every selection of single columns.
+    #[must_use]
+    pub(super) fn since(self, model: &Model, dialect: Dialect) -> Self {
+        let since = model.since.as_ref().and_then(|since| dialect.condition(since));
+        Self { is_part: model.since.is_some(), since, ..self }
+    }
+
+    /// What a complete scan proves.
+    pub(super) fn proof(&self, of_all: Proof) -> Proof {
+        if self.is_part { of_all.of_part() } else { of_all }
     }
 
     /// The model's name, for messages.
@@ -81,10 +99,14 @@ impl Wrapped {
         format!("SELECT * FROM (\n{}\n) AS m", self.query)
     }
 
-    /// Some columns of the filtered model.
+    /// Some columns of the filtered model, of the rows that the scan asks for.
     pub(super) fn select(&self, columns: &[String]) -> String {
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
-        self.select_expressions(&names.join(", "))
+        let all = self.select_expressions(&names.join(", "));
+        match &self.since {
+            None => all,
+            Some(since) => format!("{all} {} ({since})", if self.filter.is_some() { "AND" } else { "WHERE" }),
+        }
     }
 
     /// Expressions over the filtered model, which they know as `m`.
@@ -211,6 +233,7 @@ mod tests {
             name: "people".into(),
             query,
             filter: filter.map(str::to_owned),
+            since: None,
             parallel: false,
             timeout: None,
             idle_timeout: Duration::from_secs(60),

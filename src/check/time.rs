@@ -11,7 +11,7 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Microseconds since 1970; what has no time zone is taken as UTC, and a date as its first moment. `None` for what is
 /// no time.
-pub(super) fn micros(value: &Value) -> Option<i64> {
+pub(crate) fn micros(value: &Value) -> Option<i64> {
     match value {
         Value::Timestamp(micros) | Value::LocalTimestamp(micros) => Some(*micros),
         Value::Date(days) => i64::from(*days).checked_mul(MICROS_PER_DAY),

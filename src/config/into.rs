@@ -6,15 +6,17 @@ use std::sync::Arc;
 use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
 use backhaul_kit::{AddressKind, Facts, FieldShape, Mode, Prepared, Removed, SyncShape};
 
+use super::incremental::Changed;
 use super::project::{Field, ModelDef};
 use super::root::Root;
-use super::{fields, names};
+use super::{fields, incremental, names};
 
 /// The keys that every destination has.
 pub(super) struct Common {
     object: Option<(String, Span)>,
     mode: Option<(Mode, Span)>,
     removed: Option<(Removed, Span)>,
+    changed: Option<(Changed, Span)>,
     matched: Option<(String, Span)>,
     same_name: Vec<fields::Written>,
     mappings: Vec<(String, Span)>,
@@ -26,6 +28,8 @@ pub(super) struct Target {
     pub(super) prepared: Arc<dyn Prepared>,
     pub(super) shape: SyncShape,
     pub(super) fields: Vec<Field>,
+    /// Whether an accepted row is left alone although it has changed.
+    pub(super) ignores_changed: bool,
     /// The group that it belongs to.
     pub(super) group: Option<(String, Span)>,
 }
@@ -60,6 +64,7 @@ pub(super) fn common(into: &mut ConfigTable) -> Common {
         object: into.text_at("object"),
         mode,
         removed,
+        changed: into.choice_at("changed", incremental::CHANGED),
         matched: into.text_at("match"),
         same_name: same_name(into),
         mappings: into.texts_at("mappings").unwrap_or_default(),
@@ -95,6 +100,7 @@ pub(super) fn read(
     model: Option<&ModelDef>,
     destination: Option<&str>,
     root: &Root,
+    consent: Vec<String>,
 ) -> Option<Target> {
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
@@ -107,6 +113,8 @@ pub(super) fn read(
         into.finish_early();
         return None;
     };
+    let model = model?;
+    let ignores_changed = incremental::ignores_changed(common.changed.as_ref(), mode.0, model, &into);
     let shape = SyncShape {
         name: sync.to_owned(),
         object: common.object,
@@ -122,7 +130,8 @@ pub(super) fn read(
                 write: field.write,
             })
             .collect(),
-        key: model?.key.iter().map(|(column, _)| column.clone()).collect(),
+        key: model.key.iter().map(|(column, _)| column.clone()).collect(),
+        consent,
         span: into.span().clone(),
     };
     let prepared = account.sync(&mut into, &shape);
@@ -130,7 +139,7 @@ pub(super) fn read(
         check_match(&into, &shape, prepared.as_ref());
     }
     into.finish();
-    Some(Target { prepared: prepared?, shape, fields, group: common.group })
+    Some(Target { prepared: prepared?, shape, fields, ignores_changed, group: common.group })
 }
 
 fn merge(into: &ConfigTable, common: &Common, own: &[fields::Written], root: &Root) -> Vec<fields::Written> {

@@ -16,10 +16,10 @@ pub(super) const ROOT: &[Later] = &[
 ];
 
 /// In a model.
-pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project"), ("incremental", "incremental models")];
+pub(super) const MODEL: &[Later] = &[("dbt", "models out of a dbt project")];
 
 /// In a sync.
-pub(super) const SYNC: &[Later] = &[("refresh_after", "sending unchanged rows again"), ("slo", "service levels")];
+pub(super) const SYNC: &[Later] = &[("slo", "service levels")];
 
 /// Refuses those of `keys` that are there; returns whether any was.
 pub(super) fn refuse(table: &mut ConfigTable, keys: &[Later]) -> bool {

@@ -6,6 +6,7 @@
 //! | `files` | reading files: regular, small, UTF-8 |
 //! | `root` | `backhaul.toml` |
 //! | `model`, `sync`, `into`, `fields`, `schedule`, `guards`, `checks` | one table each |
+//! | `incremental` | models that grow, and sending rows again |
 //! | `people` | who may be sent: suppression lists, holdouts, consent |
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups`, `references` | what no file can know alone: `after` cycles, two syncs on one object, groups that may, records of other syncs |
@@ -22,6 +23,7 @@ mod fields;
 mod files;
 mod groups;
 mod guards;
+mod incremental;
 mod into;
 mod later;
 mod load;
@@ -41,6 +43,7 @@ pub(crate) mod tests;
 pub use digest::digest;
 pub use example::{example, files_of};
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
+pub use incremental::{Begin, Incremental};
 pub use load::{Registry, load, load_with};
 pub use people::{Consent, Holdout, OnIneligible, Pair, People, Signal, Suppression};
 pub use project::{

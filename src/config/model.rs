@@ -10,7 +10,7 @@ use backhaul_kit::config::{ConfigTable, Problem, SourceFile, Span};
 
 use super::project::ModelDef;
 use super::root::Root;
-use super::{checks, files, later, names};
+use super::{checks, files, incremental, later, names};
 
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Kinds of personal data.
@@ -56,6 +56,10 @@ pub(super) fn read(
     let person = table.text_at("person");
     let mut mentioned: Vec<(String, Span)> = person.iter().cloned().collect();
     let personal = personal(table, &mut mentioned);
+    let known = warehouse.as_ref().and_then(|(name, _)| around.root.warehouses.get(name));
+    // Of a warehouse with problems of its own nothing is known.
+    let scans_since = known.is_none_or(|warehouse| warehouse.config.scans_since());
+    let incremental = incremental::read(table, scans_since, &mut mentioned);
     let checks = checks::read_table(table);
     let parallel = table.bool("parallel").unwrap_or(false);
     let timeout = table.duration("timeout");
@@ -73,6 +77,7 @@ pub(super) fn read(
         person: person.map(|(column, _)| column),
         personal,
         mentioned,
+        incremental,
         checks,
         parallel,
         timeout,

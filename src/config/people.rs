@@ -270,13 +270,13 @@ fn consent(mut table: ConfigTable) -> Consent {
         Some((reason, span)) if reason.trim().is_empty() => {
             say(Problem::error("empty-text", "`consent.none` is empty")
                 .at(&span)
-                .remedy("say why consent is not asked for: it is kept with every run"))
+                .remedy("say why consent is not asked for: it is kept with every run"));
         }
         Some((reason, _)) => return Consent::Waived(reason),
         None if signals.is_empty() && table.problems().errors() == 0 => {
             say(Problem::error("no-consent", "`[consent]` names no signal").at(table.span()).remedy(
                 "as ad_user_data = { column = \"consent_ads\", granted = [\"granted\"] }; or none = \"the reason\"",
-            ))
+            ));
         }
         None => {}
     }
@@ -284,6 +284,14 @@ fn consent(mut table: ConfigTable) -> Consent {
 }
 
 impl Written {
+    /// The names of the signals of consent.
+    pub(super) fn signals(&self) -> Vec<String> {
+        match &self.consent {
+            Consent::Signals(signals) => signals.iter().map(|signal| signal.name.clone()).collect(),
+            Consent::Unasked | Consent::Waived(_) => Vec::new(),
+        }
+    }
+
     /// Finds what is named, and holds it against what the sync writes. What is not there is a problem; what has problems
     /// of its own is left out.
     pub(super) fn resolve(

@@ -11,6 +11,7 @@ use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, 
 use regex::Regex;
 
 use super::guards::{Guards, OnHold};
+use super::incremental::Incremental;
 use super::people::People;
 use crate::diff::Missing;
 
@@ -90,6 +91,8 @@ pub struct ModelDef {
     pub personal: BTreeMap<String, String>,
     /// The columns that `person` and `[columns]` name, each with its place.
     pub mentioned: Vec<(String, Span)>,
+    /// `incremental`, where it grows.
+    pub incremental: Option<Incremental>,
     /// `[checks]`.
     pub checks: Vec<Check>,
     /// `parallel = true`.
@@ -370,6 +373,10 @@ pub struct SyncDef {
     pub fields: Vec<Field>,
     /// `[into] group`: the group of syncs that it shares its object with.
     pub group: Option<String>,
+    /// `[into] changed`: whether an accepted row is left alone although it has changed.
+    pub ignores_changed: bool,
+    /// `refresh_after`: how long after it was sent an unchanged row is sent again.
+    pub refresh_after: Option<Duration>,
     /// Who of the model may be sent.
     pub people: People,
     /// Whether rows refer to its records, its own or another sync's: their ids are then remembered.

@@ -9,9 +9,10 @@ use backhaul_kit::config::{ConfigTable, ItemKind, Problem, SourceFile, Span};
 use backhaul_kit::{AddressKind, Facts, ModelQuery, Session};
 
 use super::guards::Guards;
+use super::incremental::Wanted;
 use super::project::{DiffPlace, Field, ModelDef, OnUnknown, Priority, SyncDef};
 use super::root::Root;
-use super::{checks, fields, guards, into, later, model, names, people, schedule};
+use super::{checks, fields, guards, incremental, into, later, model, names, people, schedule};
 
 /// The values of `diff`.
 pub(super) const DIFFS: &[(&str, DiffPlace)] = &[("local", DiffPlace::Local), ("warehouse", DiffPlace::Warehouse)];
@@ -72,7 +73,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 .remedy("take it out, and leave rows out where the files are written"),
         );
     }
-    let diff = diff(table, model.as_deref(), around.root);
+    let written_diff = diff(table, model.as_deref(), around.root);
+    let diff = written_diff.as_ref().map_or_else(DiffPlace::default, |(diff, _)| *diff);
     let destination = destination(table, around.root);
     let schedule = schedule::read(table);
     let guards = guards::read_table(table);
@@ -81,6 +83,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let on_bad_row = table.choice("on_bad_row", checks::ON_BAD_ROW);
     let on_hold = table.choice("on_hold", guards::ON_HOLD).unwrap_or_default();
     let plan_max_age = plan_max_age(table);
+    let refresh_after = incremental::refresh_after(table);
     let people = people::read(table);
     let priority = table.choice("priority", PRIORITIES).unwrap_or_default();
     if !table.has("into") {
@@ -92,17 +95,27 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     }
     let into = table.table("into");
     let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();
-    let target =
-        into.and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root));
+    let target = into.and_then(|into| {
+        let consent = people.signals();
+        into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root, consent)
+    });
 
     let people = people.resolve(table, around.root, around.models, target.as_ref(), diff);
     let group = target.as_ref().and_then(|target| target.group.clone());
     let facts = target.as_ref().map(into::Target::write_facts);
     let on_unknown = on_unknown(table, facts.as_ref(), around.root);
-    if diff == DiffPlace::Warehouse && facts.is_some_and(|facts| facts.address == AddressKind::Hashes) {
+    if diff == DiffPlace::Warehouse && facts.as_ref().is_some_and(|facts| facts.address == AddressKind::Hashes) {
         let message = "members are found by hashes here, and the warehouse does not know which of them others share";
         let problem = Problem::error("no-warehouse-diff", message).at(table.span());
         problems.push(problem.remedy("take `diff` out: rows are then compared here"));
+    }
+
+    if let (Some(target), Some(facts), Some(model)) = (&target, &facts, &model) {
+        let refresh_after = refresh_after.as_ref();
+        let (shape, diff, min_rows) = (&target.shape, written_diff.as_ref(), guards.with_min_rows());
+        for problem in (Wanted { shape, facts, diff, refresh_after, min_rows }).problems(model) {
+            problems.push(problem);
+        }
     }
 
     let after = schedule.as_ref().map(|read| read.after.clone()).unwrap_or_default();
@@ -110,6 +123,9 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     let sync = match (target, model, destination, schedule) {
         (Some(target), Some(model), Some(destination), Some(schedule)) if problems.errors() == before => {
             let guards = check_guards(guards, &target, &around.root.defaults.guards, table);
+            // Where it is taken from the defaults it is meant for whole models.
+            let min_rows = |guards: &Guards| guards.min_rows.filter(|_| model.incremental.is_none());
+            let guards = guards.map(|guards| Guards { min_rows: min_rows(&guards), ..guards });
             guards.map(|guards| SyncDef {
                 name: name.to_owned(),
                 previously: previously.iter().map(|(name, _)| name.clone()).collect(),
@@ -126,6 +142,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 shape: target.shape,
                 fields: target.fields,
                 group: target.group.map(|(name, _)| name),
+                ignores_changed: target.ignores_changed,
+                refresh_after: refresh_after.map(|(after, _)| after),
                 people,
                 referred_to: false,
                 schedule: schedule.schedule,
@@ -223,8 +241,8 @@ fn model(
 }
 
 /// `diff`, which only some warehouses have.
-fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffPlace {
-    let Some((diff, span)) = table.choice_at("diff", DIFFS) else { return DiffPlace::default() };
+fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> Option<(DiffPlace, Span)> {
+    let (diff, span) = table.choice_at("diff", DIFFS)?;
     let warehouse = model.and_then(|model| root.warehouses.get(&model.warehouse));
     if let (DiffPlace::Warehouse, Some(warehouse)) = (diff, warehouse)
         && !warehouse.config.keeps_snapshots()
@@ -235,7 +253,7 @@ fn diff(table: &mut ConfigTable, model: Option<&ModelDef>, root: &Root) -> DiffP
                 .remedy("take it out: rows are then compared here"),
         );
     }
-    diff
+    Some((diff, span))
 }
 
 /// `on_unknown`, or what the destination allows.

@@ -158,6 +158,11 @@ impl Machine {
                 self.all_unknown(&metas, out);
                 out.push(Effect::Log(vec![Entry::Closed { id }]));
             }
+            Err(fault) if fault.class == FaultClass::Split => {
+                let metas = self.jobs.open.remove(&id).map(|job| job.metas).unwrap_or_default();
+                self.split_job(batch.rows, metas, &fault, out);
+                out.push(Effect::Log(vec![Entry::Closed { id }]));
+            }
             Err(fault) => {
                 job.failures += 1;
                 job.batch = Some(batch);

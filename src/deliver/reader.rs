@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backhaul_kit::{Address, ChangeKind, Facts, Fault, FieldRef, Row, Session, ValueRef};
+use backhaul_kit::{Address, AddressKind, ChangeKind, Facts, Fault, FieldRef, Row, Session, ValueRef};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::event::{Claims, Meta, Work};
@@ -73,7 +73,7 @@ impl Reader {
                 Earlier::SendAgain => (true, false),
                 Earlier::Doubtful if source.facts.read_back => (true, true),
                 Earlier::InJob(id) => {
-                    chunk.in_jobs.push((id, work(op, change, phase)));
+                    chunk.in_jobs.push((id, work(op, change, phase, &source.facts)));
                     continue;
                 }
                 Earlier::Settled => continue,
@@ -82,7 +82,7 @@ impl Reader {
                     continue;
                 }
             };
-            let mut work = work(op, change, phase);
+            let mut work = work(op, change, phase, &source.facts);
             bytes += work.row.key.len() + work.row.fields.encoded().len();
             (work.meta.doubt, work.meta.ask) = (doubt, ask);
             if source.facts.max_bytes.is_some() {
@@ -135,23 +135,26 @@ fn row_of(change: ChangeKind, op: Op) -> Row {
     Row { op: op.number, change, key: op.key, fingerprint: op.fingerprint, address, fields: op.fields }
 }
 
-fn work(op: Op, change: ChangeKind, phase: usize) -> Work {
-    let claims = claims(&op);
+fn work(op: Op, change: ChangeKind, phase: usize, facts: &Facts) -> Work {
+    let claims = claims(&op, facts);
     let (doubt, counted, ask) = (false, false, false);
     let meta = Meta { op: op.number, bytes: 0, phase, claims, attempts: 0, throttles: 0, doubt, counted, ask };
     Work { row: row_of(change, op), meta }
 }
 
-/// The key, the remote id, and the match values of before and now.
-fn claims(op: &Op) -> Claims {
+/// The key, the remote id, and the match values of before and now. Hashes are claimed by moves alone, of which one may
+/// take what another gives up: many may add the same one, and none has to wait for the other.
+fn claims(op: &Op, facts: &Facts) -> Claims {
     let Address { remote_id, match_value: old } = &op.old_address;
     let new = op.match_value.as_ref().filter(|new| Some(*new) != old.as_ref());
+    let hashes = facts.address == AddressKind::Hashes;
+    let is_claimed = |value: &&String| !hashes || op.kind == OpKind::Move && !value.is_empty();
+    let [old, new] = [old.as_ref(), new].map(|value| value.filter(is_claimed));
     // Each kind has a seed of its own: an id is no match value, which is one whether it is old or new.
-    let text = |seed: u64, text: Option<&String>| {
-        text.filter(|text| !text.is_empty()).map_or(0, |text| xxh3_64_with_seed(text.as_bytes(), seed).max(1))
-    };
+    let text =
+        |seed: u64, text: Option<&String>| text.map_or(0, |text| xxh3_64_with_seed(text.as_bytes(), seed).max(1));
     let key = (op.key_hash.0 as u64).max(1);
-    [key, text(2, remote_id.as_ref()), text(3, old.as_ref()), text(3, new)]
+    [key, text(2, remote_id.as_ref()), text(3, old), text(3, new)]
 }
 
 /// About what a row takes in a request: its values as JSON, and a name and punctuation for every field.

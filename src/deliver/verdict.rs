@@ -140,6 +140,18 @@ impl Machine {
         }
     }
 
+    /// A job was done for some of its rows, and nobody says for which: its halves tell, where sending again is safe.
+    pub(super) fn split_job(&mut self, rows: Vec<Row>, metas: Vec<Meta>, fault: &Fault, out: &mut Vec<Effect>) {
+        if metas.first().is_none_or(|meta| !self.facts(meta.phase).resend_safe) {
+            return self.all_unknown(&metas, out);
+        }
+        let mut works = join(rows, metas);
+        works.iter_mut().for_each(|work| work.meta.doubt = true);
+        let mut said = Said::default();
+        self.bisect(works, fault, &mut said);
+        self.say(said, out);
+    }
+
     /// Verdicts row by row.
     pub(super) fn settle(
         &mut self,

@@ -1,12 +1,13 @@
 //! What a plan comes to, in numbers.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::CauseCounts;
 
 /// What became of the rows of a scan. Every row of the scan is in exactly one of `unchanged`, `added`,
-/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `waiting`, `in_doubt`, `postponed`, `left_alone` and
-/// `ineligible`.
+/// `changed`, `moved`, `touched`, `refreshed`, `rejected`, `withheld`, `waiting`, `in_doubt`, `ignored`, `postponed`,
+/// `left_alone` and `ineligible`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlanCounts {
@@ -46,6 +47,8 @@ pub struct PlanCounts {
     pub looked_up: u64,
     /// Rows and removals in doubt that wait for a decision.
     pub in_doubt: u64,
+    /// Accepted rows that have changed since, of a sync that sends a row once.
+    pub ignored: u64,
     /// Of the changes: records that were in doubt before.
     pub repeats: u64,
     /// Rows and removals left for the next run by `max_rows`.
@@ -82,6 +85,8 @@ pub struct PlanSummary {
     pub counts: PlanCounts,
     /// What proved that the scan was complete, in the source's words.
     pub proof: String,
+    /// When the newest row of a model that grows came, as far as the scan saw.
+    pub newest: Option<Timestamp>,
     /// Length of the plan file.
     pub bytes: u64,
 }

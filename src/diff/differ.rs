@@ -9,9 +9,10 @@ mod join;
 mod lane;
 
 use backhaul_kit::{Fault, KeyHash, Proof, RowDigest, RowPage};
+use jiff::Timestamp;
 
 use self::lane::Lane;
-use super::judge::{Candidate, Judge};
+use super::judge::{Candidate, Judge, Look};
 use super::plan::PlanHeader;
 use super::repeats::Repeats;
 use super::seen::Seen;
@@ -64,7 +65,8 @@ impl<'a> Differ<'a> {
     ) -> Result<Self, DiffError> {
         let header = PlanHeader::new(snapshot.base_id(), snapshot.seed(), &request, mapper);
         plan.begin(header, request.min_free)?;
-        let order = match snapshot.rewrites() {
+        // The rows of a part say nothing of the whole's order.
+        let order = match snapshot.rewrites().filter(|_| request.growing.is_none()) {
             Some(Rewrite::ByArrival) => Some(plan.order(snapshot.base_id())?),
             Some(Rewrite::ByHash) | None => None,
         };
@@ -92,6 +94,11 @@ impl<'a> Differ<'a> {
     pub fn beside(mut self, siblings: &'a [Sibling]) -> Self {
         self.judge.siblings = siblings;
         self
+    }
+
+    /// Notes when the newest row of a model that grows came.
+    pub fn note_newest(&mut self, newest: Option<Timestamp>) {
+        self.judge.plan.note_newest(newest);
     }
 
     /// Sends nobody whom this refuses.
@@ -153,10 +160,9 @@ impl<'a> Differ<'a> {
         };
         if let Some(keys) = &mut self.first_load {
             keys.push(digest.key, || self.judge.plan.scratch(KEYS, SealedKind::Spill))?;
-            return match refused {
-                Some(cause) => Ok(self.turn_away(None, cause)),
-                None => self.found(page, row, digest, None),
-            };
+            let Some(cause) = refused else { return self.found(page, row, digest, None) };
+            self.turn_away(None, cause);
+            return Ok(());
         }
         if self.snapshot.by_hash() {
             return self.waiting.push(page, row, (arrival, refused), digest, &self.judge.plan);
@@ -195,8 +201,13 @@ impl<'a> Differ<'a> {
                 return Ok(());
             }
         }
-        if !self.judge.needs_record(found.map(|(_, standing)| standing), digest) {
-            return Ok(());
+        match self.judge.look(found.map(|(_, standing)| standing), digest) {
+            Look::Pass => return Ok(()),
+            Look::Wait => {
+                self.read_key(page, row)?;
+                return self.judge.note_waiting(digest, &self.key);
+            }
+            Look::Decode => {}
         }
         self.read_key(page, row)?;
         let record = page.record(row)?;
@@ -257,11 +268,15 @@ impl<'a> Differ<'a> {
             return Err(DiffError::DuplicateKeys { count: self.repeated_keys, examples: self.examples });
         }
         self.judge.refer()?;
-        self.left()?;
+        if proof.is_of_all() {
+            self.left()?;
+        } else if self.judge.request().removals {
+            return Err(Fault::bug("removals were asked of a scan that did not ask for all rows").into());
+        }
         if let Some(order) = self.order {
             order.finish()?;
         }
-        self.judge.finish(proof.0)
+        self.judge.finish(proof.words())
     }
 
     /// Looks for repeated keys where no record could tell.

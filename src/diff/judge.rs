@@ -37,6 +37,17 @@ pub(super) struct Judge<'a, R = Details<'a>> {
     aside: Aside,
 }
 
+/// What is to be done with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It is decoded and judged.
+    Decode,
+    /// Nothing.
+    Pass,
+    /// It waits: for its next try, or for a decision.
+    Wait,
+}
+
 /// A row that is to become an op.
 pub(super) struct Candidate<'r> {
     /// Its hashes; the fingerprint storable.
@@ -54,8 +65,8 @@ pub(super) struct Candidate<'r> {
 impl Judge<'_> {
     /// Reads what [`Judge::row`] will ask of these records, in the snapshot's order.
     pub(super) fn read_ahead(&mut self, found: impl Iterator<Item = (u64, Standing)>) -> Result<(), DiffError> {
-        let sends_all = self.sends_all();
-        let needed = found.filter(|(_, standing)| sends_all || *standing != Standing::Same);
+        let looks_at_same = self.sends_all() || self.request.refresh.is_some();
+        let needed = found.filter(|(_, standing)| looks_at_same || *standing != Standing::Same);
         Ok(self.details.read_ahead(needed.map(|(ordinal, _)| ordinal).collect())?)
     }
 
@@ -150,21 +161,34 @@ impl<'a, R: Recall> Judge<'a, R> {
         asked
     }
 
-    /// Whether the row must be decoded; if not, it is counted as what it is.
+    /// What is to be done with the row; one that need not be decoded is counted as what it is.
     #[inline]
-    pub(super) fn needs_record(&mut self, standing: Option<Standing>, digest: RowDigest) -> bool {
-        if standing == Some(Standing::Same) {
-            let sends_all = self.sends_all();
-            self.counts.unchanged += u64::from(!sends_all);
-            return sends_all;
-        }
-        if standing == Some(Standing::InDoubt) && self.request.doubts.of_row(digest.key) == Doubt::Waits {
-            self.counts.in_doubt += 1;
-            return false;
+    pub(super) fn look(&mut self, standing: Option<Standing>, digest: RowDigest) -> Look {
+        let sends_once = self.request.ignores_changed && !self.request.full;
+        match standing {
+            Some(Standing::Same) if self.sends_all() && !sends_once => return Look::Decode,
+            Some(Standing::Same) if !self.is_due(digest.key) => {
+                self.counts.unchanged += 1;
+                return Look::Pass;
+            }
+            Some(Standing::Other) if sends_once => {
+                self.counts.ignored += 1;
+                return Look::Pass;
+            }
+            Some(Standing::InDoubt) if self.request.doubts.of_row(digest.key) == Doubt::Waits => {
+                self.counts.in_doubt += 1;
+                return Look::Wait;
+            }
+            _ => {}
         }
         let withheld = self.is_withheld(digest);
         self.counts.withheld += u64::from(withheld);
-        !withheld
+        if withheld { Look::Wait } else { Look::Decode }
+    }
+
+    /// Whether the key is sent again although nothing in its row has changed.
+    fn is_due(&self, key: KeyHash) -> bool {
+        self.request.refresh.is_some_and(|refresh| refresh.slices.contains(key))
     }
 
     /// Whether unchanged rows are looked at too.
@@ -186,6 +210,16 @@ impl<'a, R: Recall> Judge<'a, R> {
     /// Whether the plan may send no more.
     fn is_full(&self) -> bool {
         self.request.max_rows.is_some_and(|max| self.sent >= max)
+    }
+
+    /// Notes a row of a growing model that waits: its key is not accepted, and is to be asked for again. Other models
+    /// show all of their rows to every scan.
+    pub(super) fn note_waiting(&mut self, digest: RowDigest, key: &[u8]) -> Result<(), DiffError> {
+        if self.request.growing.is_some() {
+            let key = Key::from_slice(key);
+            self.plan.push(&Op::without_effect(key, digest))?;
+        }
+        Ok(())
     }
 
     /// Maps a row, compares it with what is remembered of its record, and writes its op; gives the number of an
@@ -210,20 +244,11 @@ impl<'a, R: Recall> Judge<'a, R> {
         };
         let was_in_doubt = matches!(doubt, Some(Doubt::Is(Decision::Resend)));
         let mut op = Op {
-            number: 0,
-            kind: OpKind::Reject,
             ordinal,
-            key: Key::from_slice(row.key),
-            key_hash: row.digest.key,
-            fingerprint: row.digest.fingerprint,
             table_fingerprint: row.table_fingerprint,
-            cause: Cause::Left,
             old_address,
-            match_value: None,
             was_in_doubt,
-            changed: Vec::new(),
-            fields: Fields::default(),
-            reason: None,
+            ..Op::without_effect(Key::from_slice(row.key), row.digest)
         };
         if matches!(doubt, Some(Doubt::Waits | Doubt::Unlisted)) {
             return self.list(op).map(|()| None);
@@ -288,7 +313,7 @@ impl<'a, R: Recall> Judge<'a, R> {
         let any_changed = fields.is_empty() && standing == Some(Standing::Other) || op.changed.contains(&true);
         if !any_changed {
             op.changed.clear();
-            let resend = self.request.full || self.request.whole_set;
+            let resend = self.request.full || self.request.whole_set || self.is_due(op.key_hash);
             return if resend { OpKind::Refresh } else { OpKind::Touch };
         }
         if !any_known {

@@ -1,7 +1,7 @@
 //! One operation of a plan.
 
 use backhaul_kit::key::Key;
-use backhaul_kit::{Address, Fields, KeyHash, Reason};
+use backhaul_kit::{Address, Fields, KeyHash, Reason, RowDigest};
 
 use super::Cause;
 
@@ -23,7 +23,7 @@ pub enum OpKind {
     Refresh,
     /// Dropped from the snapshot without a call: another live row claims the address.
     Forget,
-    /// The mapper refused the row: kept in `rejects`, nothing sent.
+    /// The mapper refused the row: kept in `rejects`, nothing sent. Without a reason: it waits there already.
     Reject,
 }
 
@@ -67,6 +67,28 @@ pub struct Op {
     pub fields: Fields,
     /// Why the mapper refused it (`Reject` only).
     pub reason: Option<Box<Reason>>,
+}
+
+impl Op {
+    /// An op that does nothing with its row yet.
+    pub(super) fn without_effect(key: Key, digest: RowDigest) -> Self {
+        Self {
+            number: 0,
+            kind: OpKind::Reject,
+            ordinal: None,
+            key,
+            key_hash: digest.key,
+            fingerprint: digest.fingerprint,
+            cause: Cause::Left,
+            table_fingerprint: None,
+            old_address: Address::default(),
+            match_value: None,
+            was_in_doubt: false,
+            changed: Vec::new(),
+            fields: Fields::default(),
+            reason: None,
+        }
+    }
 }
 
 impl Op {

@@ -6,7 +6,7 @@ use backhaul_kit::KeyHash;
 use serde::{Deserialize, Serialize};
 
 use super::Doubts;
-use crate::snapshot::Binding;
+use crate::snapshot::{Binding, Growing, Refreshing};
 
 /// What a plan is asked to be.
 #[derive(Clone, Debug)]
@@ -33,6 +33,12 @@ pub struct PlanRequest {
     pub remap: bool,
     /// Every row is sent, changed or not.
     pub full: bool,
+    /// What the scan asks for, where the model is one that grows. Such a plan removes nothing.
+    pub growing: Option<Growing>,
+    /// What is sent again although nothing has changed.
+    pub refresh: Option<Refreshing>,
+    /// An accepted row is not sent again because it has changed.
+    pub ignores_changed: bool,
     /// Rejected rows that are not due: a row with this fingerprint is passed over, with 0 the removal of the key.
     pub withheld: HashMap<KeyHash, u64>,
     /// What happens to rows in doubt.

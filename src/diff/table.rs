@@ -6,7 +6,7 @@ use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
 use backhaul_kit::{Address, ComparedPage, Fault, Gone, KeyHash, Proof, Recorded, RowDigest};
 
 use super::aside::Aside;
-use super::judge::{Candidate, Judge};
+use super::judge::{Candidate, Judge, Look};
 use super::plan::PlanHeader;
 use super::standing::Standing;
 use super::{Cause, DiffError, PlanError, PlanRequest, PlanSummary, PlanWriter, Recall, Resolve, RowMapper};
@@ -135,7 +135,7 @@ impl<'a> TableDiffer<'a> {
                 Some(record) => Some((self.meet(digest.key, record)?, standing(record, mark.fingerprint))),
             };
             let wanted = self.judge.is_asked_for(&key);
-            if !wanted || !self.judge.needs_record(found.map(|(_, standing)| standing), digest) {
+            if !wanted || self.judge.look(found.map(|(_, standing)| standing), digest) != Look::Decode {
                 continue;
             }
             self.hold(mark.record.as_ref(), &key)?;
@@ -216,7 +216,7 @@ impl<'a> TableDiffer<'a> {
         if self.judge.request().removals {
             self.removals()?;
         }
-        self.judge.finish(proof.0)
+        self.judge.finish(proof.words())
     }
 
     /// Writes what left the model.

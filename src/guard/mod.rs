@@ -79,6 +79,8 @@ pub struct Case<'a> {
     pub stand_in: bool,
     /// Whether the mapping differs from the one that the snapshot was made with.
     pub remap: bool,
+    /// Whether the plan is about some rows of the model only.
+    pub of_part: bool,
     /// The sync's thresholds.
     pub guards: &'a Guards,
     /// What an operator has raised of them.
@@ -96,7 +98,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Hold> {
     let mut holds = Vec::new();
     let mut hold = |code: &str, text: String| holds.push(Hold::new(code, text));
 
-    if accepted > 0 && counts.rows == 0 {
+    if accepted > 0 && counts.rows == 0 && !case.of_part {
         hold("empty_model", format!("the model is empty, and the destination has {}", rows(accepted)));
     }
     if let Some(min) = guards.min_rows.filter(|min| counts.rows < *min) {

@@ -26,6 +26,7 @@ fn codes(counts: &PlanCounts, accepted: u64, change: impl Fn(&mut Case<'_>, &mut
     let mut own = guards();
     let base = guards();
     let mut case = Case {
+        of_part: false,
         counts,
         accepted,
         removed_lately: 0,
@@ -148,6 +149,7 @@ fn a_raised_limit_lets_more_pass_and_no_more_than_that() {
         let guards = guards();
         let counts = counts(removed);
         let case = Case {
+            of_part: false,
             counts: &counts,
             accepted: 1000,
             removed_lately: lately,

@@ -128,6 +128,8 @@ mod tests {
             remap: false,
             full: false,
             table_fingerprints: None,
+            growing: None,
+            refresh: None,
             siblings: Vec::new(),
         };
         let path = folder.join(base_id);

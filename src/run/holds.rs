@@ -38,6 +38,7 @@ impl Runs {
             accepted: judged.accepted,
             removed_lately: self.state.removals_since(&sync.name, now - DAY).await?,
             stand_in: destination.is_some_and(|d| d.account.is_stand_in()),
+            of_part: judged.plan.header().growing.is_some(),
             remap: judged.plan.header().remap,
             guards: &sync.guards,
             raised: &raised,

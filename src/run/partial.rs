@@ -73,6 +73,8 @@ mod tests {
             remap: false,
             full,
             table_fingerprints: None,
+            growing: None,
+            refresh: None,
             siblings: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
     AddressKind, Fault, FieldValue, KeyHash, Kit, Model, ModelQuery, Prepared, Projection, Proof, Reason, RowPage,
-    Scan, Scanned, Schema, Source, Value, key,
+    Scan, Scanned, Schema, Since, Source, Value, key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -18,7 +18,8 @@ use super::people::{Asked, ListRows};
 use super::references::Finder;
 use super::siblings::states;
 use super::table::{check_place, compare_there};
-use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled};
+use super::watermark::Newest;
+use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled, watermark};
 use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
 use crate::diff::{
@@ -28,7 +29,7 @@ use crate::mapping::Mapper;
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
 use crate::snapshot::sealed::{SealedKind, SealedWriter};
-use crate::snapshot::{Binding, Snapshot, StateKey};
+use crate::snapshot::{Binding, Refreshing, Slices, Snapshot, StateKey};
 use crate::state::State;
 
 /// Pages between the warehouse's task and the comparing thread: enough to hide either's hiccups.
@@ -74,7 +75,11 @@ pub(super) async fn scan(
     cancel: &Cancel,
 ) -> Result<Planned, RunError> {
     let sync = request.sync;
-    let Opened { mut scan, mapper, columns, digest } = unless_cancelled(cancel, open(project, sync, kit)).await?;
+    let (now, full) = (request.past.now, request.options.full);
+    let growing = watermark::growing(&sync.model, &snapshot, full, now);
+    let since = growing.as_ref().map(|growing| watermark::since(growing, &snapshot)).transpose()?;
+    let opened = unless_cancelled(cancel, open_part(project, sync, since, kit)).await?;
+    let Opened { mut scan, mapper, columns, digest } = opened;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
     let mut projection = mapper.projection(snapshot.seed());
     let fields = projection.clone();
@@ -85,6 +90,7 @@ pub(super) async fn scan(
     let asked = Asked { project, kit, sync, columns: &columns, before: &request.listed };
     let decider = unless_cancelled(cancel, asked.decider(scan.as_mut(), &mut projection)).await?;
     let (eligibility, lists) = decider.map(|decider| (decider.eligibility, decider.lists)).unzip();
+    let newest = growing.as_ref().map(|growing| Newest::new(growing, &mut projection, now));
     let operations = &request.operations;
     let matches = match operations.removal {
         Some(_) => MatchValues::of(sync, &projection, project.state.memory, scratch(&request, project, key, "matches")),
@@ -108,7 +114,12 @@ pub(super) async fn scan(
         siblings: states(&request.siblings),
         whole_set: operations.write.1.whole_set,
         remap,
-        full: options.full,
+        full,
+        growing,
+        refresh: sync
+            .refresh_after
+            .map(|after| Refreshing { slices: if full { Slices::ALL } else { snapshot.due(now, after) }, at: now }),
+        ignores_changed: sync.ignores_changed,
         // With another mapping the same row may no longer be refused.
         withheld: if remap { HashMap::new() } else { request.withheld },
         doubts: request.doubts,
@@ -122,19 +133,20 @@ pub(super) async fn scan(
     let mapper: Box<dyn RowMapper> = Box::new(Hashed { mapper, prepared: sync.prepared.clone() });
     let judged = match snapshot.table() {
         None => {
-            let work = Work { scan, projection, request: plan_request, mapper, writer, checker, matches, finder };
+            let work =
+                Work { scan, projection, request: plan_request, mapper, writer, checker, matches, newest, finder };
             compare_here(work, snapshot, request.siblings, eligibility, watch, cancel).await?
         }
         Some(_) => {
-            let matches = None;
-            let work =
-                Work { scan, projection: fields, request: plan_request, mapper, writer, checker, matches, finder };
+            let (request, projection, matches, newest) = (plan_request, fields, None, None);
+            let work = Work { scan, projection, request, mapper, writer, checker, matches, newest, finder };
             compare_there(work, &snapshot, watch, cancel).await?
         }
     };
-    let findings = judged.and_then(|(summary, checker)| {
+    let findings = judged.and_then(|(summary, checker, newest)| {
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
-        let findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
+        let mut findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
+        findings.extend(newest.and_then(|newest| newest.finding()));
         Ok(Planned { summary, digest, findings, lists: lists.unwrap_or_default() })
     });
     findings.map_err(|e| explain(e, sync))
@@ -176,11 +188,12 @@ pub(super) struct Work {
     pub(super) writer: PlanWriter,
     pub(super) checker: Checker,
     pub(super) matches: Option<MatchValues>,
+    pub(super) newest: Option<Newest>,
     pub(super) finder: Finder,
 }
 
-/// The plan, and the checks with what they have seen.
-pub(super) type Judged = Result<(PlanSummary, Checker), DiffError>;
+/// The plan, and the checks and the newest row with what they have seen.
+pub(super) type Judged = Result<(PlanSummary, Checker, Option<Newest>), DiffError>;
 
 /// Has every row come and compares it on a thread of its own.
 async fn compare_here(
@@ -191,12 +204,12 @@ async fn compare_here(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { scan, projection, request, mapper, writer, checker, matches, finder } = work;
+    let Work { scan, projection, request, mapper, writer, checker, matches, newest, finder } = work;
     let (pages, compared) = mpsc::channel(PAGES_AHEAD);
     let comparing = tokio::task::spawn_blocking(move || {
         let differ = Differ::new(&snapshot, request, mapper.as_ref(), writer)?;
         let differ = differ.beside(&siblings).admitting(eligibility).referring(&finder);
-        compare(differ, checker, matches, compared)
+        compare(differ, checker, matches, newest, compared)
     });
     let scanned = unless_cancelled(cancel, forward(scan, projection, pages, watch)).await;
     let judged = comparing.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
@@ -215,13 +228,25 @@ pub(super) struct Opened {
     pub(super) digest: [u8; 32],
 }
 
-/// Opens the scan and compiles the mapping against the model's columns.
+/// Opens a scan of the whole model and compiles the mapping against the model's columns.
 pub(super) async fn open(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<Opened, RunError> {
+    open_part(project, sync, None, kit).await
+}
+
+/// The same of some rows only.
+async fn open_part(
+    project: &Project,
+    sync: &SyncDef,
+    since: Option<Since>,
+    kit: &Arc<Kit>,
+) -> Result<Opened, RunError> {
     let model = &sync.model;
     let source = source(project, &model.warehouse, kit)?;
-    let mut scan = source.open(&model_of(model, sync.filter.clone())).await.map_err(|fault| at_sql(fault, model))?;
+    let wanted = Model { since, ..model_of(model, sync.filter.clone()) };
+    let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
     let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
+    watermark::check_column(model, &columns)?;
     let digest = config::digest(sync, &columns);
     Ok(Opened { scan, mapper, columns, digest })
 }
@@ -232,6 +257,7 @@ pub(super) fn model_of(model: &ModelDef, filter: Option<String>) -> Model {
         name: model.name.clone(),
         query: model.query.clone(),
         filter,
+        since: None,
         parallel: model.parallel,
         timeout: model.timeout,
         idle_timeout: model.idle_timeout,
@@ -319,6 +345,7 @@ fn compare(
     mut differ: Differ<'_>,
     mut checker: Checker,
     mut matches: Option<MatchValues>,
+    mut newest: Option<Newest>,
     mut pages: mpsc::Receiver<Page>,
 ) -> Judged {
     while let Some(page) = pages.blocking_recv() {
@@ -328,11 +355,15 @@ fn compare(
                 if let Some(matches) = &mut matches {
                     matches.page(page.as_ref())?;
                 }
+                if let Some(newest) = &mut newest {
+                    newest.page(page.as_ref())?;
+                }
                 differ.page(page.as_ref())?;
             }
             Err((rows, proof)) => {
                 matches.map_or(Ok(()), MatchValues::finish)?;
-                return Ok((differ.finish(rows, &proof)?, checker));
+                differ.note_newest(newest.as_ref().and_then(Newest::time));
+                return Ok((differ.finish(rows, &proof)?, checker, newest));
             }
         }
     }

@@ -58,7 +58,7 @@ pub(super) async fn compare_there(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Judged, RunError> {
-    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _, finder } = work;
+    let Work { mut scan, projection, request, mapper, writer, mut checker, matches: _, newest, finder } = work;
     let state = snapshot.table_state().ok_or_else(|| Fault::bug("a snapshot in files was taken for a table"))?;
     let known = TableSnapshot {
         base_id: snapshot.base_id().to_owned(),
@@ -78,7 +78,7 @@ pub(super) async fn compare_there(
     let summary = judging.await.map_err(|e| Fault::bug("comparing rows ended early").caused_by(e))?;
     // The scan's own fault says more than "the parts stopped".
     scanned?;
-    Ok(summary.map(|summary| (summary, checker)))
+    Ok(summary.map(|summary| (summary, checker, newest)))
 }
 
 /// Rows that did not change stay in the warehouse: their newest values are asked for, in the same snapshot.

@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::FileError;
 use super::file::{FileEntry, FreeSpace, NewFile, sync_folder};
+use super::growth::Growth;
+use super::refresh::Refreshed;
 use super::seal::{StateKey, fill_random};
 use super::table::TablePlace;
 
@@ -111,6 +113,12 @@ pub(super) struct Manifest {
     pub(super) order: RowOrder,
     /// The run that was settled last.
     pub(super) last_run: Option<LastRun>,
+    /// How far the model was delivered, where it is one that grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) growth: Option<Growth>,
+    /// When rows were last sent although nothing had changed.
+    #[serde(default, skip_serializing_if = "Refreshed::is_empty")]
+    pub(super) refreshed: Refreshed,
     /// The table that the records are in; then there are no files, and `id` is the table's generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) table: Option<TablePlace>,
@@ -139,6 +147,8 @@ impl Manifest {
             next_ordinal: 0,
             order: RowOrder::default(),
             last_run: None,
+            growth: None,
+            refreshed: Refreshed::default(),
             table: None,
         })
     }

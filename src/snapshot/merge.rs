@@ -12,10 +12,12 @@ use super::effects::{Effects, Judgement};
 use super::error::{FileError, SnapshotError};
 use super::file::FileEntry;
 use super::fingerprint::{DELETED, IN_DOUBT, STALE, UNKNOWN_FIELD, is_accepted};
+use super::growth::OpenKeys;
 use super::manifest::BaseFiles;
 use super::order::ScanOrder;
 use super::overlay::OverlayReader;
 use super::records::{Details, Records};
+use super::refresh::Unsent;
 use super::segment::{SegmentEntry, SegmentWriter};
 use super::sort::Sorter;
 use super::store::{Snapshot, Store};
@@ -29,6 +31,8 @@ pub(super) struct Gathered<'k> {
     pub(super) accepted: i64,
     /// By how much the number of records in doubt changes.
     pub(super) in_doubt: i64,
+    pub(super) open: OpenKeys,
+    pub(super) unsent: Unsent,
 }
 
 impl Gathered<'_> {
@@ -89,10 +93,23 @@ impl<'a> Merge<'a> {
 
     /// Reads the plan once: effects on existing records, and how many new ones there are.
     pub(super) fn gather(&self) -> Result<Gathered<'a>, SnapshotError> {
-        let mut gathered = Gathered { effects: self.sorter(), new_records: 0, accepted: 0, in_doubt: 0 };
+        let mut gathered = Gathered {
+            effects: self.sorter(),
+            new_records: 0,
+            accepted: 0,
+            in_doubt: 0,
+            open: OpenKeys::default(),
+            unsent: Unsent::default(),
+        };
+        let grows = self.plan.header().growing.is_some();
         let judgement = self.judgement();
         for op in self.plan.ops(None) {
             let op = op?;
+            let fate = judgement.fate(&op);
+            gathered.unsent.note(&op, fate);
+            if grows {
+                gathered.open.note(&op, fate);
+            }
             let Some(ordinal) = op.ordinal else {
                 if let Some(state) = judgement.new_state(&op) {
                     gathered.new_records += 1;

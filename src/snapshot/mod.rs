@@ -8,12 +8,14 @@ pub(crate) mod file;
 mod fingerprint;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod growth;
 pub mod log;
 mod manifest;
 mod merge;
 pub(crate) mod order;
 mod overlay;
 mod records;
+mod refresh;
 mod seal;
 pub(crate) mod sealed;
 mod segment;
@@ -27,10 +29,12 @@ mod verify;
 pub use error::{FileError, SnapshotError};
 pub use fingerprint::storable;
 pub(crate) use fingerprint::{FieldHasher, IN_DOUBT, NEVER_ACCEPTED, UNKNOWN_FIELD};
+pub use growth::{Growing, Growth};
 pub(crate) use manifest::hex_digest;
 pub(crate) use manifest::random_name;
 pub use manifest::{Binding, LastRun};
 pub(crate) use records::{Details, Records};
+pub use refresh::{Refreshing, Slices};
 pub use seal::StateKey;
 pub use settle::{Settle, SettleInfo, Settled, Settlement, settle};
 #[cfg(test)]

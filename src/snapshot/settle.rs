@@ -85,23 +85,30 @@ pub fn settle(
         });
     }
     let merge = Merge::new(store, plan, replay)?;
-    let gathered = merge.gather()?;
+    let mut gathered = merge.gather()?;
 
     let mut new = Manifest::clone(&old);
     new.binding = Some(header.binding.clone());
     new.config_digest = Some(header.config_digest);
     new.fields.clone_from(&header.fields);
     let snapshot = &merge.snapshot;
+    let was = old.growth.as_ref().map(|growth| (growth, snapshot.open_keys()));
+    new.growth = std::mem::take(&mut gathered.open).settle(plan, was, &store.key)?;
+    new.refreshed = std::mem::take(&mut gathered.unsent).settle(plan, &old.refreshed, snapshot.is_empty());
     let remaps = (header.remap || new.fields != old.fields) && !snapshot.is_empty();
     let overlay = snapshot.overlay().len() + gathered.effects.len() + gathered.new_records;
-    let base_order = match rewritten(store, snapshot, plan) {
+    let rewritten = if header.growing.is_none() { rewritten(store, snapshot, plan) } else { None };
+    let base_order = match rewritten {
         None if remaps || overlay > snapshot.overlay_limit => {
             Some(if snapshot.by_hash() { BaseOrder::ByHash } else { BaseOrder::AsItIs })
         }
         rewritten => rewritten,
     };
     let arrives = matches!(base_order, Some(BaseOrder::ByArrival(_))) || snapshot.is_empty();
-    new.order = next_order(old.order, &plan.summary().counts, arrives, store.limits.overlay_entries);
+    // The rows of a part say nothing of the whole's order.
+    if header.growing.is_none() {
+        new.order = next_order(old.order, &plan.summary().counts, arrives, store.limits.overlay_entries);
+    }
     if gathered.is_empty() && base_order.is_none() {
         let mut unsettled = new.clone();
         unsettled.order = old.order;

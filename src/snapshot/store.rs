@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::base::Base;
 use super::error::{FileError, SnapshotError};
 use super::file::create_private_folder;
+use super::growth::Growth;
 use super::manifest::{Binding, LastRun, Manifest, RowOrder};
 use super::overlay::Overlay;
+use super::refresh::Slices;
 use super::seal::StateKey;
 
 /// When a settle writes what.
@@ -139,7 +144,13 @@ impl Store {
         *opened = Some((manifest.id.clone(), files.clone()));
         let base_records = files.base.as_ref().map_or(0, |base| base.records);
         let overlay_limit = self.limits.overlay_entries.max(base_records / self.limits.base_records_per_entry);
-        Ok(Snapshot { manifest, seed, files, overlay_limit })
+        let open_keys = match &manifest.growth {
+            None => Vec::new(),
+            Some(growth) => growth
+                .open_keys(&self.key)
+                .ok_or_else(|| FileError::damaged(&self.folder, "the open keys of its MANIFEST cannot be read"))?,
+        };
+        Ok(Snapshot { manifest, seed, files, overlay_limit, open_keys })
     }
 
     fn open_files(&self, manifest: &Manifest, seed: u64) -> Result<Files, FileError> {
@@ -174,6 +185,7 @@ pub struct Snapshot {
     files: Arc<Files>,
     /// A larger overlay is folded into a new base.
     pub(super) overlay_limit: u64,
+    open_keys: Vec<Vec<u8>>,
 }
 
 /// The order of a new base.
@@ -225,6 +237,21 @@ impl Snapshot {
     /// The run that was settled last.
     pub fn last_run(&self) -> Option<&LastRun> {
         self.manifest.last_run.as_ref()
+    }
+
+    /// How far the model was delivered, where it is one that grows.
+    pub fn growth(&self) -> Option<&Growth> {
+        self.manifest.growth.as_ref()
+    }
+
+    /// The keys of a growing model that were asked for and not accepted, canonical and sorted.
+    pub fn open_keys(&self) -> &[Vec<u8>] {
+        &self.open_keys
+    }
+
+    /// The keys that are due to be sent again, where that is wanted `after` some time.
+    pub fn due(&self, now: Timestamp, after: Duration) -> Slices {
+        if self.is_empty() { Slices::default() } else { self.manifest.refreshed.due(now, after) }
     }
 
     /// Whether the base's records stand in the order of their key hashes: the rows' order says nothing.

@@ -80,6 +80,8 @@ impl Store {
         let old = self.manifest();
         let mut new = Manifest::clone(&old);
         (new.base, new.next_ordinal, new.table) = (None, 0, Some(table));
+        // Such a snapshot is compared with whole models.
+        new.growth = None;
         new.segments.clear();
         new.id = generation;
         self.commit_move(&old, new)

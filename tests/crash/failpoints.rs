@@ -10,7 +10,7 @@ const IN_WAREHOUSE: [&str; 2] = ["settle::table_", "home::"];
 const STAGES: [&str; 7] = ["scan", "held", "deliver", "record", "settle", "report", "done"];
 
 /// The failpoints that a sync with its snapshot in files can come by, sorted.
-pub(super) fn all() -> Vec<String> {
+pub(crate) fn all() -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
@@ -39,7 +39,7 @@ fn named_in(source: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Whether only a held run comes by.
-pub(super) fn is_of_held_runs(name: &str) -> bool {
+pub(crate) fn is_of_held_runs(name: &str) -> bool {
     name.ends_with("_held") || name.starts_with("approve::")
 }
 

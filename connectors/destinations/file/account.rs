@@ -176,6 +176,7 @@ impl Prepared for FileSync {
             settle_after: Duration::ZERO,
             scopes: Vec::new(),
             consent: &[],
+            expires: None,
         }
     }
 

@@ -114,6 +114,7 @@ impl Prepared for HubSpotSync {
             settle_after: self.account.timeout().max(Duration::from_secs(1)),
             scopes,
             consent: &[],
+            expires: None,
         }
     }
 

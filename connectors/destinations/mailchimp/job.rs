@@ -46,13 +46,13 @@ pub(super) fn started(answer: &Answer) -> Result<Delivery, Fault> {
     let job: Value = answer.json().unwrap_or_default();
     let id = job["id"].as_str().filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Fault::ambiguous("Mailchimp's answer names no job"))?;
-    Ok(Delivery::Pending(Ticket { kind: KIND.into(), version: VERSION, body: json!({ "id": id }) }))
+    Ticket::new(KIND, VERSION, &json!({ "id": id })).map(Delivery::Pending)
 }
 
 /// Asks after the job of a ticket; `None` for one that is not ours.
 pub(super) fn question(ticket: &Ticket) -> Option<Call> {
-    let id = ticket.body["id"].as_str().filter(|_| ticket.kind == KIND && ticket.version == VERSION)?;
-    Some(Call { method: Method::GET, path: format!("batches/{id}"), body: Vec::new() })
+    let body: Value = ticket.read(KIND, VERSION)?;
+    Some(Call { method: Method::GET, path: format!("batches/{}", body["id"].as_str()?), body: Vec::new() })
 }
 
 /// Where the results of a job are, or when to ask again.

@@ -2,8 +2,7 @@
 
 use backhaul_kit::value::hex;
 use backhaul_kit::{
-    Batch, Fault, FieldRef, FieldValue, Fields, Mode, Operation, Outcomes, Reason, Removed, Row, Value, ValueRef,
-    Verdict,
+    Batch, FieldRef, FieldValue, Fields, Mode, Operation, Reason, Removed, Row, Value, ValueRef, Verdict,
 };
 use md5::{Digest as _, Md5};
 use reqwest::Method;
@@ -38,16 +37,16 @@ pub(super) struct Call {
 }
 
 impl Change {
-    /// What the rows of a batch ask for; those that cannot be sent have their verdict.
-    pub(super) fn all(sync: &MailchimpSync, batch: &Batch) -> Result<(Vec<Self>, Outcomes), Fault> {
-        let (mut changes, mut outcomes) = (Vec::with_capacity(batch.rows.len()), Outcomes::of(batch));
+    /// What the rows of a batch ask for, and the verdicts of those that cannot be sent.
+    pub(super) fn all(sync: &MailchimpSync, batch: &Batch) -> (Vec<Self>, Vec<(usize, Verdict)>) {
+        let (mut changes, mut refused) = (Vec::with_capacity(batch.rows.len()), Vec::new());
         for (place, row) in batch.rows.iter().enumerate() {
             match Self::of(sync, batch.operation, place, row) {
                 Ok(change) => changes.push(change),
-                Err(reason) => outcomes.set_at(place, Verdict::Rejected(reason))?,
+                Err(reason) => refused.push((place, Verdict::Rejected(reason))),
             }
         }
-        Ok((changes, outcomes))
+        (changes, refused)
     }
 
     fn of(sync: &MailchimpSync, operation: Operation, place: usize, row: &Row) -> Result<Self, Reason> {

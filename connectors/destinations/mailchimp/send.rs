@@ -125,9 +125,11 @@ impl Destination for MailchimpDestination {
         if batch.rows.len() > most {
             return Err(Fault::split(format!("{} rows are more than the {most} of a call", batch.rows.len())));
         }
-        let (changes, outcomes) = Change::all(&self.sync, batch)?;
+        let (changes, refused) = Change::all(&self.sync, batch);
         let mut requests = self.requests(batch.operation, &changes)?.into_iter();
-        let Some(request) = requests.next() else { return Ok(Delivery::Settled(outcomes)) };
+        let Some(request) = requests.next() else {
+            return settled(batch, &[], Vec::new(), refused).map(Delivery::Settled);
+        };
         let (answer, rows) = (self.http.send(request).await?, changes.len());
         let verdicts = match self.sync.way(batch.operation) {
             Some(Way::Job) | None => return job::started(&answer),
@@ -138,7 +140,7 @@ impl Destination for MailchimpDestination {
             Some(Way::List) => answer::of_list(&answer::body(&answer, rows)?, &self.sync, &changes),
             Some(Way::Segment) => self.in_segment(&answer::body(&answer, rows)?, &changes).await,
         };
-        settled(outcomes, &changes, verdicts).map(Delivery::Settled)
+        settled(batch, &changes, verdicts, refused).map(Delivery::Settled)
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
@@ -159,7 +161,7 @@ impl Destination for MailchimpDestination {
             _ => {}
         }
         let results = job::results(&archive.body)?;
-        let (changes, outcomes) = Change::all(&self.sync, batch)?;
+        let (changes, refused) = Change::all(&self.sync, batch);
         let verdict = |change: &Change| {
             let (status, said) = results.get(&change.op)?;
             answer::of_member(&self.sync, change.write.as_ref().map(|_| change), *status, said.as_bytes()).or(
@@ -171,18 +173,21 @@ impl Destination for MailchimpDestination {
             )
         };
         let verdicts = changes.iter().map(|change| verdict(change).unwrap_or(Verdict::Unknown)).collect();
-        settled(outcomes, &changes, verdicts).map(Progress::Done)
+        settled(batch, &changes, verdicts, refused).map(Progress::Done)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let requests = self.requests(batch.operation, &Change::all(&self.sync, batch)?.0)?;
+        let requests = self.requests(batch.operation, &Change::all(&self.sync, batch).0)?;
         Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
     }
 }
 
-/// Rows with their verdicts.
-fn settled(mut outcomes: Outcomes, changes: &[Change], verdicts: Vec<Verdict>) -> Result<Outcomes, Fault> {
-    let mut rows = changes.iter().zip(verdicts);
-    rows.try_for_each(|(change, verdict)| outcomes.set_at(change.place, verdict))?;
-    Ok(outcomes)
+/// Rows with their verdicts, those that were not sent among them.
+fn settled(
+    batch: &Batch,
+    sent: &[Change],
+    said: Vec<Verdict>,
+    refused: Vec<(usize, Verdict)>,
+) -> Result<Outcomes, Fault> {
+    Outcomes::at_places(batch, sent.iter().map(|change| change.place).zip(said).chain(refused))
 }

@@ -144,11 +144,11 @@ pub(super) fn is_number(text: &str) -> bool {
 pub(super) fn json_schema() -> serde_json::Value {
     let own = serde_json::json!({
         "token": { "description": "The system user's access token, by reference.", "$ref": "#/$defs/Secret" },
-        "app_secret": { "description": "The app's secret, by reference: calls are then signed.", "$ref": "#/$defs/Secret" },
+        "app_secret": { "description": "The app's secret, by reference: calls then carry `appsecret_proof`.", "$ref": "#/$defs/Secret" },
         "ad_account": { "description": "The audiences' owner, as \"act_1234567890\".", "type": "string", "pattern": "^act_[0-9]+$" },
-        "api_version": { "description": "Default \"v25.0\".", "type": "string", "pattern": "^v[0-9]+\\.[0-9]+$" },
-        "per_hour": { "description": "Calls in an hour. Default 5000; none for a stand-in.", "type": "integer", "minimum": 1 },
-        "rows_per_call": { "description": "Default 10000, Meta's most.", "type": "integer", "minimum": 1, "maximum": MAX_ROWS }
+        "api_version": { "description": "Version of the Graph API. Default \"v25.0\".", "type": "string", "pattern": "^v[0-9]+\\.[0-9]+$" },
+        "per_hour": { "description": "Calls in an hour. Default 5000, of Standard access; none for a stand-in.", "type": "integer", "minimum": 1 },
+        "rows_per_call": { "description": "People in a call. Default 10000, Meta's most.", "type": "integer", "minimum": 1, "maximum": MAX_ROWS }
     });
     account_schema(LIVE, own, &["token", "ad_account"])
 }

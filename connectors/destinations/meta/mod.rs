@@ -45,17 +45,22 @@
 //! is left empty; a row without any of the first four and without `LN` stands for nobody, and is refused.
 //!
 //! **Limited data use**: `DATA_PROCESSING_OPTIONS` (true or `"LDU"`: limited; false or empty text: not; *NULL:
-//! limited*, as nobody says otherwise), and perhaps `DATA_PROCESSING_OPTIONS_COUNTRY` and `_STATE` (numbers of
-//! Meta's, none of which is known here; NULL is 0: Meta locates the person). A row that is not to be sent at all is not the vendor's
-//! business: there is no signal of consent here.
+//! limited*, as nobody says otherwise), and perhaps `DATA_PROCESSING_OPTIONS_COUNTRY` and `_STATE` (numbers of Meta's,
+//! none of which is known here; NULL is 0: Meta locates the person). A row that is not to be sent at all is not the
+//! vendor's business: there is no signal of consent here.
 //!
 //! # Removals
 //!
 //! A row that left the model has no values any more: what it was sent as is kept. It is taken out by all of that,
 //! except by an e-mail address, number, device or id that another member has too. Where all of them are another's,
-//! nothing is sent. A row whose values changed is taken out as it was, then put in as it is; if the second of these
-//! calls comes to nothing, the row is in doubt, and comes again. Meta matches people, not rows: whom one row puts in
-//! and another one takes out by other values is out.
+//! nothing is sent.
+//!
+//! Of a row whose values changed, the addresses, numbers, devices and ids that it no longer has are taken out, *also
+//! where another member has them, who is then out until its row is sent again* (`run --full`); then it is put in as it
+//! is. If the second of these calls comes to nothing, the row is in doubt, and comes again. Whether Meta works on two
+//! calls in their order was not found.
+//!
+//! Meta matches people, not rows: whom one row puts in and another one takes out by other values is out.
 //!
 //! # Sessions
 //!

@@ -104,8 +104,9 @@ impl Column {
 /// What is known of a person: values by the places of their keys in [`COLUMNS`].
 pub(super) type Known<'a> = BTreeMap<usize, &'a str>;
 
-/// The hashes that a person is found by: each key that stands for one person on a line of its own, which other members may
-/// share; the rest on one line. Beside such keys it begins with `&` and a digest of them: it is no other member's.
+/// The hashes that a person is found by: each key that stands for one person on a line of its own, which other members
+/// may have too; the rest on one line. Beside such keys that begins with `&` and a digest of them: it is no other
+/// member's.
 ///
 /// # Errors
 /// A person who is nobody: neither with such a key nor with a family name.
@@ -127,12 +128,12 @@ pub(super) fn lines<'a>(cells: impl Iterator<Item = (&'a Column, &'a Value)>) ->
     }
 }
 
-/// Who is to be taken out for an address: mostly one; where it is not known which of two forms was sent, both. Nobody
-/// where all that stands for the person is another's too.
-pub(super) fn remembered(address: &Address) -> Vec<Known<'_>> {
+/// Who is to be taken out for an address, of which these [`lines`] are kept: mostly one; where it is not known which of
+/// two forms was sent, both. Nobody where no key stands for the person alone.
+pub(super) fn remembered<'a>(address: &'a Address, kept: &str) -> Vec<Known<'a>> {
     let (mut own, mut shared): (BTreeMap<usize, Vec<&str>>, Vec<Known<'_>>) = Default::default();
     let mut alone = false;
-    for line in address.hashes() {
+    for line in address.hashes().filter(|line| kept.lines().all(|kept| kept != *line)) {
         match pair(line).filter(|(place, _)| COLUMNS[*place].is_own()) {
             Some((place, value)) => own.entry(place).or_default().push(value),
             None => {

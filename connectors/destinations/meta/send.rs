@@ -16,7 +16,7 @@ use super::account::{Graph, MAX_ROWS};
 use super::answer::{self, Taken};
 use super::person::{self, COLUMNS, Known};
 use super::session::{Sessions, Verb};
-use super::sync::MetaSync;
+use super::sync::{MetaSync, Person};
 
 const NO_ADDRESS: &str = "as whom the row was sent is not known";
 const INVALID: &str = "Meta counts this row as invalid; which of its values it is, is not said";
@@ -39,27 +39,27 @@ struct Payload {
     places: Vec<usize>,
 }
 
-/// A batch on its way: what each row is now, and the verdicts of those that are done with.
+/// A batch on its way: who each row is now, and the verdicts of those that are done with.
 struct Draft<'b> {
     batch: &'b Batch,
-    /// None of a removal.
-    cells: Vec<Vec<Value>>,
+    /// Nobody, of a removal.
+    people: Vec<Person>,
     said: Vec<Option<Verdict>>,
 }
 
 impl<'b> Draft<'b> {
     fn of(sync: &MetaSync, batch: &'b Batch) -> Self {
         let person = |row: &Row| match batch.operation.is_removal() {
-            false => sync.person(row.fields.iter()).map(|(cells, _)| cells).map_err(Verdict::Rejected),
+            false => sync.person(row.fields.iter()).map_err(Verdict::Rejected),
             true if row.address.is_empty() => Err(Verdict::Rejected(Reason::new("NO_ADDRESS", NO_ADDRESS))),
             // All that stood for this person stands for other members.
-            true if person::remembered(&row.address).is_empty() => Err(Verdict::Unchanged),
-            true => Ok(Vec::new()),
+            true if person::remembered(&row.address, "").is_empty() => Err(Verdict::Unchanged),
+            true => Ok(Person::default()),
         };
-        let done_with = |verdict| (Vec::new(), Some(verdict));
-        let rows = batch.rows.iter().map(|row| person(row).map_or_else(done_with, |cells| (cells, None)));
-        let (cells, said) = rows.unzip();
-        Self { batch, cells, said }
+        let done_with = |verdict| (Person::default(), Some(verdict));
+        let rows = batch.rows.iter().map(|row| person(row).map_or_else(done_with, |person| (person, None)));
+        let (people, said) = rows.unzip();
+        Self { batch, people, said }
     }
 
     /// The calls that the batch comes to.
@@ -76,10 +76,10 @@ impl<'b> Draft<'b> {
         let rows = (0..self.said.len()).filter(|place| self.said[*place].is_none());
         if verb == Verb::Add {
             let places: Vec<usize> = rows.collect();
-            let data = places.iter().map(|place| self.cells[*place].clone()).collect();
+            let data = places.iter().map(|place| self.people[*place].0.clone()).collect();
             return Payload { schema: sync.columns.iter().map(|(column, _)| column.name).collect(), data, places };
         }
-        let known = |place: usize| person::remembered(&self.batch.rows[place].address);
+        let known = |place: usize| person::remembered(&self.batch.rows[place].address, &self.people[place].1);
         let people = rows.flat_map(|place| known(place).into_iter().map(move |known| (place, known)));
         let (mut places, people): (Vec<usize>, Vec<Known<'_>>) = people.unzip();
         places.dedup();

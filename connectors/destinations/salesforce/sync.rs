@@ -21,6 +21,8 @@ const JOB: usize = 10_000;
 const JOB_BYTES: usize = 20 << 20;
 /// Rows in a run above which jobs are used (Salesforce's own advice).
 const BULK_ABOVE: u64 = 2000;
+/// The OAuth scope of every call.
+const SCOPE: &str = "api";
 /// The smallest organisations let no more long calls through at once.
 const CONCURRENCY: usize = 5;
 
@@ -97,12 +99,14 @@ impl Prepared for SalesforceSync {
             resend_safe: operation != Operation::Create,
             // A record that a lost call created is found by its external id.
             read_back: operation == Operation::Create,
+            // An upsert may have to make the record, and needs all of it.
+            merges: operation == Operation::Update,
             address,
             // An external id is free again once its record is gone or has another.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
             settle_after: self.account.settle_after(),
-            scopes: vec![String::from("api")],
+            scopes: vec![SCOPE.to_owned()],
             ..Facts::default()
         }
     }
@@ -111,16 +115,15 @@ impl Prepared for SalesforceSync {
         self.object.clone()
     }
 
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        match [object, by].into_iter().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("has nothing of the API name \"{name}\"")),
+            None => Ok(vec![SCOPE.to_owned()]),
+        }
     }
 
-    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
-        let unnamed = [object, by].into_iter().find(|name| !is_name(name));
-        unnamed.map_or_else(
-            || Ok(vec![String::from("api")]),
-            |name| Err(format!("has nothing named \"{name}\": it takes API names, as \"User\" and \"Email\"")),
-        )
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.account.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

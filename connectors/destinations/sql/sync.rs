@@ -132,6 +132,7 @@ impl Prepared for SqlSync {
             settle_after: self.account.timeout,
             scopes: if offered { self.rights(operation) } else { Vec::new() },
             consent: &[],
+            expires: None,
         }
     }
 

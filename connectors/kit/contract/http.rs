@@ -117,7 +117,7 @@ pub(super) async fn serve<S: HttpSubject + 'static>(
 }
 
 /// The calls that a server received, but for those that ask for a token.
-fn calls(subject: &impl HttpSubject, server: &Server) -> Vec<Received> {
+pub(super) fn calls(subject: &impl HttpSubject, server: &Server) -> Vec<Received> {
     server.received().into_iter().filter(|request| subject.token(request).is_none()).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::http::{Case, HttpSubject, serve};
+use super::http::{Case, HttpSubject, calls, serve};
 use super::subject::{NOWHERE, batch, open, verdicts, write};
 use super::{Received, Reply};
 use crate::batch::{Batch, Row};
@@ -88,7 +88,7 @@ async fn judge<S: HttpSubject + 'static>(subject: &Arc<S>, batch: Batch) {
         Err(fault) => assert_eq!(fault.class, FaultClass::Split, "{what:?}: {fault}"),
     }
     let most = prepared.facts(batch.operation).max_bytes.unwrap_or(usize::MAX);
-    for call in server.received() {
+    for call in calls(&**subject, &server) {
         assert!(call.body.len() <= most, "{what:?}: a call of {} bytes", call.body.len());
         assert!(call.header("x-injected").is_none(), "{what:?}: a value became a header");
         assert!(is_well_formed(&call), "{what:?}: {} is not well formed", String::from_utf8_lossy(&call.body));

@@ -8,6 +8,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use reqwest::{Certificate, Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::form::Form;
 use super::keys::Proxy;
 use super::limit::Limiter;
 use super::reach::{Reach, Unreachable, refusal};
@@ -287,6 +288,19 @@ impl Http {
         }
         tokens.refused(&token).await;
         let token = tokens.get().await?;
+        self.send_with(request, Some(&token)).await
+    }
+
+    /// Asks an endpoint about the access token, which goes as a member of a form, so that no log of URLs has it.
+    ///
+    /// # Errors
+    /// As [`Http::send`]; a `Bug` where there is no access token.
+    pub async fn send_token(&self, url: Url, member: &str) -> Result<Answer, Fault> {
+        let Auth::OAuth(tokens) = &self.auth else { return Err(Fault::bug("there is no access token to ask about")) };
+        let token = tokens.get().await?;
+        let mut form = Form::default();
+        form.push(member, token.expose_secret());
+        let request = Request::new(Method::POST, url).form(form);
         self.send_with(request, Some(&token)).await
     }
 

@@ -12,6 +12,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
+use super::super::since::Dialect;
 use super::super::wrap::Wrapped;
 use super::fault::{of_call, of_statement};
 use super::lane::{CopyOut, Lane, Lanes};
@@ -24,7 +25,7 @@ use super::types::{PgType, resolve};
 use super::watch::Watch;
 
 /// What proves that no row is missing.
-const PROOF: Proof = Proof("the end mark of COPY, then the end of the command without an error");
+const PROOF: Proof = Proof::of_all("the end mark of COPY, then the end of the command without an error");
 
 /// Claims that one question asks for: some 400 KB of SQL.
 const CLAIMS_AT_ONCE: usize = 20_000;
@@ -49,7 +50,7 @@ pub(super) struct PgScan {
 impl PgScan {
     /// Opens the connection and the snapshot, and prepares the model.
     pub(super) async fn open(server: Server, model: &Model, snapshots: StateSchema) -> Result<Self, Fault> {
-        let wrapped = Wrapped::new(model)?;
+        let wrapped = Wrapped::new(model)?.since(model, Dialect::Postgres);
         let mut watch = Watch::start(server, model);
         let mut conn = watch.connect().await?;
         let backend = watch.over(begin(&mut conn, model)).await?.map_err(|e| of_call(e, watch.place()))?;
@@ -366,13 +367,14 @@ impl Scan for PgScan {
 
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {
         Box::pin(try_stream! {
+            let proof = self.model.proof(PROOF);
             let (layout, lanes) = Box::pin(self.project(projection)).await?;
             let mut lanes = Lanes::start(lanes, &layout);
             while let Some(page) = lanes.next().await? {
                 yield Scanned::Page(Box::new(page));
             }
             let rows = lanes.rows();
-            yield Scanned::End { rows, proof: PROOF };
+            yield Scanned::End { rows, proof };
         })
     }
 

@@ -20,13 +20,14 @@ use sqlx::{
 use tokio::time::Instant;
 
 use super::super::deadline::within;
+use super::super::since::Dialect;
 use super::super::value_page::{Layout, ValuePage};
 use super::super::wrap::Wrapped;
 use super::fault::of_call;
 use super::guard::one_piece;
 
 /// What proves that no row is missing.
-const PROOF: Proof = Proof("SQLITE_DONE at the end of the statement");
+const PROOF: Proof = Proof::of_all("SQLITE_DONE at the end of the statement");
 /// How many steps of SQLite's machine lie between two looks whether the query is still wanted.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -54,7 +55,7 @@ impl SqliteScan {
     /// Starts the snapshot and prepares the model.
     pub(super) async fn open(mut conn: SqliteConnection, path: PathBuf, model: &Model) -> Result<Self, Fault> {
         let deadline = model.timeout.map(|timeout| Instant::now() + timeout);
-        let wrapped = Wrapped::new(model)?;
+        let wrapped = Wrapped::new(model)?.since(model, Dialect::Sqlite);
         guard(&wrapped)?;
         let wanted = Wanted(Arc::new(AtomicBool::new(true)));
         let flag = wanted.0.clone();
@@ -231,7 +232,7 @@ impl Scan for SqliteScan {
     fn pages(mut self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {
         Box::pin(try_stream! {
             self.model.places(&self.schema, &projection)?;
-            let statement = self.model.select(&projection.columns);
+            let (statement, proof) = (self.model.select(&projection.columns), self.model.proof(PROOF));
             self.prepare(statement.clone()).await?;
             let layout = Arc::new(Layout::of(projection));
             let Self { mut conn, path, model, deadline, wanted, .. } = *self;
@@ -259,7 +260,7 @@ impl Scan for SqliteScan {
             if page.rows() > 0 {
                 yield Scanned::Page(Box::new(page));
             }
-            yield Scanned::End { rows, proof: PROOF };
+            yield Scanned::End { rows, proof };
         })
     }
 }

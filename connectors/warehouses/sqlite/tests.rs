@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::{FaultClass, KeyHash, Model, ModelQuery, Query, Source, TypeClass, Value};
+use backhaul_kit::{FaultClass, KeyHash, Model, ModelQuery, Query, Scanned, Since, Source, TypeClass, Value};
 use futures_util::StreamExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, SqliteConnection};
@@ -293,4 +293,41 @@ async fn a_check_tells_the_version() {
     let file = File::of(PEOPLE).await;
     let report = file.source.check().await.expect("a report");
     assert!(report.server.starts_with("SQLite 3."), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_scan_of_a_part_has_rows_since_a_moment_without_one_and_by_key() {
+    let file = File::of(
+        "create table e(id, part text, at);
+         insert into e values (1, 'a', '2026-11-01T08:00:00Z'), (2, 'a', '2026-11-01 09:59:59.999'),
+            (3, 'a', '2026-11-01 12:00:00+02:00'), (4, 'a', '2026-11-02'), (5, 'a', null), (6, 'it''s', '2025-01-01'),
+            (6, 'b', '2025-01-01'), (7, 'b', 'soon'), (x'07', 'b', '2025-01-01')",
+    )
+    .await;
+    let ten = 1_793_527_200_000_000;
+    let since = |from, key: &[&str], keys| {
+        Some(Since { column: "at".into(), from, key: key.iter().map(|c| (*c).into()).collect(), keys })
+    };
+    let asked = |since| Model { since, filter: Some("id <> 4 -- not this one".into()), ..sql("select * from e") };
+    let ids = async |model: Model| {
+        let mut pages = pages(file.source.open(&model).await.expect("open"), &["id", "part"], 2);
+        let mut ids = Vec::new();
+        while let Some(item) = pages.next().await {
+            match item.expect("sound") {
+                Scanned::Page(page) => {
+                    ids.extend((0..page.rows()).map(|row| page.record(row).expect("a row")[0].to_text()));
+                }
+                Scanned::End { proof, .. } => assert!(!proof.is_of_all()),
+            }
+        }
+        ids.join(" ")
+    };
+    assert_eq!(ids(asked(since(Some(ten), &["id", "part"], Vec::new()))).await, "3 5 7");
+    assert_eq!(ids(asked(since(Some(ten + 1), &["id", "part"], Vec::new()))).await, "3 5 7", "whole milliseconds");
+    assert_eq!(ids(asked(since(Some(ten + 1000), &["id", "part"], Vec::new()))).await, "5 7");
+    let keys = vec![vec![Value::Int(6), text("it's")], vec![Value::Int(1), text("a")], vec![Value::Int(99), text("")]];
+    assert_eq!(ids(asked(since(Some(ten), &["id", "part"], keys))).await, "1 3 5 6 7");
+    let keys = vec![vec![Value::Int(6)], vec![Value::Bytes(vec![7])]];
+    assert_eq!(ids(asked(since(Some(ten), &["id"], keys))).await, "3 5 6 6 7 Bw==");
+    assert_eq!(ids(asked(since(None, &["id"], vec![vec![Value::Int(1)]]))).await, "1 2 3 5 6 6 7 Bw==");
 }

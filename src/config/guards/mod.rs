@@ -104,6 +104,11 @@ impl Written {
         }
     }
 
+    /// Where the table stands, if it has `min_rows` itself.
+    pub(super) fn with_min_rows(&self) -> Option<&Span> {
+        self.min_rows.and(self.span.as_ref())
+    }
+
     fn guards_field(&self, field: &str) -> bool {
         self.fields.iter().any(|(guard, _)| guard.field == field)
     }

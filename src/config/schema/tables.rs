@@ -99,6 +99,8 @@ pub(super) struct ModelToml {
     /// What is known of single columns.
     #[schemars(default)]
     columns: BTreeMap<String, ColumnAbout>,
+    /// Its rows come with a time: a scan asks for the new ones only.
+    incremental: Option<Incremental>,
     /// What its data must be like.
     checks: Option<Checks>,
     /// Let several connections read a large plain table; other queries may have parallel plans, in no stable order.
@@ -107,6 +109,18 @@ pub(super) struct ModelToml {
     timeout: Option<Duration>,
     /// How long the warehouse may be silent; default "60s".
     idle_timeout: Option<Duration>,
+}
+
+/// Which rows of a model that grows a scan asks for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Incremental {
+    /// The column that says when a row came.
+    column: String,
+    /// So far behind the newest row that was delivered a scan begins; default "1h".
+    lookback: Option<Duration>,
+    /// Where the first scan begins: a date or a time (as TOML writes them, without quotes), "all" or "now".
+    begin: Begin,
 }
 
 /// What is known of a column.
@@ -191,6 +205,8 @@ pub(super) struct SyncToml {
     priority: Option<Priority>,
     /// How long a held or interrupted plan may wait; default four intervals, from 1 h to 24 h.
     plan_max_age: Option<Duration>,
+    /// How long after it was sent an unchanged row is sent again, for destinations that forget; default never.
+    refresh_after: Option<Duration>,
 }
 
 /// What a bad row does: it is kept among the rejects while the others are sent, or it holds the plan.
@@ -258,6 +274,9 @@ pub(super) struct Into {
     mode: Mode,
     /// What happens to a row that left the model; default "ignore".
     removed: Option<Removed>,
+    /// With mode "append": what happens to an accepted row that has changed; default "send", "ignore" for a model
+    /// with `incremental`.
+    changed: Option<Changed>,
     /// The field by which a record is found again; default the one mapped from a single-column key.
     #[schemars(rename = "match")]
     matched: Option<String>,
@@ -290,6 +309,14 @@ enum Removed {
     Archive,
     Delete,
     Clear,
+}
+
+/// What happens to a row that was appended and has changed since.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Changed {
+    Ignore,
+    Send,
 }
 
 /// A column's name, a table with one source, or `false` to drop an inherited field.
@@ -532,4 +559,7 @@ written!(Duration, { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)( [0-9]+(m
 written!(Percent, { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%$", "examples": ["5%"] });
 written!(Size, { "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9]+ ?([KMGT]i?)?B$" }], "examples": ["1GiB"] });
 written!(Constant, { "type": ["string", "number", "boolean", "array"] });
+written!(Begin, {
+    "anyOf": [{ "enum": ["all", "now"] }, { "type": "string", "format": "date-time" }, { "type": "string", "format": "date" }]
+});
 written!(False, { "const": false });

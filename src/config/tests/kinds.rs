@@ -30,6 +30,10 @@ impl WarehouseConfig for Closed {
     fn keeps_snapshots(&self) -> bool {
         self.keeps_snapshots
     }
+
+    fn scans_since(&self) -> bool {
+        true
+    }
 }
 
 impl SourceKind for Postgres {

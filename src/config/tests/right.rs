@@ -7,7 +7,7 @@ use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, Wri
 
 use super::{customers, load, project_over_base};
 use crate::config::{
-    Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
+    Begin, Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
     digest, render,
 };
 
@@ -283,4 +283,53 @@ fn the_digest_follows_the_mapping_and_not_the_query() {
     assert_eq!(first, of(&with_sync(SYNC), &wider), "another width is the same class");
     wider.columns[0].class = TypeClass::Text;
     assert_ne!(first, of(&with_sync(SYNC), &wider));
+}
+
+#[test]
+fn a_model_that_grows_says_where_it_begins() {
+    let of = |incremental: &str, into: &str| {
+        let model = format!(
+            "warehouse = \"analytics\"\ntable = \"marts.customers\"\nkey = [\"customer_id\"]\nincremental = {incremental}\n"
+        );
+        let sync = format!(
+            "model = \"customers\"\ndestination = \"hook\"\n[into]\n{into}\nsuccess = {{ evidence = \"call\" }}\n\
+             [fields]\nid = \"customer_id\"\n"
+        );
+        let defaults = "version = 1\n[warehouses.analytics]\ntype = \"postgres\"\nurl = { secret = \"u\" }\n\
+                        [destinations.hook]\ntype = \"http\"\nurl = \"https://example.com\"\n[defaults.guards]\nmin_rows = 5\n";
+        let files = [("models/customers.toml", &*model), ("syncs/customers.toml", &*sync), ("backhaul.toml", defaults)];
+        right(&files).syncs["customers"].clone()
+    };
+    let at = |text: &str| Begin::At(text.parse().expect("a time"));
+    for (written, begin) in [
+        ("\"all\"", Begin::All),
+        ("\"now\"", Begin::Now),
+        ("2026-11-01", at("2026-11-01T00:00:00Z")),
+        ("2026-11-01T08:00:00", at("2026-11-01T08:00:00Z")),
+        ("2026-11-01T08:00:00.5+02:00", at("2026-11-01T06:00:00.5Z")),
+    ] {
+        let sync = of(&format!("{{ column = \"at\", begin = {written} }}"), "mode = \"append\"");
+        let incremental = sync.model.incremental.as_ref().expect("it grows");
+        assert_eq!((incremental.begin, incremental.lookback), (begin, Duration::from_secs(3600)), "{written}");
+        assert_eq!((incremental.column.as_str(), sync.ignores_changed), ("at", true));
+        assert_eq!(sync.guards.min_rows, None, "the defaults are meant for whole models");
+    }
+    let incremental = "{ column = \"at\", lookback = \"2h\", begin = \"all\" }";
+    let sync = of(incremental, "mode = \"append\"\nchanged = \"send\"");
+    assert!(!sync.ignores_changed);
+    assert_eq!(sync.model.incremental.as_ref().map(|i| i.lookback), Some(Duration::from_secs(7200)));
+    assert!(!of(incremental, "mode = \"upsert\"").ignores_changed);
+}
+
+#[test]
+fn a_sync_of_a_whole_model_sends_changes_and_may_send_rows_again() {
+    let sync = "model = \"customers\"\ndestination = \"hook\"\nrefresh_after = \"500d\"\n[into]\nmode = \"upsert\"\n\
+                success = { evidence = \"call\" }\n[fields]\nid = \"customer_id\"\n";
+    let project = with_sync(sync);
+    let customers = &project.syncs["customers"];
+    assert_eq!(customers.refresh_after, Some(Duration::from_secs(500 * 86_400)));
+    let append =
+        |more: &str| sync.replace("upsert\"", &format!("append\"{more}")).replace("refresh_after = \"500d\"", "");
+    assert!(!with_sync(&append("")).syncs["customers"].ignores_changed);
+    assert!(with_sync(&append("\nchanged = \"ignore\"")).syncs["customers"].ignores_changed);
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::kinds::REGISTRY;
 use crate::config::project::StateSettings;
-use crate::config::{checks, fields, groups, guards, into, model, people, root, schedule, schema, sync};
+use crate::config::{checks, fields, groups, guards, incremental, into, model, people, root, schedule, schema, sync};
 
 /// The keys that a reader asks an empty table for.
 fn asked(read: impl FnOnce(&mut ConfigTable, &Arc<SourceFile>)) -> BTreeSet<String> {
@@ -43,6 +43,11 @@ fn every_reader_asks_for_the_keys_that_its_schema_describes() {
     assert_eq!(asked(|t, _| drop(people::read_holdout(t, "h"))), described(&project, "/$defs/Holdout"));
     let around = model::Around { path: nowhere, root: &nothing };
     assert_eq!(asked(|t, file| drop(model::read(t, "m", file, &around))), described(&model_toml, ""));
+    let incremental = |t: &mut ConfigTable, _: &Arc<SourceFile>| {
+        let span = t.span().clone();
+        drop(incremental::read_keys(t, span, &mut Vec::new()));
+    };
+    assert_eq!(asked(incremental), described(&model_toml, "/$defs/Incremental"));
     let around = sync::Around { path: nowhere, root: &nothing, models: &BTreeMap::new() };
     assert_eq!(asked(|t, file| drop(sync::read(t, "s", file, &around))), described(&sync_toml, ""));
     assert_eq!(asked(|t, _| drop(into::common(t))), described(&sync_toml, "/$defs/Into"));
@@ -72,6 +77,7 @@ fn closed_lists_are_those_of_the_readers() {
     }
     assert_eq!(words(&sync_toml, "Mode"), names(backhaul_kit::Mode::CHOICES));
     assert_eq!(words(&sync_toml, "Removed"), names(backhaul_kit::Removed::CHOICES));
+    assert_eq!(words(&sync_toml, "Changed"), names(incremental::CHANGED));
     assert_eq!(words(&sync_toml, "Normaliser"), names(backhaul_kit::normalise::Normaliser::CHOICES));
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(fields::WRITE));

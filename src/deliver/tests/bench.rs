@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Facts, Fault, Operation, Outcomes, Progress, RequestPreview, Run,
-    SaveTicket, Ticket, Verdict,
+    AccountReport, Batch, Delivery, Destination, Facts, Fault, Operation, Outcomes, Progress, Reason, RequestPreview,
+    Run, SaveTicket, Ticket, Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -115,6 +115,10 @@ impl Destination for Scripted {
             "lost" => Progress::Lost,
             "endless" => Progress::Running { after: SECOND },
             "unreachable" if polls < 12 => return Err(Fault::transient("nobody answers")),
+            "partly" if batch.rows.iter().any(|row| row.op == 3) => match batch.rows.len() {
+                1 => Progress::Done(Outcomes::all(batch, &Verdict::Rejected(Reason::new("BAD", "no")))),
+                _ => return Err(Fault::split("some of the rows were taken")),
+            },
             _ if polls < 3 => Progress::Running { after: SECOND },
             _ => Progress::Done(Outcomes::all(batch, &Verdict::Unchanged)),
         })

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use backhaul_kit::{Delivery, Facts, Fault, FaultClass, Operation, Session};
+use backhaul_kit::{Address, AddressKind, Delivery, Facts, Fault, FaultClass, Operation, Session};
 
 use super::bench::{Bench, SECOND, Scripted, ticket};
 use super::{facts, op, phase};
+use crate::diff::{Op, OpKind};
 use crate::snapshot::log::{Fate, Standing};
 
 #[tokio::test(start_paused = true)]
@@ -87,6 +88,28 @@ async fn a_job_is_polled_until_it_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_add_the_same_hash_at_once_and_a_move_waits_for_who_gives_its_hash_up() {
+    let facts = Facts { address: AddressKind::Hashes, ..facts() };
+    let hash = |n: u64| Some(format!("hash {n}"));
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("bulk")))));
+    let adds = (0..10).map(|n| Op { match_value: hash(7), ..op(n) });
+    let bench = Bench::new();
+    bench.deliver(&destination, vec![phase(Operation::AudienceAdd, &facts, adds)]).await.expect("a sound log");
+    assert_eq!(destination.calls().len(), 1);
+
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("bulk")))));
+    let moves = (0..2).map(|n| Op {
+        kind: OpKind::Move,
+        old_address: Address { match_value: hash(n), ..Address::default() },
+        match_value: hash(n + 1),
+        ..op(n)
+    });
+    let bench = Bench::new();
+    bench.deliver(&destination, vec![phase(Operation::Move, &facts, moves)]).await.expect("a sound log");
+    assert_eq!(destination.calls().iter().map(|call| call.ops.clone()).collect::<Vec<_>>(), [[0], [1]]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_job_leaves_its_rows_in_doubt() {
     let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("lost")))));
     let bench = Bench::new();
@@ -94,6 +117,24 @@ async fn a_lost_job_leaves_its_rows_in_doubt() {
     assert_eq!(delivered.counts.unknown, 10);
     assert_eq!(bench.replay().open_tickets().count(), 0);
     assert_eq!(bench.replay().fate(0), Some(Fate::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_done_in_part_is_cut_in_two_until_it_is_known_for_which_row_it_was_not() {
+    let destination = Arc::new(Scripted::new(|_, _| Ok(Delivery::Pending(ticket("partly")))));
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &facts(), 10).await;
+    // The one row may have been taken in by an earlier job.
+    assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (9, 1));
+    let replay = bench.replay();
+    assert!((0..10).all(|op| (replay.standing(op) == Standing::InDoubt) == (op == 3)));
+    assert_eq!(replay.open_tickets().count(), 0);
+    assert_eq!((destination.times_sent(3), destination.times_sent(9)), (5, 2));
+
+    let careful = Facts { resend_safe: false, ..facts() };
+    let bench = Bench::new();
+    let delivered = bench.upsert(&destination, &careful, 10).await;
+    assert_eq!((delivered.counts.unknown, bench.replay().open_tickets().count()), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]

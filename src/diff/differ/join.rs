@@ -5,7 +5,7 @@
 use backhaul_kit::{Fault, KeyHash, RowDecoder};
 
 use super::Differ;
-use crate::diff::judge::Candidate;
+use crate::diff::judge::{Candidate, Look};
 use crate::diff::places::Places;
 use crate::diff::spill::{Budget, Spill, Spilled, partition_of};
 use crate::diff::standing::Standing;
@@ -89,8 +89,16 @@ impl Differ<'_> {
                 order.record(ordinal, arrival)?;
             }
             let judge = &mut self.judge;
-            if !judge.is_asked_for(key) || !judge.needs_record(found.map(|(_, standing)| standing), digest) {
+            if !judge.is_asked_for(key) {
                 continue;
+            }
+            match judge.look(found.map(|(_, standing)| standing), digest) {
+                Look::Pass => continue,
+                Look::Wait => {
+                    judge.note_waiting(digest, key)?;
+                    continue;
+                }
+                Look::Decode => {}
             }
             let record = decoder.record(raw)?;
             let added = judge.row(&Candidate { digest, found, key, record: &record, table_fingerprint: None })?;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use backhaul_kit::value::{put_varint, take_varint};
-use backhaul_kit::{Fault, FieldValue, Fields, KeyHash, Reason, Value};
+use backhaul_kit::{Fault, FieldValue, Fields, KeyHash, Reason, RowDigest, Value};
 use bytes::Bytes;
 
 use super::Judge;
@@ -198,7 +198,8 @@ impl<R: Recall> Judge<'_, R> {
             Told::Waits { in_turn } => {
                 self.counts.waiting += 1;
                 self.counts.next_wave += u64::from(in_turn);
-                return Ok(());
+                let digest = RowDigest { key: op.key_hash, fingerprint: op.fingerprint };
+                return self.note_waiting(digest, &op.key);
             }
             Told::Refused(reason) => op.reason = Some(Box::new(reason)),
             Told::Fields(fields) => {

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use backhaul_kit::value::{put_bytes, put_varint, take_bytes, take_varint};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::PlanHeader;
@@ -36,6 +37,9 @@ pub(super) struct Totals {
     pub(super) hash: String,
     pub(super) counts: PlanCounts,
     pub(super) proof: String,
+    /// The newest row of a model that grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) newest: Option<Timestamp>,
 }
 
 impl Footer {

@@ -17,7 +17,7 @@ pub use writer::PlanWriter;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{PlanRequest, RowMapper, SiblingState};
-use crate::snapshot::{Binding, hex_digest};
+use crate::snapshot::{Binding, Growing, Refreshing, hex_digest};
 
 /// What a plan was made for and from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,12 @@ pub struct PlanHeader {
     /// What the ops' table fingerprints were made with, where the snapshot is a table of the warehouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_fingerprints: Option<String>,
+    /// What the scan asked for, where the model is one that grows: a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing: Option<Growing>,
+    /// What is sent again although nothing has changed, where the sync wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refreshing>,
     /// The snapshots of other syncs that removals were netted against.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<SiblingState>,
@@ -74,6 +80,8 @@ impl PlanHeader {
             remap: request.remap,
             full: request.full,
             table_fingerprints: None,
+            growing: request.growing.clone(),
+            refresh: request.refresh,
             siblings: request.siblings.clone(),
         }
     }

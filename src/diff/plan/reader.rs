@@ -42,7 +42,8 @@ impl PlanReader {
             return Err(damaged("its plan hash does not fit"));
         }
         let totals = footer.totals.clone();
-        let summary = PlanSummary { hash: totals.hash, counts: totals.counts, proof: totals.proof, bytes };
+        let summary =
+            PlanSummary { hash: totals.hash, counts: totals.counts, proof: totals.proof, newest: totals.newest, bytes };
         Ok(Self { content: Arc::new(Content { file, header, footer }), summary })
     }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::chunk::Chunk;
 use super::footer::{ChunkInfo, Footer, Totals, chunk_digest, plan_hash};
 use super::{PlanHeader, codec};
@@ -23,6 +25,7 @@ pub struct PlanWriter {
     key: Arc<StateKey>,
     space: FreeSpace,
     open: Option<Open>,
+    newest: Option<Timestamp>,
 }
 
 struct Open {
@@ -38,7 +41,12 @@ struct Open {
 impl PlanWriter {
     /// A plan that will stand at `path`. Nothing is written yet.
     pub fn new(path: impl Into<PathBuf>, key: Arc<StateKey>) -> Self {
-        Self { path: path.into(), key, space: FreeSpace::ANY, open: None }
+        Self { path: path.into(), key, space: FreeSpace::ANY, open: None, newest: None }
+    }
+
+    /// Notes when the newest row of a model that grows came.
+    pub(crate) fn note_newest(&mut self, newest: Option<Timestamp>) {
+        self.newest = newest;
     }
 
     /// Starts the file.
@@ -148,18 +156,19 @@ impl PlanWriter {
     /// The file cannot be written.
     pub fn finish(mut self, counts: PlanCounts, proof: &str) -> Result<PlanSummary, PlanError> {
         self.open()?.end_chunk()?;
+        let newest = self.newest;
         let partial = self.partial();
         let Some(Open { header, mut sealed, chunks, .. }) = self.open.take() else {
             return Err(FileError::damaged(&self.path, "it was not begun"));
         };
         let hash = plan_hash(&header, &chunks);
-        let footer = Footer { totals: Totals { hash: hash.clone(), counts, proof: proof.to_owned() }, chunks };
+        let footer = Footer { totals: Totals { hash: hash.clone(), counts, proof: proof.to_owned(), newest }, chunks };
         sealed.chunk(&footer.encode())?;
         let bytes = sealed.finish()?.bytes;
         fail::fail_point!("plan::before_rename", |_| std::process::abort());
         std::fs::rename(&partial, &self.path).map_err(|e| FileError::io("rename", &partial, e))?;
         sync_folder(self.path.parent().unwrap_or(&self.path))?;
-        Ok(PlanSummary { hash, counts, proof: proof.to_owned(), bytes })
+        Ok(PlanSummary { hash, counts, proof: proof.to_owned(), newest, bytes })
     }
 }
 

@@ -4,6 +4,7 @@ mod bit_flips;
 mod cases;
 pub(crate) mod damage;
 mod golden;
+mod growing;
 mod hashes;
 mod model;
 mod order;
@@ -210,6 +211,9 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         whole_set: false,
         remap: false,
         full: false,
+        growing: None,
+        refresh: None,
+        ignores_changed: false,
         withheld: HashMap::new(),
         doubts: Doubts::default(),
         only: None,
@@ -221,7 +225,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
     }
 }
 
-const PROOF: Proof = Proof("test");
+const PROOF: Proof = Proof::of_all("test");
 
 /// Plans `rows` and leaves the plan at `path`.
 pub(crate) fn try_plan(

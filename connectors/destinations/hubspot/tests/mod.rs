@@ -98,6 +98,7 @@ fn shape(wanted: &Wanted) -> SyncShape {
         match_field: place.map(|place| (place, span.clone())),
         fields: wanted.fields.iter().map(field).collect(),
         key: vec![String::from("id")],
+        consent: Vec::new(),
         span: span.clone(),
     }
 }

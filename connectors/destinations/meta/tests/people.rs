@@ -122,7 +122,7 @@ fn kept(fields: &[&str], values: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
 
 fn taken_out(address: &Address) -> Vec<Vec<String>> {
     let short = |(key, value): (usize, &str)| format!("{}={}", COLUMNS[key].name, &value[..value.len().min(4)]);
-    remembered(address).into_iter().map(|known| known.into_iter().map(short).collect()).collect()
+    remembered(address, "").into_iter().map(|known| known.into_iter().map(short).collect()).collect()
 }
 
 #[test]
@@ -148,6 +148,22 @@ fn what_another_member_has_too_stays_and_the_rest_alone_takes_nobody_out() {
     // Nobody knows which of two forms was sent: both go.
     let both = of("EMAIL=aaaa\nPHONE=1234\n&d&FN=aaaa\nEMAIL=bbbb\n&e&FN=bbbb");
     assert_eq!(taken_out(&both), [["EMAIL=aaaa", "PHONE=1234", "FN=aaaa"], ["EMAIL=bbbb", "PHONE=1234", "FN=bbbb"]]);
+}
+
+#[test]
+fn a_changed_row_gives_up_only_what_it_no_longer_has() {
+    let of = |value: &str| Address { remote_id: None, match_value: Some(value.to_owned()) };
+    let given_up = |old: &str, new: &str| {
+        let old = of(old);
+        remembered(&old, new)
+            .into_iter()
+            .map(|known| known.into_values().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(given_up("EMAIL=a\nPHONE=1\n&d&FN=x", "EMAIL=b\nPHONE=1\n&e&FN=x"), ["a x"]);
+    // Another name of the same e-mail address is put in, and nobody is taken out.
+    assert_eq!(given_up("EMAIL=a\n&d&FN=x", "EMAIL=a\n&e&FN=y"), [""; 0]);
+    assert_eq!(given_up("FN=x&LN=y", "FN=x&LN=z"), ["x y"]);
 }
 
 #[tokio::test]

@@ -95,6 +95,10 @@ fn facts_say_what_is_documented_and_follow_the_size_of_the_run() {
     assert_eq!(facts(Operation::Delete, 0).address, AddressKind::RemoteId);
     let never = prepared(live, &format!("{UPSERT}\nbulk_above = \"never\""), FIELDS);
     assert_eq!(never.facts_for(Operation::Upsert, 1_000_000).max_rows, 200);
+    assert_eq!(upsert.check_lookup("User", "Email"), Ok(vec![String::from("api")]));
+    assert!(upsert.check_lookup("User", "Email) OR (Id").is_err());
+    // An upsert may have to make the record.
+    assert!(!upsert.facts(Operation::Upsert).merges && prepared(live, UPDATE, FIELDS).facts(Operation::Update).merges);
     let create = prepared(live, CREATE, FIELDS).facts(Operation::Create);
     assert!(!create.resend_safe && create.read_back);
     assert_eq!(prepared(live, CREATE, FIELDS).facts(Operation::Move).max_rows, 0);

@@ -80,6 +80,17 @@ async fn refused_rows_have_salesforces_words_and_the_others_are_written() {
 }
 
 #[tokio::test]
+async fn a_share_of_the_rows_can_be_refused() {
+    let sandbox = stand_in(&[("reject", "20%")]).await;
+    let names: Vec<String> = (0..200).map(|n| format!("c{n}")).collect();
+    let fields: Vec<[&str; 3]> = names.iter().map(|name| [name.as_str(), "Ada", ""]).collect();
+    let rows: Vec<&[&str]> = fields.iter().map(<[&str; 3]>::as_slice).collect();
+    let verdicts = open(&sandbox.url(), UPSERT).verdicts(&new(Operation::Upsert, &rows)).await;
+    let refused = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Rejected(_))).count();
+    assert!((20..60).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
 async fn a_value_that_cannot_be_read_has_the_call_cut_until_its_row_is_alone() {
     let sandbox = stand_in(&[]).await;
     let bench = open_with(&sandbox.url(), UPSERT, &["Ext_Id__c", "Name", "Since__c"]);

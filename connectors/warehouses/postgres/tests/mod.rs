@@ -7,5 +7,6 @@ mod complete;
 mod lanes;
 mod model;
 mod server;
+mod since;
 mod snapshots;
 mod values;

@@ -41,7 +41,7 @@ async fn compare(source: &dyn Source, model: &Model, state: &TableState, all: bo
             Compared::Gone(gone) => found.gone.extend(gone),
             Compared::Shared(claims) => found.shared.extend(claims),
             Compared::End { records, gone, proof } => {
-                assert!(!proof.0.is_empty());
+                assert!(!proof.words().is_empty());
                 found.ended = Some((records, gone));
             }
         }

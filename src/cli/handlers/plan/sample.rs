@@ -50,7 +50,10 @@ pub(super) enum Shown {
 pub(super) fn samples(sync: &SyncDef, plan: &PlanReader, most: usize) -> Result<Vec<Sample>, PlanError> {
     let mut samples = Vec::new();
     for kind in KINDS {
-        for op in plan.ops(Some(&[kind])).take(most) {
+        // What waits among the rejects already is no news.
+        let news = |op: &Op| op.kind != OpKind::Reject || op.reason.is_some();
+        let ops = plan.ops(Some(&[kind])).filter(|op| op.as_ref().map_or(true, news));
+        for op in ops.take(most) {
             samples.push(Sample::of(sync, &op?));
         }
     }

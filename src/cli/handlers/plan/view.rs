@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backhaul_kit::http::limit::Forecast;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::sample::{Sample, samples};
@@ -13,6 +14,7 @@ use crate::config::SyncDef;
 use crate::diff::{OpKind, PlanCounts, PlanError, PlanReader};
 use crate::guard::Hold;
 use crate::run::{Preview, StoredPlan};
+use crate::snapshot::Growing;
 use crate::state::RunStatus;
 
 /// Fields of a row that are shown to a person.
@@ -33,6 +35,9 @@ pub(super) struct PlanView {
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<ForecastView>,
     plan_hash: String,
+    /// The first moment that was asked for of a model that grows, and the column that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Asked>,
     /// Why a run would be held.
     holds: Vec<Hold>,
     /// What a run would say although nothing is held.
@@ -44,6 +49,14 @@ pub(super) struct PlanView {
     /// What they can do.
     #[serde(skip)]
     steps: Option<String>,
+}
+
+/// What a scan asked a growing model for.
+#[derive(Debug, Serialize)]
+struct Asked {
+    column: String,
+    /// `None` where all rows were asked for.
+    from: Option<Timestamp>,
 }
 
 impl PlanView {
@@ -84,6 +97,11 @@ impl PlanView {
             calls,
             forecast: None,
             plan_hash: summary.hash.clone(),
+            since: plan
+                .header()
+                .growing
+                .as_ref()
+                .map(|Growing { column, from, .. }| Asked { column: column.clone(), from: *from }),
             holds: Vec::new(),
             warnings: Vec::new(),
             samples: samples(sync, plan, most)?,
@@ -96,6 +114,9 @@ impl PlanView {
     pub(super) fn text(&self, format: Format) -> String {
         let head = format!("{} → {} {}", self.sync, self.destination, self.object);
         let mut facts = vec![sentence(&self.counts)];
+        if let Some(Asked { column, from: Some(from) }) = &self.since {
+            facts.push(format!("asked for rows since {from} (`{column}`), and for what is not accepted yet"));
+        }
         facts.push(match self.send {
             0 => String::from("nothing to send"),
             _ => {
@@ -204,6 +225,7 @@ fn sentence(counts: &PlanCounts) -> String {
         (counts.withheld, "withheld after a reject"),
         (counts.waiting, "waiting for a record that they refer to"),
         (counts.touched, "touched in no mapped field"),
+        (counts.ignored, "changed since they were sent, and left alone"),
         (counts.unchanged, "unchanged"),
         (counts.ineligible.total(), "not to be sent"),
     ];
@@ -257,6 +279,7 @@ mod tests {
                 share: Some(QuotaShare { per: Duration::from_secs(86_400), part: 0.4082, left: 2_900 }),
             })),
             plan_hash: "9f2c4a".into(),
+            since: None,
             holds: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
