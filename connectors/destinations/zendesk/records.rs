@@ -16,6 +16,11 @@ use super::send::ZendeskDestination;
 /// long.
 const LOOKED_UP: usize = 25;
 
+/// Whether records of `object` are looked up by their field `by`.
+pub(super) fn is_looked_up(object: &str, by: &str) -> bool {
+    by == EXTERNAL_ID && Object::named(object).is_some_and(|object| !object.is_tickets())
+}
+
 impl ZendeskDestination {
     /// The JSON of a call that only reads; `None` where there is nothing of the kind.
     pub(super) async fn ask(&self, request: Request) -> Result<Option<Value>, Fault> {
@@ -67,7 +72,7 @@ impl ZendeskDestination {
 
     /// Users or organizations by their external ids.
     pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
-        let object = Object::named(&query.object).filter(|object| !object.is_tickets() && query.by == EXTERNAL_ID);
+        let object = Object::named(&query.object).filter(|_| is_looked_up(&query.object, &query.by));
         let Some(object) = object else {
             return Err(Fault::config(format!("Zendesk's `{}` are not looked up by `{}`", query.object, query.by))
                 .remedy("users and organizations are looked up by external_id"));

@@ -12,6 +12,7 @@ use backhaul_kit::{
 
 use super::account::ZendeskAccount;
 use super::object::{EXTERNAL_ID, ID, ORGANIZATIONS, Object, TICKETS, USERS};
+use super::records;
 use super::send::ZendeskDestination;
 
 /// Records in a job.
@@ -102,6 +103,13 @@ impl Prepared for ZendeskSync {
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
         Some(self.account.limiter(kit))
+    }
+
+    fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
+        if !records::is_looked_up(object, by) {
+            return Err(String::from("looks up users and organizations by external_id, and nothing else"));
+        }
+        Ok(vec![String::from("read")])
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

@@ -94,10 +94,13 @@ async fn people_are_looked_up_by_their_address_and_two_are_two() {
     found.sort();
     let user = |n: usize| format!("005{n:012}AAA");
     assert_eq!(found, [(300, user(0)), (301, user(1)), (302, user(2)), (302, user(3))]);
+    let prepared = prepared(&sandbox.url(), UPSERT, FIELDS);
     for (object, by) in [("User", "Email) OR (Id != ''"), ("User WHERE", "Email"), ("", "Email")] {
         let query = Lookup { object: object.into(), by: by.into(), values: vec![Value::Text("x".into())] };
         assert_eq!(bench.destination.lookup(&query).await.expect_err("no name").class, FaultClass::Config);
+        assert!(prepared.check_lookup(object, by).is_err(), "{object} {by}");
     }
+    assert_eq!(prepared.check_lookup("User", "Email"), Ok(vec![String::from("api")]));
 }
 
 #[tokio::test]

@@ -161,9 +161,12 @@ async fn ids_are_looked_up_by_external_id() {
     let matches = bench.destination.lookup(&found("users", "external_id")).await.expect("matches");
     let matches: Vec<(usize, String)> = matches.into_iter().map(|found| (found.value, found.remote_id)).collect();
     assert_eq!(matches, [(0, id(1)), (4, id(2))]);
+    let prepared = prepared(&sandbox.url(), USERS, USER);
+    assert!(prepared.check_lookup("organizations", "external_id").is_ok());
     for (object, by) in [("users", "email"), ("tickets", "external_id"), ("groups", "external_id")] {
         let fault = bench.destination.lookup(&found(object, by)).await.expect_err("not looked up");
         assert_eq!(fault.class, FaultClass::Config, "{object} {by}");
+        assert!(prepared.check_lookup(object, by).is_err(), "{object} {by}");
     }
     let gone = vec![removed(1, by_value("a,b")), removed(2, Address::default()), removed(3, by_id("../1"))];
     let verdicts = bench.verdicts(Operation::Delete, gone).await;
