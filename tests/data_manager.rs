@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backhaul_connectors::destinations::google_data_manager::sandbox::DataManagerSandbox;
+use backhaul_connectors::destinations::google_data_manager::sandbox;
+use backhaul_kit::Sandbox;
 use backhaul_kit::normalise::person;
-use backhaul_kit::{Sandbox, SandboxKind as _};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -26,7 +26,7 @@ impl Ads {
         let runtime = Runtime::new().expect("a runtime");
         let google = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            DataManagerSandbox.start(listener, &[]).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &[]).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use backhaul_connectors::destinations::mailchimp::sandbox::MailchimpSandbox;
-use backhaul_kit::{Sandbox, SandboxKind as _};
+use backhaul_connectors::destinations::mailchimp::sandbox;
+use backhaul_kit::Sandbox;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -30,7 +30,7 @@ impl Newsletter {
         let runtime = Runtime::new().expect("a runtime");
         let mailchimp = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            MailchimpSandbox.start(listener, &[]).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &[]).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(

@@ -42,6 +42,8 @@ mod in_warehouse;
 #[cfg(all(test, feature = "files"))]
 mod lake;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod mailchimp;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use backhaul_connectors::destinations::hubspot::sandbox::HubSpotSandbox;
-use backhaul_kit::{Sandbox, SandboxKind as _};
+use backhaul_connectors::destinations::hubspot::sandbox;
+use backhaul_kit::Sandbox;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -34,7 +34,7 @@ impl Crm {
         let hubspot = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let settings = [("properties".to_owned(), PROPERTIES.to_owned())];
-            HubSpotSandbox.start(listener, &settings).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(

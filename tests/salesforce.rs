@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use backhaul_connectors::destinations::salesforce::sandbox::SalesforceSandbox;
-use backhaul_kit::{Sandbox, SandboxKind as _};
+use backhaul_connectors::destinations::salesforce::sandbox;
+use backhaul_kit::Sandbox;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -25,7 +25,7 @@ impl Crm {
         let salesforce = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let rights = [(String::from("rights"), String::from("create,edit,delete"))];
-            SalesforceSandbox.start(listener, &rights).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &rights).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(

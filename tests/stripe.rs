@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use backhaul_connectors::destinations::stripe::sandbox::StripeSandbox;
-use backhaul_kit::{Sandbox, SandboxKind as _};
+use backhaul_connectors::destinations::stripe::sandbox;
+use backhaul_kit::Sandbox;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -24,7 +24,7 @@ impl Shop {
         let runtime = Runtime::new().expect("a runtime");
         let stripe = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            StripeSandbox.start(listener, &[]).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &[]).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(

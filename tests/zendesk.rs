@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backhaul_connectors::destinations::zendesk::sandbox::ZendeskSandbox;
-use backhaul_kit::{Sandbox, SandboxKind as _};
+use backhaul_connectors::destinations::zendesk::sandbox;
+use backhaul_kit::Sandbox;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -29,7 +29,7 @@ impl Desk {
         let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let zendesk = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            ZendeskSandbox.start(listener, &settings).await.expect("a running stand-in")
+            sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
         });
         let warehouse = Warehouse::sqlite();
         warehouse.execute(&format!(

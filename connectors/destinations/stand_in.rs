@@ -1,44 +1,118 @@
 //! What stand-ins of vendors share: serving until the handle is dropped, settings, limits, faults on demand.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::marker::PhantomData;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
-use backhaul_kit::Fault;
+use backhaul_kit::{Fault, Sandbox, SandboxKind};
 use futures_util::stream;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A server that runs until this is dropped: then its listener and idle connections are closed.
-#[derive(Debug)]
-pub(super) struct Serving {
-    address: SocketAddr,
-    _stop: oneshot::Sender<()>,
+/// The state of a vendor's stand-in, and what it does with it.
+pub(super) trait StandIn: Send + Sized + 'static {
+    /// The vendor's name on the command line.
+    const NAME: &'static str;
+    /// What it can be told.
+    const SETTINGS: Known;
+
+    /// Before anything was told or called.
+    fn new() -> Result<Self, Fault>;
+
+    /// The calls that it answers.
+    fn router(shared: Shared<Self>) -> Router;
+
+    /// It is served there from now on.
+    fn serves_at(&mut self, url: &str) {
+        let _ = url;
+    }
+
+    /// As [`Sandbox::token`].
+    fn token(&self) -> String;
+
+    /// As [`Sandbox::calls`].
+    fn calls(&self) -> u64;
+
+    /// As [`Sandbox::records`], as of now.
+    fn records(&mut self) -> Value;
+
+    /// As [`Sandbox::set`].
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// As [`Sandbox::expire`].
+    fn expire(&mut self);
 }
 
-impl Serving {
-    /// Serves `app` on `listener`, and at `/sandbox/records` what the stand-in holds.
+/// The state of a stand-in as its calls share it.
+#[derive(Debug)]
+pub(super) struct Shared<S>(Arc<Mutex<S>>);
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S> Shared<S> {
+    /// Until it is dropped nobody else has it: never across an `await`.
+    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: StandIn> Shared<S> {
+    /// A new one that was told these settings.
     ///
     /// # Errors
-    /// A listener without an address.
-    pub(super) fn start(
-        vendor: &'static str,
-        listener: TcpListener,
-        app: Router,
-        records: impl Fn() -> serde_json::Value + Clone + Send + Sync + 'static,
-    ) -> Result<Self, Fault> {
-        let app = app.route("/sandbox/records", get(move || std::future::ready(json(200, &records()))));
+    /// A setting that is not known or has a wrong value.
+    pub(super) fn told(settings: &[(String, String)]) -> Result<Self, Fault> {
+        let mut state = S::new()?;
+        for (key, value) in settings {
+            state.set(key, value)?;
+        }
+        Ok(Self(Arc::new(Mutex::new(state))))
+    }
+}
+
+/// The kind of a stand-in.
+pub(super) struct Kind<S>(PhantomData<fn() -> S>);
+
+impl<S> Kind<S> {
+    /// The one there is.
+    pub(super) const NEW: Self = Self(PhantomData);
+}
+
+#[async_trait]
+impl<S: StandIn> SandboxKind for Kind<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn settings(&self) -> &'static [(&'static str, &'static str)] {
+        S::SETTINGS.0
+    }
+
+    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
+        let shared = Shared::<S>::told(settings)?;
         let address = listener
             .local_addr()
             .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;
+        let url = format!("http://{address}");
+        shared.lock().serves_at(&url);
+        let held = shared.clone();
+        let records = move || std::future::ready(json(200, &held.lock().records()));
+        let app = S::router(shared.clone()).route("/sandbox/records", get(records));
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(async move {
             let served = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -46,15 +120,43 @@ impl Serving {
                 let _ = stopped.await;
             });
             if let Err(error) = served.await {
-                tracing::error!(%error, vendor, "a stand-in stopped");
+                tracing::error!(%error, vendor = S::NAME, "a stand-in stopped");
             }
         });
-        Ok(Self { address, _stop: stop })
+        Ok(Box::new(Running { shared, url, _stop: stop }))
+    }
+}
+
+/// A running stand-in: when this is dropped, its listener and idle connections are closed.
+struct Running<S> {
+    shared: Shared<S>,
+    url: String,
+    _stop: oneshot::Sender<()>,
+}
+
+impl<S: StandIn> Sandbox for Running<S> {
+    fn url(&self) -> String {
+        self.url.clone()
     }
 
-    /// Its base URL.
-    pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    fn token(&self) -> String {
+        self.shared.lock().token()
+    }
+
+    fn calls(&self) -> u64 {
+        self.shared.lock().calls()
+    }
+
+    fn records(&self) -> Value {
+        self.shared.lock().records()
+    }
+
+    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
+        self.shared.lock().set(key, value)
+    }
+
+    fn expire(&self) {
+        self.shared.lock().expire();
     }
 }
 

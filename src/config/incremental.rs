@@ -132,7 +132,21 @@ impl Wanted<'_> {
         } else if let Some((_, span)) = self.refresh_after {
             self.of_refresh(span, &mut problems);
         }
+        problems.extend(self.of_expiry());
         problems
+    }
+
+    /// Where the destination forgets what is not sent again in time.
+    fn of_expiry(&self) -> Option<Problem> {
+        let expires = self.facts.expires?;
+        let (place, after) = self.refresh_after.map_or((&self.shape.span, None), |(after, span)| (span, Some(*after)));
+        if after.is_some_and(|after| after < expires) {
+            return None;
+        }
+        let days = expires.as_secs() / 86_400;
+        let message = format!("what was sent is gone from this destination after {days} days, though its row stays");
+        let remedy = format!("have unchanged rows sent again before: refresh_after = \"{}d\"", days * 12 / 13);
+        Some(Problem::warning("expires", message).at(place).remedy(remedy))
     }
 
     fn of_growth(&self, model: &ModelDef, problems: &mut Vec<Problem>) {

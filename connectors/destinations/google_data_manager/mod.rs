@@ -168,6 +168,6 @@ impl DestinationKind for GoogleDataManager {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::DataManagerSandbox)
+        Some(sandbox::kind())
     }
 }

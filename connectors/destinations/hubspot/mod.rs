@@ -107,6 +107,6 @@ impl DestinationKind for HubSpot {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::HubSpotSandbox)
+        Some(sandbox::kind())
     }
 }

@@ -161,6 +161,6 @@ impl DestinationKind for Mailchimp {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::MailchimpSandbox)
+        Some(sandbox::kind())
     }
 }

@@ -158,6 +158,6 @@ impl DestinationKind for Meta {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::MetaSandbox)
+        Some(sandbox::kind())
     }
 }

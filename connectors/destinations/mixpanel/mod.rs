@@ -163,6 +163,6 @@ impl DestinationKind for Mixpanel {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::MixpanelSandbox)
+        Some(sandbox::kind())
     }
 }

@@ -163,6 +163,6 @@ impl DestinationKind for Salesforce {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::SalesforceSandbox)
+        Some(sandbox::kind())
     }
 }

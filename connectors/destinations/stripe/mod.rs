@@ -134,6 +134,6 @@ impl DestinationKind for Stripe {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::StripeSandbox)
+        Some(sandbox::kind())
     }
 }

@@ -153,6 +153,6 @@ impl DestinationKind for Zendesk {
     }
 
     fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(&sandbox::ZendeskSandbox)
+        Some(sandbox::kind())
     }
 }

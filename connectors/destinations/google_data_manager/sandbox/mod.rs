@@ -20,20 +20,19 @@ mod routes;
 mod settings;
 mod tokens;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
-use crate::destinations::stand_in::{Rolling, Serving};
+use crate::destinations::stand_in::{Kind, Known, Rolling, StandIn};
 use lists::Lists;
 use settings::Settings;
 use tokens::Tokens;
 
 /// `backhaul sandbox google-data-manager`.
-#[derive(Debug)]
-pub struct DataManagerSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<State>::NEW
+}
 
 /// All state of a running stand-in.
 #[derive(Debug)]
@@ -45,82 +44,49 @@ struct State {
     calls: u64,
 }
 
-impl State {
-    /// Object → id → members, as of now.
-    fn records(&mut self) -> serde_json::Value {
-        self.lists.work(&self.settings);
-        self.lists.records()
-    }
-}
-
 /// The state as the calls share it.
-#[derive(Clone, Debug)]
-struct Shared(Arc<Mutex<State>>);
+type Shared = crate::destinations::stand_in::Shared<State>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl StandIn for State {
+    const NAME: &'static str = "google-data-manager";
+    const SETTINGS: Known = settings::KNOWN;
 
-#[async_trait]
-impl SandboxKind for DataManagerSandbox {
-    fn name(&self) -> &'static str {
-        "google-data-manager"
-    }
-
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::KNOWN.0
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let mut state = State {
+    fn new() -> Result<Self, Fault> {
+        Ok(Self {
             settings: Settings::default(),
             lists: Lists::default(),
             tokens: Tokens::new()?,
             recent: Rolling::default(),
             calls: 0,
-        };
-        for (key, value) in settings {
-            settings::apply(&mut state, key, value)?;
-        }
-        let shared = Shared(Arc::new(Mutex::new(state)));
-        let held = shared.clone();
-        let records = move || held.lock().records();
-        let serving = Serving::start("google-data-manager", listener, routes::router(shared.clone()), records)?;
-        shared.lock().tokens.audience = format!("{}/token", serving.url());
-        Ok(Box::new(Running { shared, serving }))
+        })
     }
-}
 
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
+    }
 
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn serves_at(&mut self, url: &str) {
+        self.tokens.audience = format!("{url}/token");
     }
 
     fn token(&self) -> String {
-        self.shared.lock().tokens.key_file.clone()
+        self.tokens.key_file.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().records()
+    fn records(&mut self) -> Value {
+        self.lists.work(&self.settings);
+        self.lists.records()
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(&mut self.shared.lock(), key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        settings::apply(self, key, value)
     }
 
-    fn expire(&self) {
-        self.shared.lock().tokens.expire();
+    fn expire(&mut self) {
+        self.tokens.expire();
     }
 }

@@ -223,7 +223,7 @@ async fn consent_is_only_spoken_of_where_the_sync_names_it() {
 #[tokio::test]
 async fn the_stand_in_knows_its_settings_and_its_caps() {
     let sandbox = stand_in(&[]).await;
-    for (key, _) in DataManagerSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
     assert!(sandbox.set("fail_nxt", "1").expect_err("unknown").remedy_text().contains("fail_next"));

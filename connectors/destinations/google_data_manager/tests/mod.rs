@@ -14,13 +14,13 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::{NoTickets, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Outcomes, Prepared, Progress,
-    Row, Sandbox, SandboxKind as _, Ticket, Value, Verdict, key,
+    Row, Sandbox, Ticket, Value, Verdict, key,
 };
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
 use super::GoogleDataManager;
-use super::sandbox::DataManagerSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// What most tests write.
@@ -66,7 +66,7 @@ fn open(sandbox: &dyn Sandbox) -> Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    DataManagerSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The identifiers on the list: JSON, each with its consent.

@@ -29,20 +29,18 @@ mod routes;
 mod settings;
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
+use crate::destinations::stand_in::{Kind, Known, StandIn, another};
 use settings::Settings;
 use store::Store;
 
-use crate::destinations::stand_in::{Serving, another};
-
 /// `backhaul sandbox hubspot`.
-#[derive(Debug)]
-pub struct HubSpotSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Account>::NEW
+}
 
 /// All state of a running stand-in.
 #[derive(Debug)]
@@ -53,76 +51,37 @@ struct Account {
 }
 
 /// The state as the calls share it.
-#[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<Mutex<Account>>);
+type Shared = crate::destinations::stand_in::Shared<Account>;
 
-impl Shared {
-    /// A new, empty account with these settings.
-    ///
-    /// # Errors
-    /// A setting that is not known or has a wrong value.
-    pub(super) fn new(settings: &[(String, String)]) -> Result<Self, Fault> {
-        let mut account =
-            Account { settings: Settings::default(), store: Store::default(), gate: gate::Gate::default() };
-        for (key, value) in settings {
-            settings::apply(&mut account, key, value)?;
-        }
-        Ok(Self(Arc::new(Mutex::new(account))))
+impl StandIn for Account {
+    const NAME: &'static str = "hubspot";
+    const SETTINGS: Known = settings::KNOWN;
+
+    fn new() -> Result<Self, Fault> {
+        Ok(Self { settings: Settings::default(), store: Store::default(), gate: gate::Gate::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl SandboxKind for HubSpotSandbox {
-    fn name(&self) -> &'static str {
-        "hubspot"
-    }
-
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::SETTINGS
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::new(settings)?;
-        let held = shared.clone();
-        let records = move || held.lock().store.snapshot();
-        let serving = Serving::start("hubspot", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.token.clone()
+        self.settings.token.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().gate.calls()
+        self.gate.calls()
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().store.snapshot()
+    fn records(&mut self) -> Value {
+        self.store.snapshot()
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(&mut self.shared.lock(), key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        settings::apply(self, key, value)
     }
 
-    fn expire(&self) {
-        let settings = &mut self.shared.lock().settings;
-        settings.token = another(&settings.token);
+    fn expire(&mut self) {
+        self.settings.token = another(&self.settings.token);
     }
 }

@@ -30,7 +30,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("slow_body", "milliseconds between the halves of every answer's body"),
 ];
 
-const KNOWN: Known = Known(SETTINGS);
+pub(super) const KNOWN: Known = Known(SETTINGS);
 
 /// The objects whose scopes `all` grants.
 const SCOPED: [&str; 4] = ["contacts", "companies", "deals", "custom"];

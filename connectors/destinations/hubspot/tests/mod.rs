@@ -21,13 +21,13 @@ use backhaul_kit::config::{ConfigTable, Problem, Problems, Secrets, SourceFile, 
 use backhaul_kit::http::{Answer, Request};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, DestinationKind as _, Fault, FieldShape, FieldValue, Kit, Mode,
-    NullPolicy, Operation, Outcomes, Prepared, Removed, Row, Run, Sandbox, SandboxKind as _, SaveTicket, SyncShape,
-    Ticket, Value, Verdict, WritePolicy,
+    NullPolicy, Operation, Outcomes, Prepared, Removed, Row, Run, Sandbox, SaveTicket, SyncShape, Ticket, Value,
+    Verdict, WritePolicy,
 };
 use tokio::net::TcpListener;
 
 use super::HubSpot;
-use super::sandbox::HubSpotSandbox;
+use super::sandbox;
 use crate::destinations::described::client;
 
 /// The token of every stand-in.
@@ -118,7 +118,7 @@ pub(crate) async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut all = vec![(String::from("properties"), CUSTOMER_ID.to_owned())];
     all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    HubSpotSandbox.start(listener, &all).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &all).await.expect("a running stand-in")
 }
 
 impl Bench {

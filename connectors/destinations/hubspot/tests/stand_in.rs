@@ -125,7 +125,7 @@ async fn wrong_settings_are_refused_with_the_known_ones() {
     ] {
         assert!(sandbox.set(key, value).is_err(), "{key}={value}");
     }
-    for (key, _) in HubSpotSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
 }

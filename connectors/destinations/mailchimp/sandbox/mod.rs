@@ -18,81 +18,54 @@ mod account;
 mod calls;
 mod routes;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
-use crate::destinations::stand_in::{Serving, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, another};
 use account::Account;
 
 /// `backhaul sandbox mailchimp`.
-#[derive(Debug)]
-pub struct MailchimpSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Account>::NEW
+}
 
 /// The state as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Account>>);
+type Shared = crate::destinations::stand_in::Shared<Account>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl StandIn for Account {
+    const NAME: &'static str = "mailchimp";
+    const SETTINGS: Known = account::KNOWN;
 
-#[async_trait]
-impl SandboxKind for MailchimpSandbox {
-    fn name(&self) -> &'static str {
-        "mailchimp"
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        account::KNOWN.0
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            shared.lock().set(key, value)?;
-        }
-        let records = shared.clone();
-        let records = move || records.lock().records();
-        let serving = Serving::start("mailchimp", listener, routes::router(shared.clone()), records)?;
-        shared.lock().url = serving.url();
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn serves_at(&mut self, url: &str) {
+        self.url = url.to_owned();
     }
 
     fn token(&self) -> String {
-        self.shared.lock().key.clone()
+        self.key.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().records()
+    fn records(&mut self) -> Value {
+        Self::records(self)
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        self.shared.lock().set(key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        Self::set(self, key, value)
     }
 
-    fn expire(&self) {
-        let account = &mut self.shared.lock();
-        account.key = another(&account.key);
+    fn expire(&mut self) {
+        self.key = another(&self.key);
     }
 }

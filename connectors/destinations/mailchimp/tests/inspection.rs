@@ -63,7 +63,7 @@ async fn the_stand_in_knows_its_settings_and_its_cap_of_connections() {
     let sandbox = stand_in(&[]).await;
     assert!(sandbox.set("fail_nxt", "1").expect_err("unknown").remedy_text().contains("fail_next"));
     assert!(sandbox.set("fail_next", "often").is_err() && sandbox.set("reject", "no equals sign").is_err());
-    for (key, _) in MailchimpSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
     let before = sandbox.token();

@@ -14,12 +14,12 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::{NoTickets, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
-    Sandbox, SandboxKind as _, Value, Verdict, key,
+    Sandbox, Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
 use super::Mailchimp;
-use super::sandbox::MailchimpSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// The key that a new stand-in accepts.
@@ -60,7 +60,7 @@ fn open(url: &str, into: &str, fields: &[&str]) -> Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    MailchimpSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The state and the plan of a member.

@@ -12,19 +12,18 @@ mod audience;
 mod routes;
 mod settings;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
-use crate::destinations::stand_in::{Serving, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, another};
 use audience::Audience;
 use settings::Settings;
 
 /// `backhaul sandbox meta`.
-#[derive(Debug)]
-pub struct MetaSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Account>::NEW
+}
 
 /// All state of a running stand-in.
 #[derive(Debug, Default)]
@@ -35,66 +34,37 @@ struct Account {
 }
 
 /// The state as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Account>>);
+type Shared = crate::destinations::stand_in::Shared<Account>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl StandIn for Account {
+    const NAME: &'static str = "meta";
+    const SETTINGS: Known = settings::KNOWN;
 
-#[async_trait]
-impl SandboxKind for MetaSandbox {
-    fn name(&self) -> &'static str {
-        "meta"
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::KNOWN.0
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            shared.lock().settings.apply(key, value)?;
-        }
-        let held = shared.clone();
-        let records = move || held.lock().audience.records();
-        let serving = Serving::start("meta", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.token.clone()
+        self.settings.token.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().audience.records()
+    fn records(&mut self) -> Value {
+        self.audience.records()
     }
 
-    fn expire(&self) {
-        let settings = &mut self.shared.lock().settings;
-        settings.token = another(&settings.token);
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        self.settings.apply(key, value)
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        self.shared.lock().settings.apply(key, value)
+    fn expire(&mut self) {
+        self.settings.token = another(&self.settings.token);
     }
 }

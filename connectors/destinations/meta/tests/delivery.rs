@@ -176,7 +176,7 @@ async fn wrong_settings_of_the_stand_in_are_refused() {
     for (key, value) in [("fail_next", "often"), ("reject", "gold"), ("inspect", "maybe")] {
         assert!(sandbox.set(key, value).is_err(), "{key}={value}");
     }
-    for (key, _) in MetaSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
 }

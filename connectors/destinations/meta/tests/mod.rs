@@ -13,13 +13,13 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::NoTickets;
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
-    SandboxKind as _, Value, Verdict, key,
+    Value, Verdict, key,
 };
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
 use super::Meta;
-use super::sandbox::MetaSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// What the stand-in accepts.
@@ -82,7 +82,7 @@ impl Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    MetaSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The members of the stand-in's audience, by their ids.

@@ -10,81 +10,50 @@
 mod project;
 mod routes;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
+use crate::destinations::stand_in::{Kind, Known, StandIn, another};
 use project::Project;
 
-use crate::destinations::stand_in::{Serving, another};
-
 /// `backhaul sandbox mixpanel`.
-#[derive(Debug)]
-pub struct MixpanelSandbox;
-
-/// The project as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Project>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Project> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Project>::NEW
 }
 
-#[async_trait]
-impl SandboxKind for MixpanelSandbox {
-    fn name(&self) -> &'static str {
-        "mixpanel"
+/// The state as the calls share it.
+type Shared = crate::destinations::stand_in::Shared<Project>;
+
+impl StandIn for Project {
+    const NAME: &'static str = "mixpanel";
+    const SETTINGS: Known = Known(project::SETTINGS);
+
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        project::SETTINGS
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            shared.lock().set(key, value)?;
-        }
-        let held = shared.clone();
-        let records = move || held.lock().records();
-        let serving = Serving::start("mixpanel", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.token.clone()
+        self.settings.token.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().records()
+    fn records(&mut self) -> Value {
+        Self::records(self)
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        self.shared.lock().set(key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        Self::set(self, key, value)
     }
 
-    fn expire(&self) {
-        let settings = &mut self.shared.lock().settings;
-        settings.token = another(&settings.token);
+    fn expire(&mut self) {
+        self.settings.token = another(&self.settings.token);
     }
 }

@@ -238,7 +238,7 @@ async fn wrong_settings_of_the_stand_in_are_refused() {
     for (key, value) in [("fail_next", "often"), ("reject", "gold")] {
         assert!(sandbox.set(key, value).is_err(), "{key}={value}");
     }
-    for (key, _) in MixpanelSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
 }

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use backhaul_kit::config::{Problem, Problems, Secrets, SourceFile, Span, parse};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, DestinationKind as _, Fault, FieldShape, FieldValue, Kit, Mode,
-    NullPolicy, Operation, Prepared, Removed, Row, Run, Sandbox, SandboxKind as _, SyncShape, Value, Verdict,
-    WritePolicy,
+    NullPolicy, Operation, Prepared, Removed, Row, Run, Sandbox, SyncShape, Value, Verdict, WritePolicy,
 };
 use tokio::net::TcpListener;
 
 use super::Mixpanel;
-use super::sandbox::MixpanelSandbox;
+use super::sandbox;
 
 /// What a sync asks for.
 #[derive(Clone, Debug)]
@@ -125,7 +124,7 @@ impl Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let all: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    MixpanelSandbox.start(listener, &all).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &all).await.expect("a running stand-in")
 }
 
 fn run() -> Run {

@@ -11,19 +11,18 @@ mod settings;
 mod store;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
-use crate::destinations::stand_in::Serving;
+use crate::destinations::stand_in::{Kind, Known, StandIn};
 use settings::Settings;
 
 /// `backhaul sandbox salesforce`.
-#[derive(Debug)]
-pub struct SalesforceSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Org>::NEW
+}
 
 /// All state of a running stand-in.
 #[derive(Debug, Default)]
@@ -39,65 +38,37 @@ struct Org {
 }
 
 /// The state as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Org>>);
+type Shared = crate::destinations::stand_in::Shared<Org>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Org> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl StandIn for Org {
+    const NAME: &'static str = "salesforce";
+    const SETTINGS: Known = settings::KNOWN;
 
-#[async_trait]
-impl SandboxKind for SalesforceSandbox {
-    fn name(&self) -> &'static str {
-        "salesforce"
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::KNOWN.0
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            settings::apply(&mut shared.lock(), key, value)?;
-        }
-        let held = shared.clone();
-        let records = move || held.lock().objects.records();
-        let serving = Serving::start("salesforce", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.client_secret.clone()
+        self.settings.client_secret.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> Value {
-        self.shared.lock().objects.records()
+    fn records(&mut self) -> Value {
+        self.objects.records()
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(&mut self.shared.lock(), key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        settings::apply(self, key, value)
     }
 
-    fn expire(&self) {
-        self.shared.lock().tokens.clear();
+    fn expire(&mut self) {
+        self.tokens.clear();
     }
 }

@@ -15,12 +15,12 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::{NoTickets, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Outcomes, Prepared, Progress,
-    Row, Sandbox, SandboxKind as _, SaveTicket, Ticket, Value, Verdict, key,
+    Row, Sandbox, SaveTicket, Ticket, Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
 use super::Salesforce;
-use super::sandbox::SalesforceSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// What the client of every new stand-in knows.
@@ -68,7 +68,7 @@ fn open(url: &str, into: &str) -> Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    SalesforceSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 fn set(sandbox: &dyn Sandbox, key: &str, value: &str) {

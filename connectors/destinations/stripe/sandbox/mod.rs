@@ -20,19 +20,18 @@ mod form;
 mod routes;
 mod settings;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
-use crate::destinations::stand_in::{Rolling, Serving, another};
+use crate::destinations::stand_in::{Kind, Known, Rolling, StandIn, another};
 use customers::Customers;
 use settings::Settings;
 
 /// `backhaul sandbox stripe`.
-#[derive(Debug)]
-pub struct StripeSandbox;
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Account>::NEW
+}
 
 /// All state of a running stand-in.
 #[derive(Debug, Default)]
@@ -45,66 +44,37 @@ struct Account {
 }
 
 /// The state as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Account>>);
+type Shared = crate::destinations::stand_in::Shared<Account>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl StandIn for Account {
+    const NAME: &'static str = "stripe";
+    const SETTINGS: Known = settings::KNOWN;
 
-#[async_trait]
-impl SandboxKind for StripeSandbox {
-    fn name(&self) -> &'static str {
-        "stripe"
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::KNOWN.0
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            settings::apply(&mut shared.lock(), key, value)?;
-        }
-        let held = shared.clone();
-        let records = move || held.lock().customers.records();
-        let serving = Serving::start("stripe", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.key.clone()
+        self.settings.key.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().customers.records()
+    fn records(&mut self) -> Value {
+        self.customers.records()
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(&mut self.shared.lock(), key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        settings::apply(self, key, value)
     }
 
-    fn expire(&self) {
-        let settings = &mut self.shared.lock().settings;
-        settings.key = another(&settings.key);
+    fn expire(&mut self) {
+        self.settings.key = another(&self.settings.key);
     }
 }

@@ -13,12 +13,12 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::NoTickets;
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
-    SandboxKind as _, Value, Verdict, key,
+    Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
 use super::Stripe;
-use super::sandbox::StripeSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// The key that a new stand-in accepts.
@@ -61,7 +61,7 @@ fn open(url: &str, into: &str) -> Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    StripeSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The values of all live customers, by id.

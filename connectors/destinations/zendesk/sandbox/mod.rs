@@ -13,80 +13,50 @@ mod desk;
 mod routes;
 mod settings;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use axum::Router;
+use backhaul_kit::{Fault, SandboxKind};
+use serde_json::Value;
 
-use async_trait::async_trait;
-use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use tokio::net::TcpListener;
-
-use crate::destinations::stand_in::{Serving, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, another};
 use desk::Desk;
 
 /// `backhaul sandbox zendesk`.
-#[derive(Debug)]
-pub struct ZendeskSandbox;
-
-/// The account as the calls share it.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Desk>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Desk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub fn kind() -> &'static dyn SandboxKind {
+    &Kind::<Desk>::NEW
 }
 
-#[async_trait]
-impl SandboxKind for ZendeskSandbox {
-    fn name(&self) -> &'static str {
-        "zendesk"
+/// The state as the calls share it.
+type Shared = crate::destinations::stand_in::Shared<Desk>;
+
+impl StandIn for Desk {
+    const NAME: &'static str = "zendesk";
+    const SETTINGS: Known = settings::KNOWN;
+
+    fn new() -> Result<Self, Fault> {
+        Ok(Self::default())
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        settings::KNOWN.0
-    }
-
-    async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::default();
-        for (key, value) in settings {
-            settings::apply(&mut shared.lock(), key, value)?;
-        }
-        let held = shared.clone();
-        let records = move || held.lock().records();
-        let serving = Serving::start("zendesk", listener, routes::router(shared.clone()), records)?;
-        Ok(Box::new(Running { shared, serving }))
-    }
-}
-
-/// A running stand-in.
-struct Running {
-    shared: Shared,
-    serving: Serving,
-}
-
-impl Sandbox for Running {
-    fn url(&self) -> String {
-        self.serving.url()
+    fn router(shared: Shared) -> Router {
+        routes::router(shared)
     }
 
     fn token(&self) -> String {
-        self.shared.lock().settings.token.clone()
+        self.settings.token.clone()
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.calls
     }
 
-    fn records(&self) -> serde_json::Value {
-        self.shared.lock().records()
+    fn records(&mut self) -> Value {
+        Self::records(self)
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(&mut self.shared.lock(), key, value)
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
+        settings::apply(self, key, value)
     }
 
-    fn expire(&self) {
-        let settings = &mut self.shared.lock().settings;
-        settings.token = another(&settings.token);
+    fn expire(&mut self) {
+        self.settings.token = another(&self.settings.token);
     }
 }

@@ -101,7 +101,7 @@ async fn the_stand_in_knows_its_settings_its_limit_and_its_scopes() {
     let sandbox = stand_in(&[]).await;
     assert!(sandbox.set("fail_nxt", "1").expect_err("unknown").remedy_text().contains("fail_next"));
     assert!(sandbox.set("fail_next", "often").is_err() && sandbox.set("reject", "no equals sign").is_err());
-    for (key, _) in ZendeskSandbox.settings() {
+    for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
     let sandbox = stand_in(&[("per_minute", "2"), ("resets", "9")]).await;

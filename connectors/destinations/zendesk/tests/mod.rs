@@ -12,13 +12,13 @@ use backhaul_kit::config::Secrets;
 use backhaul_kit::contract::{NoTickets, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
-    Sandbox, SandboxKind as _, Value, Verdict, key,
+    Sandbox, Value, Verdict, key,
 };
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
 use super::Zendesk;
-use super::sandbox::ZendeskSandbox;
+use super::sandbox;
 use crate::destinations::fixture;
 
 /// The token that a new stand-in accepts.
@@ -60,7 +60,7 @@ fn users(sandbox: &dyn Sandbox, more: &str) -> Bench {
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    ZendeskSandbox.start(listener, &settings).await.expect("a running stand-in")
+    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The id of the stand-in's record number `n`, from 1.
