@@ -230,7 +230,6 @@ impl Bench {
             whole_set: false,
             remap: false,
             full: false,
-            hashes: false,
             growing: None,
             refresh: None,
             ignores_changed: false,

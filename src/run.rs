@@ -216,7 +216,8 @@ impl Runs {
     ) -> Result<Vec<RunRecord>, RunError> {
         check_options(sync, options)?;
         let (site, connected) = unless_cancelled(&cancel, self.enter(sync, options.wait)).await?;
-        let ended = self.run_on(&Ground { sync, site: &site, watch, cancel }, options, connected).await;
+        let ground = Ground { sync, site: &site, watch, cancel };
+        let ended = Box::pin(self.run_on(&ground, options, connected)).await;
         site.leave().await;
         ended
     }

@@ -67,7 +67,8 @@ impl Ads {
     }
 
     fn member(&self, id: u32) -> Value {
-        self.members().into_iter().find(|member| member["EXTERN_ID"] == id.to_string()).expect("a member")
+        let id = id.to_string();
+        self.members().into_iter().find(|member| member["EXTERN_ID"] == id).expect("a member")
     }
 
     /// What the sessions did, in how many batches, and whether the last was marked.

@@ -50,7 +50,6 @@ pub(crate) fn op(number: u64) -> Op {
         fingerprint: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         cause: Cause::Left,
         table_fingerprint: None,
-        cause: Cause::Left,
         old_address: Address::default(),
         match_value: None,
         was_in_doubt: false,

@@ -52,9 +52,9 @@ impl Runs {
         {
             // Its slot is used: without another scan the sync would wait for the next one.
             let options = RunOptions { trigger: record.trigger, ..RunOptions::default() };
-            self.run_on(&ground, &options, None).await.map(|mut ended| ended.pop().unwrap_or(record))
+            Box::pin(self.run_on(&ground, &options, None)).await.map(|mut ended| ended.pop().unwrap_or(record))
         } else {
-            match self.recover(&ground, record, false).await {
+            match Box::pin(self.recover(&ground, record, false)).await {
                 Ok(_) => self.state.run(run).await.map_err(RunError::from),
                 Err(error) => Err(error),
             }
