@@ -1,9 +1,11 @@
 //! The projects in `syncs/` are what they say: they load without a warning, fit their schemas, plan and run.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use backhaul_kit::normalise::person::{self, GOOGLE};
 use serde_json::{Value, json};
 
 use crate::support::project::Project;
@@ -11,8 +13,15 @@ use crate::support::sandbox::{Sandbox, get_json};
 use crate::support::schema::assert_fits;
 use crate::support::warehouse::{Warehouse, execute_sqlite};
 
-const EXAMPLES: [&str; 5] =
-    ["customers-to-hubspot", "events-to-mixpanel", "orders-to-http", "scores-to-postgres", "segments-to-files"];
+const EXAMPLES: [&str; 7] = [
+    "accounts-to-salesforce",
+    "audience-to-google",
+    "customers-to-hubspot",
+    "events-to-mixpanel",
+    "orders-to-http",
+    "scores-to-postgres",
+    "segments-to-files",
+];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("syncs").join(name)
@@ -101,6 +110,94 @@ fn every_example_loads_without_a_warning() {
 }
 
 #[test]
+fn accounts_reach_salesforce_from_the_top_down_each_with_its_owner() {
+    let mut project = example("accounts-to-salesforce");
+    let sandbox = start_sandbox(&project, "salesforce");
+    project.set_variable("BACKHAUL_SECRET_SALESFORCE_SECRET", &sandbox.token);
+    project.edit("backhaul.toml", "http://127.0.0.1:8084", &sandbox.url);
+    let run = |code| project.backhaul(&["run", "accounts-crm"]).expect(code);
+    // Every account as [its number, its parent's, its owner's address], in the order in which they were made.
+    let accounts = || {
+        let records = sandbox.records();
+        let made: Vec<Value> = records["Account"].as_object().expect("accounts").values().cloned().collect();
+        let of =
+            |object: &str, id: &Value, field: &str| records[object][id.as_str().unwrap_or_default()][field].clone();
+        let told = made.iter().map(|account| {
+            let parent = of("Account", &account["ParentId"], "Account_Id__c");
+            json!([account["Account_Id__c"], parent, of("User", &account["OwnerId"], "Email")])
+        });
+        told.collect::<Vec<Value>>()
+    };
+
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    project.backhaul(&["plan", "accounts-crm"]).expect(0).says(&["3 waiting for a record that they refer to"]);
+    run(3).says(&["1 accepted, 1 rejected, 3 waiting"]);
+    let group = [
+        json!(["2003", null, "ada@example.com"]),
+        json!(["2002", "2003", "bob@example.com"]),
+        json!(["2001", "2002", "ada@example.com"]),
+    ];
+    assert_eq!(accounts(), group);
+    project.backhaul(&["rejects", "list", "accounts-crm"]).expect(0).says(&["REFERENCE_MISSING", "OwnerId"]);
+    run(0).says(&["1 withheld, 1 waiting, 0 calls"]);
+
+    execute_sqlite(
+        &project.path("shop.db"),
+        "update accounts set owner_email = 'bob@example.com' where account_id = 2005",
+    );
+    run(0);
+    let holding = [json!(["2005", null, "bob@example.com"]), json!(["2004", "2005", "bob@example.com"])];
+    assert_eq!(accounts(), [&group[..], &holding].concat());
+    run(0).says(&["nothing to send, 0 calls"]);
+}
+
+#[test]
+fn only_who_may_be_sent_is_in_the_audience_and_who_may_no_longer_leaves_it() {
+    let mut project = example("audience-to-google");
+    let sandbox = start_sandbox(&project, "google-data-manager");
+    project.set_variable("BACKHAUL_SECRET_GOOGLE_KEY", &sandbox.token);
+    project.edit("backhaul.toml", "http://127.0.0.1:8083", &sandbox.url);
+    let run = |told: &str| project.backhaul(&["run", "customers-audience"]).expect(0).says(&[told]).hides(&["@"]);
+    // The list has these addresses and telephones, and all of them came with both signals.
+    let granted = json!({ "adUserData": "CONSENT_GRANTED", "adPersonalization": "CONSENT_GRANTED" });
+    let assert_members = |expected: &[&str]| {
+        let expected: BTreeSet<String> = expected.iter().map(|text| identifier(text)).collect();
+        let records = sandbox.records();
+        let list = records["user_lists"]["987"].as_object().expect("the list");
+        assert_eq!(list.keys().cloned().collect::<BTreeSet<String>>(), expected);
+        assert!(list.values().all(|consent| *consent == granted), "{list:?}");
+    };
+
+    project.backhaul(&["validate"]).expect(0).hides(&["warning"]);
+    // Of ten, two did not give both consents, two are on the list, and two are held out: 1001 and 1007.
+    run("4 accepted");
+    assert_members(&[
+        "ben.costa@example.com",
+        "elif.yilmaz@example.com",
+        "+442079460958",
+        "+353209100123",
+        "zoe.nakamura@example.com",
+    ]);
+    run("nothing to send, 0 calls");
+
+    execute_sqlite(
+        &project.path("shop.db"),
+        "update customers set consent_ads = 'denied' where customer_id = 1004;
+         insert into do_not_contact values (3, null, '+353 20 9100123')",
+    );
+    run("2 accepted");
+    assert_members(&["ben.costa@example.com", "zoe.nakamura@example.com"]);
+}
+
+/// What finds a person at Google, as the stand-in shows it.
+fn identifier(text: &str) -> String {
+    let is_email = text.contains('@');
+    let hash = person::sha256(text, false, |text| if is_email { GOOGLE.email(text) } else { GOOGLE.phone(text) });
+    let hash = hash.expect("an identifier").expect("not empty");
+    format!("{{\"{}\":\"{hash}\"}}", if is_email { "emailAddress" } else { "phoneNumber" })
+}
+
+#[test]
 fn customers_reach_the_stand_in_of_hubspot_that_the_readme_starts() {
     let mut project = example("customers-to-hubspot");
     let Sandbox { url, token, .. } = &start_sandbox(&project, "hubspot");
@@ -125,7 +222,9 @@ fn start_sandbox(project: &Project, vendor: &str) -> Sandbox {
     let readme = text(&folder("README.md"));
     let command = format!("backhaul sandbox {vendor} ");
     let line = readme.lines().find_map(|line| line.strip_prefix(&command)).expect("a command that starts the stand-in");
-    let words = line.trim_end_matches(" &").split(' ').map(|word| word.trim_matches('\''));
+    // What stands behind the arguments is the shell's.
+    let line = line.split(['>', '&']).next().unwrap_or_default().trim_end();
+    let words = line.split(' ').map(|word| word.trim_matches('\''));
     let words: Vec<&str> = words.map(|word| if word.parse::<u16>().is_ok() { "0" } else { word }).collect();
     Sandbox::start(project, &[&[vendor], &words[..]].concat())
 }
