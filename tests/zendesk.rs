@@ -163,8 +163,8 @@ fn a_token_that_is_revoked_in_mid_run_stops_it_and_the_next_run_sends_the_rest()
         std::thread::sleep(Duration::from_millis(2));
     }
     desk.set("token", "another");
-    // Whose jobs are still open has not ended: the next run goes on with it.
-    run.finish().expect(130).says(&["401"]).hides(&["sandbox-token"]);
+    // Whose jobs are still open has not ended: the next run goes on with it, and fails as this one does.
+    run.finish().expect(4).says(&["401"]).hides(&["sandbox-token"]);
     desk.project.run().expect(4).says(&["401"]);
     desk.set("token", "sandbox-token");
     // The run that was stopped ends with what it had begun, and another one sends the rest.

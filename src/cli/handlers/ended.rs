@@ -7,7 +7,8 @@ use crate::state::RunStatus;
 
 /// The exit of one run; `--fail-on` forgives rejects below its limit.
 pub(super) fn exit_of(run: &RunView, fail_on: Option<FailOn>) -> Exit {
-    if !run.terminal && run.status != RunStatus::Held {
+    // A run that waits for jobs has an exit code of its own: it was not called off.
+    if !run.terminal && run.status != RunStatus::Held && run.exit.is_none() {
         return Exit::Interrupted;
     }
     let exit = Exit::from_code(run.exit.unwrap_or(0));
