@@ -40,7 +40,10 @@ fn a_thousand_addresses_and_a_secret_are_in_no_output_trace_error_or_file_of_the
     project.write(&sync_file(), sync);
     let mut customers = Customers::new(PEOPLE * 7 / 6);
     let secret = "canary-58d1-of-the-token";
-    let sandbox = Sandbox::start(&project, &["hubspot", "--set", &format!("token={secret}"), "--reject", "3%"]);
+    let sandbox = Sandbox::start(
+        &project,
+        &["hubspot", "--set", &format!("token={secret}"), "--reject", "3%", "--latency", "100ms"],
+    );
     project.edit("backhaul.toml", "BASE", &sandbox.url);
     project.set_variable("HUBSPOT_TOKEN", secret);
     let mut needles: Vec<String> = customers.rows.values().filter_map(|row| row.email.clone()).collect();
@@ -79,8 +82,17 @@ fn a_thousand_addresses_and_a_secret_are_in_no_output_trace_error_or_file_of_the
     customers.remove(400..=420);
     customers.publish(&warehouse, None);
     warehouse.execute("update customers set name = name || '!' where id < 600;");
-    let running = project.start(&["-vv", "run", SYNC]);
+    let mut running = project.start(&["-vv", "run", SYNC]);
+    let runs = project.state().join("syncs").join(SYNC).join("runs");
+    let delivers = || {
+        let folders = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        folders.map(|run| run.path().join("log")).any(|log| log.exists())
+    };
+    while running.is_running() && !delivers() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     running.kill();
+    assert!(delivers(), "the plan and the log of the killed run are there to be looked at");
     kept("after a kill");
     ask(&["-vv", "run", SYNC]);
     kept("after going on");
