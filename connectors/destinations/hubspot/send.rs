@@ -38,7 +38,9 @@ impl HubSpotDestination {
         if let Some(remaining) = number("x-hubspot-ratelimit-remaining") {
             let window = number("x-hubspot-ratelimit-interval-milliseconds").unwrap_or(WINDOW_MILLIS);
             let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-            self.http.limiter().steer(remaining, Duration::from_millis(window));
+            // The interval is the window's length, not the time left of it, and the window rolls (its policy is named
+            // TEN_SECONDLY_ROLLING): room comes back bit by bit, so that the next look is due long before its end.
+            self.http.limiter().steer(remaining, Duration::from_millis(window / 10));
         }
         Ok(answer)
     }
