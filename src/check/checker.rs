@@ -5,15 +5,11 @@ use jiff::Timestamp;
 
 use super::{Finding, is_screened, row, time};
 use crate::config::{Check, CheckKind, OnBadRow};
-use crate::diff::{Budget, DiffError, PlanError, Repeats};
+use crate::diff::{Budget, DiffError, PlanError, Repeats, Scratch};
 use crate::mask::mask_key;
-use crate::snapshot::sealed::SealedWriter;
 
 /// How many of the keys in question a finding names.
 const EXAMPLES: usize = 5;
-
-/// Makes the file for hashes that memory has no room for.
-pub(crate) type Scratch = Box<dyn Fn() -> Result<SealedWriter, PlanError> + Send>;
 
 /// What the whole of a model is compared with.
 #[derive(Clone, Debug)]

@@ -35,7 +35,6 @@ mod screen;
 mod tests;
 mod time;
 
-pub(crate) use checker::Scratch;
 pub use checker::{Checker, Past};
 pub use matches::MatchValues;
 pub use screen::Screened;

@@ -3,8 +3,8 @@
 //!
 //! A list counts only when it is whole: its rows are proved complete as those of a model are, and it must not have lost
 //! more of them since the last run than `max_shrink` allows. How many it had then is kept in the state, for each list of
-//! the project once. Its values are held as hashes, all lists of a sync together in a quarter of `state.memory`; with more
-//! the run stops.
+//! the project once. Its values are held as hashes, all lists of a sync together in a quarter of `state.memory`; what is
+//! more goes to scratch files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,8 @@ use jiff::tz::TimeZone;
 use super::RunError;
 use super::scan::{at_sql, model_of, source};
 use crate::config::{ModelDef, OnIneligible, Project, Signal, Suppression, SyncDef, Threshold};
-use crate::diff::{Draw, Eligibility, Given, Listed, OpKind, PlanError, PlanReader};
+use crate::diff::{DiffError, Draw, Eligibility, Given, ListColumn, Lists, OpKind, PlanError, PlanReader, Scratch};
 use crate::mapping::{cannot_identify, is_identifying};
-
-/// What share of `state.memory` the values of a sync's lists may take.
-const MEMORY_SHARE: u64 = 4;
 
 /// How many rows every list had.
 pub(super) type ListRows = BTreeMap<String, u64>;
@@ -45,12 +42,13 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Reads the sync's lists, and adds to the projection the columns that decide and that it lacks. `None` where every
-    /// row may be sent.
+    /// Reads the sync's lists, and adds to the projection the columns that decide and that it lacks. `scratch` makes the
+    /// files for what memory has no room for. `None` where every row may be sent.
     pub(super) async fn decider(
         &self,
         scan: &mut dyn Scan,
         projection: &mut Projection,
+        scratch: Scratch,
     ) -> Result<Option<Decider>, RunError> {
         let people = &self.sync.people;
         if !people.decide() {
@@ -63,21 +61,21 @@ impl Asked<'_> {
                 projection.columns.len() - 1
             })
         };
-        let mut room = self.project.state.memory / MEMORY_SHARE / Listed::BYTES;
-        let mut decider = Decider {
-            eligibility: Eligibility {
-                removes: people.on_ineligible == OnIneligible::Remove,
-                ..Eligibility::default()
-            },
-            lists: ListRows::new(),
-        };
+        let removes = people.on_ineligible == OnIneligible::Remove;
+        let mut decider =
+            Decider { eligibility: Eligibility { removes, ..Eligibility::default() }, lists: ListRows::new() };
+        let mut lists = Lists::new(self.project.state.memory, scratch);
         for list in &people.suppress {
-            let (columns, rows) = self.list(scan, list, &mut room).await?;
+            let first = decider.eligibility.suppressed.len() as u64;
+            let rows = self.list(scan, list, first, &mut lists).await?;
             check_shrink(list, rows, self.before.get(&list.name).copied())?;
             decider.lists.insert(list.name.clone(), rows);
-            let pairs = list.on.iter().zip(columns);
-            decider.eligibility.suppressed.extend(pairs.map(|(pair, listed)| (place(&pair.sent), listed)));
+            let columns = (first..).map(ListColumn);
+            decider.eligibility.suppressed.extend(list.on.iter().map(|pair| place(&pair.sent)).zip(columns));
         }
+        let sorting = tokio::task::spawn_blocking(|| lists.ready());
+        decider.eligibility.listed =
+            sorting.await.map_err(|e| Fault::bug("sorting suppression lists ended early").caused_by(e))??;
         let given = |signal: &Signal, column| Given { column, granted: signal.granted.clone() };
         let signals = people.signals().iter();
         decider.eligibility.consent.extend(signals.map(|signal| given(signal, place(&signal.column))));
@@ -96,33 +94,37 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// The values of a list, one set for each of its columns that is compared, and how many rows it has.
+    /// Adds the values of a list to `lists`, of its columns that are compared the first as column `first`; gives how many
+    /// rows it has.
     async fn list(
         &self,
         scan: &mut dyn Scan,
         list: &Suppression,
-        room: &mut u64,
-    ) -> Result<(Vec<Listed>, u64), RunError> {
+        first: u64,
+        lists: &mut Lists,
+    ) -> Result<u64, RunError> {
         let other = self.open(scan, list).await?;
         let columns: Vec<String> = list.on.iter().map(|pair| pair.listed.clone()).collect();
-        let mut listed = vec![Listed::default(); columns.len()];
-        let most = *room;
+        let mut failed = None;
         let mut take = |row: &[Value]| {
-            let mut held = 0;
-            for (listed, value) in listed.iter_mut().zip(row) {
-                listed.add(value)?;
-                held += listed.len();
+            let mut added = (first..).map(ListColumn).zip(row).map(|(column, value)| lists.add(column, value));
+            match added.find_map(Result::err) {
+                None => Ok(()),
+                Some(DiffError::Source(fault)) => Err(fault),
+                Some(error) => {
+                    failed = Some(error);
+                    Err(Fault::bug("a list could not be kept"))
+                }
             }
-            if held > most { Err(too_large(list)) } else { Ok(()) }
         };
         let rows = match other {
             None => scan.other_rows(&model_of(&list.model, None), &columns, &mut take).await,
             Some(other) => read(other, &columns, &mut take).await,
         };
-        let rows = rows.map_err(|fault| of_list(fault, list))?;
-        let listed: Vec<Listed> = listed.into_iter().map(Listed::ready).collect();
-        *room -= listed.iter().map(Listed::len).sum::<u64>();
-        Ok((listed, rows))
+        match failed {
+            Some(error) => Err(error.into()),
+            None => rows.map_err(|fault| of_list(fault, list)),
+        }
     }
 
     /// A scan of the list, where the model's own cannot read it. Its columns are there and can be compared.
@@ -195,11 +197,6 @@ fn check_shrink(list: &Suppression, rows: u64, before: Option<u64>) -> Result<()
         remedy: String::from("have the list mended; if it is right, set its max_shrink = \"100%\" for one run"),
         exit: 5,
     })
-}
-
-fn too_large(list: &Suppression) -> Fault {
-    Fault::config(format!("suppression list `{}` has more values than a quarter of `state.memory` holds", list.name))
-        .remedy("raise [state] memory: 64 MiB hold two million values, of all lists of a sync together")
 }
 
 fn of_list(mut fault: Fault, list: &Suppression) -> RunError {
