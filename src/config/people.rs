@@ -312,8 +312,10 @@ impl Written {
         };
         let problems = table.problems();
         if let (DiffPlace::Warehouse, Some(span), true) = (diff, &first, people.decide()) {
-            let message = "with `diff = \"warehouse\"` most rows stay there: who may be sent cannot be decided here";
-            let remedy = "take `diff` out, or leave those who may not be sent out of the model and set `removed`";
+            let message = "who may be sent is decided here, for every row of the model, in a form of its values that the \
+                           warehouse cannot compute; with `diff = \"warehouse\"` unchanged rows stay there";
+            let remedy = "take `diff` out; or leave those who may not be sent out of the model, with `where` for \
+                          example: they then count as rows that left it, for `removed` and its guards";
             problems.push(Problem::error("no-warehouse-people", message).at(span).remedy(remedy));
         }
         if let Some((_, span)) = self.on_ineligible.as_ref().filter(|_| first.is_none()) {
