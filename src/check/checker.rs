@@ -109,7 +109,7 @@ impl Checker {
                             value.encode(encoded);
                             hashes.push(KeyHash::of(encoded, *seed), &*scratch)?;
                         }
-                        Memory::Newest(newest) => *newest = time::micros(&value).max(*newest),
+                        Memory::Newest(newest) => *newest = value.moment().max(*newest),
                         Memory::Nothing | Memory::Hashes(_) => {}
                     }
                 }
@@ -128,7 +128,7 @@ impl Checker {
     pub fn newest(&mut self, column: &str, value: &Value) {
         for asked in self.columns.iter_mut().filter(|known| known.name == column).flat_map(|known| &mut known.asked) {
             if asked.is_dated() {
-                asked.memory = Memory::Newest(time::micros(value));
+                asked.memory = Memory::Newest(value.moment());
             }
         }
     }

@@ -38,7 +38,6 @@ mod time;
 pub use checker::{Checker, Past};
 pub use matches::MatchValues;
 pub use screen::Screened;
-pub(crate) use time::micros;
 
 use crate::config::{Check, CheckKind, CheckSeverity, OnBadRow};
 use crate::diff::PlanCounts;

@@ -51,21 +51,9 @@ pub(super) enum Changed {
 /// The values of `changed`.
 pub(super) const CHANGED: &[(&str, Changed)] = &[("ignore", Changed::Ignore), ("send", Changed::Send)];
 
-/// Reads `incremental` of a model; its column, with its place, goes to `mentioned`. `scans_since` says whether the
-/// model's warehouse can be asked for new rows.
-pub(super) fn read(
-    model: &mut ConfigTable,
-    scans_since: bool,
-    mentioned: &mut Vec<(String, Span)>,
-) -> Option<Incremental> {
+/// Reads `incremental` of a model; its column, with its place, goes to `mentioned`.
+pub(super) fn read(model: &mut ConfigTable, mentioned: &mut Vec<(String, Span)>) -> Option<Incremental> {
     let (span, item) = model.take_with_key("incremental")?;
-    if !scans_since {
-        model.problems().push(
-            Problem::error("no-incremental", "this warehouse cannot be asked for new rows only")
-                .at(&span)
-                .remedy("take `incremental` out: every scan then brings all rows, and what is unchanged is not sent"),
-        );
-    }
     let mut table = model.item_table("incremental", item)?;
     let incremental = read_keys(&mut table, span, mentioned);
     table.finish();

@@ -250,7 +250,8 @@ async fn open_part(
     let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
     let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
-    watermark::check_column(model, &columns)?;
+    let in_text = project.warehouses.get(&model.warehouse).is_some_and(|warehouse| warehouse.config.times_in_text());
+    watermark::check_column(model, &columns, in_text)?;
     let digest = config::digest(sync, &columns);
     Ok(Opened { scan, mapper, columns, digest })
 }

@@ -9,7 +9,7 @@ use backhaul_kit::{Fault, Projection, RowPage, Schema, Since, TypeClass, Value, 
 use jiff::{SignedDuration, Timestamp};
 
 use super::RunError;
-use crate::check::{Finding, micros};
+use crate::check::Finding;
 use crate::config::{Begin, CheckSeverity, Incremental, ModelDef};
 use crate::diff::DiffError;
 use crate::snapshot::{Growing, Snapshot};
@@ -49,20 +49,21 @@ pub(super) fn since(growing: &Growing, snapshot: &Snapshot) -> Result<Since, Fau
     })
 }
 
-/// Refuses a column that has no times.
-pub(super) fn check_column(model: &ModelDef, schema: &Schema) -> Result<(), RunError> {
+/// Refuses a column that has no times. `in_text` says whether texts may say them.
+pub(super) fn check_column(model: &ModelDef, schema: &Schema, in_text: bool) -> Result<(), RunError> {
     let Some(Incremental { column, span, .. }) = &model.incremental else { return Ok(()) };
     match schema.column(column) {
-        Some((_, known)) if !is_time(&known.class) => Err(RunError::Problems(vec![
+        Some((_, known)) if is_time(&known.class) || in_text && known.class == TypeClass::Text => Ok(()),
+        Some((_, known)) => Err(RunError::Problems(vec![
             Problem::error(
                 "incremental-type",
                 format!("column `{column}` of model `{}` is {}, and says no time", model.name, known.native),
             )
             .at(span)
-            .remedy("name a column with a date or a time, or make one of it in the model's SQL"),
+            .remedy("name a column with a date or a time, or make one of it in the model"),
         ])),
         // What is not there is told with all other columns.
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -97,7 +98,7 @@ impl Newest {
     pub(super) fn page(&mut self, page: &dyn RowPage) -> Result<(), DiffError> {
         for row in 0..page.rows() {
             let value = page.value(row, self.place)?;
-            match micros(&value) {
+            match value.moment() {
                 Some(at) => self.newest = self.newest.max(Some(at)),
                 None if matches!(value, Value::Null | Value::Text(_) | Value::Invalid(_)) => self.without += 1,
                 None => return Err(self.no_time().into()),
@@ -108,7 +109,7 @@ impl Newest {
 
     fn no_time(&self) -> Fault {
         Fault::config(format!("column `{}`, by which the model grows, has values that are no times", self.column))
-            .remedy("name a column with a date or a time, or make one of it in the model's SQL")
+            .remedy("name a column with a date or a time, or make one of it in the model")
     }
 
     /// The newest time.

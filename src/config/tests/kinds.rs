@@ -30,10 +30,6 @@ impl WarehouseConfig for Closed {
     fn keeps_snapshots(&self) -> bool {
         self.keeps_snapshots
     }
-
-    fn scans_since(&self) -> bool {
-        true
-    }
 }
 
 impl SourceKind for Postgres {
