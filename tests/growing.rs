@@ -90,6 +90,14 @@ fn new_rows_are_asked_for_and_late_ones_within_the_lookback(warehouse: &Warehous
     assert_eq!((world.planned("rows"), world.planned("unchanged")), (13, 13), "twelve hours, and the newest row");
     world.project.backhaul(&["plan", SYNC]).expect(0).says(&["asked for rows since 2024-03-01T17:00:00Z (`at`)"]);
 
+    world
+        .project
+        .backhaul(&["status"])
+        .expect(0)
+        .says(&["has delivered the rows of its model up to 2024-03-02 05:00:00Z"]);
+    let status = world.project.backhaul(&["status", "--output", "json"]).expect(0).json();
+    assert_eq!(status["syncs"][0]["watermark"], "2024-03-02T05:00:00.000Z");
+
     // Row 31 is new, 32 is late within the lookback, 33 is later than that.
     world.add([31], 3);
     world.add([32, 33], 2);

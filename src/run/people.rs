@@ -20,6 +20,7 @@ use super::scan::{at_sql, model_of, source};
 use crate::config::{ModelDef, OnIneligible, Project, Signal, Suppression, SyncDef, Threshold};
 use crate::diff::{DiffError, Draw, Eligibility, Given, ListColumn, Lists, OpKind, PlanError, PlanReader, Scratch};
 use crate::mapping::{cannot_identify, is_identifying};
+use crate::state::FieldValues;
 
 /// How many rows every list had.
 pub(super) type ListRows = BTreeMap<String, u64>;
@@ -226,20 +227,25 @@ fn unknown_column(model: &ModelDef, name: &str, columns: &Schema) -> Problem {
     }
 }
 
-/// How many values each field refuses in the rows that a plan looked at.
-pub(super) fn refused_values(plan: &PlanReader) -> Result<Vec<String>, PlanError> {
+/// How many values the fields refuse in the rows that a plan looked at. The mapping of a row ends at its first refusal:
+/// the fields before it had taken theirs.
+pub(super) fn refused_values(plan: &PlanReader) -> Result<Vec<FieldValues>, PlanError> {
     let counts = plan.summary().counts;
-    let looked_at = counts.added + counts.changed + counts.moved + counts.touched + counts.refreshed + counts.rejected;
-    let mut refused: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let taken = counts.added + counts.changed + counts.moved + counts.touched + counts.refreshed;
+    let fields = &plan.header().fields;
+    let mut refused: BTreeMap<(usize, String), u64> = BTreeMap::new();
     for op in plan.ops(Some(&[OpKind::Reject])) {
         if let Some(reason) = op?.reason
-            && let Some(field) = reason.field
+            && let Some(place) = fields.iter().position(|field| Some(field) == reason.field.as_ref())
         {
-            *refused.entry((field, reason.code)).or_default() += 1;
+            *refused.entry((place, reason.code)).or_default() += 1;
         }
     }
-    let sentence = |((field, code), count): ((String, String), u64)| {
-        format!("`{field}`: {count} of the {looked_at} values that were looked at cannot be sent ({code})")
-    };
-    Ok(refused.into_iter().map(sentence).collect())
+    let values = refused.iter().map(|((place, code), invalid)| FieldValues {
+        field: fields[*place].clone(),
+        code: code.clone(),
+        invalid: *invalid,
+        valid: taken + refused.range((place + 1, String::new())..).map(|(_, behind)| behind).sum::<u64>(),
+    });
+    Ok(values.collect())
 }

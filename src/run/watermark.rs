@@ -9,10 +9,11 @@ use backhaul_kit::{Fault, Projection, RowPage, Schema, Since, TypeClass, Value, 
 use jiff::{SignedDuration, Timestamp};
 
 use super::RunError;
+use super::site::standing_folder;
 use crate::check::Finding;
-use crate::config::{Begin, CheckSeverity, Incremental, ModelDef};
+use crate::config::{Begin, CheckSeverity, Incremental, ModelDef, Project, SyncDef};
 use crate::diff::DiffError;
-use crate::snapshot::{Growing, Snapshot};
+use crate::snapshot::{Growing, Snapshot, Store};
 
 /// What the scan of a sync asks its model for; `None` where that does not grow. A `full` scan begins anew.
 pub(super) fn growing(model: &ModelDef, snapshot: &Snapshot, full: bool, now: Timestamp) -> Option<Growing> {
@@ -28,6 +29,18 @@ pub(super) fn growing(model: &ModelDef, snapshot: &Snapshot, full: bool, now: Ti
     let watermark = known.and_then(|growth| growth.watermark).filter(|_| !full);
     let from = watermark.map(|watermark| back(watermark, *lookback)).max(begin);
     Some(Growing { column: column.clone(), key, begin, from })
+}
+
+/// The newest row of a growing model that the sync has delivered, or its keys are asked for again; `None` where the model does
+/// not grow, or nothing was settled.
+///
+/// # Errors
+/// The snapshot's manifest cannot be read.
+pub fn watermark(project: &Project, sync: &SyncDef) -> Result<Option<Timestamp>, RunError> {
+    let Some(incremental) = &sync.model.incremental else { return Ok(None) };
+    let key: Vec<String> = sync.model.key.iter().map(|(column, _)| column.clone()).collect();
+    let growth = Store::growth(&standing_folder(project, sync))?;
+    Ok(growth.filter(|growth| growth.is_of(&incremental.column, &key)).and_then(|growth| growth.watermark))
 }
 
 fn back(from: Timestamp, by: Duration) -> Timestamp {

@@ -98,5 +98,9 @@ fn values_that_a_field_refuses_are_counted() {
         "\n[fields]\nmail = { column = \"email\", as = \"email\" }\n\n[guards]\non_remap = \"full\"\n",
     );
     warehouse.execute("update customers set email = 'nobody' where id in (1, 2, 3)");
-    project.run().expect(3).says(&["`mail`: 3 of the 50 values that were looked at cannot be sent"]);
+    project.backhaul(&["plan", SYNC]).expect(0).says(&["`mail`: 3 values cannot be sent (INVALID_EMAIL), 47 can"]);
+    project.run().expect(3).says(&["`mail`: 3 values cannot be sent (INVALID_EMAIL), 47 can"]);
+    let status = project.backhaul(&["status", "--output", "json"]).expect(0).json();
+    let fields = serde_json::json!([{ "field": "mail", "code": "INVALID_EMAIL", "invalid": 3, "valid": 47 }]);
+    assert_eq!(status["syncs"][0]["last_run"]["fields"], fields);
 }
