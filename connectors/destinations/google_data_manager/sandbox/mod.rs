@@ -24,7 +24,7 @@ use axum::Router;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
 
-use crate::destinations::stand_in::{Kind, Known, Rolling, StandIn};
+use crate::destinations::stand_in::{Kind, Known, StandIn, Window};
 use lists::Lists;
 use settings::Settings;
 use tokens::Tokens;
@@ -40,7 +40,7 @@ struct State {
     settings: Settings,
     lists: Lists,
     tokens: Tokens,
-    recent: Rolling,
+    window: Window,
     calls: u64,
 }
 
@@ -56,7 +56,7 @@ impl StandIn for State {
             settings: Settings::default(),
             lists: Lists::default(),
             tokens: Tokens::new()?,
-            recent: Rolling::default(),
+            window: Window::default(),
             calls: 0,
         })
     }
@@ -80,6 +80,10 @@ impl StandIn for State {
     fn records(&mut self) -> Value {
         self.lists.work(&self.settings);
         self.lists.records()
+    }
+
+    fn window(&mut self) -> Option<&mut Window> {
+        Some(&mut self.window)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {

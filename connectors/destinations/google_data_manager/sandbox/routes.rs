@@ -1,7 +1,6 @@
 //! The calls of the stand-in, and what stands before each: the token, its scope, the quota, faults on demand.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -78,8 +77,7 @@ async fn gate(Of(shared): Of<Shared>, headers: HeaderMap, request: Request, next
                 Some(error(403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Value::Null))
             }
             Some(_) => {
-                let cap = state.settings.per_minute;
-                let full = cap > 0 && !state.recent.admit(cap, Duration::from_secs(60));
+                let full = !state.window.admit();
                 full.then(|| error(429, "RESOURCE_EXHAUSTED", json!({ "quota_limit": "RequestsPerMinutePerProject" })))
             }
         }

@@ -11,10 +11,8 @@ use axum::response::Response;
 use super::envelope::Problem;
 use super::settings::Settings;
 use super::{Account, Shared};
-use crate::destinations::stand_in::{Rolling, lost_answer, take};
+use crate::destinations::stand_in::{Window, lost_answer, take};
 
-/// The length of the short window.
-const WINDOW: Duration = Duration::from_secs(10);
 /// Answers are small: this is only a bound for reading them back.
 const MAX_ANSWER: usize = 64 << 20;
 /// Faults on demand concern calls below this path only.
@@ -25,7 +23,8 @@ const RECORDS: &str = "/crm/v3/objects/";
 pub(super) struct Gate {
     calls: u64,
     of_day: u64,
-    recent: Rolling,
+    /// The short limit.
+    pub(super) window: Window,
 }
 
 impl Gate {
@@ -44,7 +43,7 @@ impl Gate {
         if settings.per_day > 0 && self.of_day >= settings.per_day {
             return Err(Problem::throttled("DAILY", "You have reached your daily limit."));
         }
-        if settings.per_ten_seconds > 0 && !self.recent.admit(settings.per_ten_seconds, WINDOW) {
+        if !self.window.admit() {
             let message = "You have reached your ten_secondly_rolling limit.";
             return Err(Problem::throttled("TEN_SECONDLY_ROLLING", message));
         }
@@ -54,13 +53,11 @@ impl Gate {
 
     fn headers(&self, settings: &Settings) -> Vec<(&'static str, u64)> {
         let mut headers = Vec::new();
-        if settings.per_ten_seconds > 0 {
-            headers.push(("x-hubspot-ratelimit-max", settings.per_ten_seconds as u64));
-            headers.push((
-                "x-hubspot-ratelimit-remaining",
-                settings.per_ten_seconds.saturating_sub(self.recent.used()) as u64,
-            ));
-            headers.push(("x-hubspot-ratelimit-interval-milliseconds", WINDOW.as_millis() as u64));
+        let window = &self.window;
+        if window.cap() > 0 {
+            headers.push(("x-hubspot-ratelimit-max", window.cap() as u64));
+            headers.push(("x-hubspot-ratelimit-remaining", window.left() as u64));
+            headers.push(("x-hubspot-ratelimit-interval-milliseconds", window.length().as_millis() as u64));
         }
         if settings.per_day > 0 {
             headers.push(("x-hubspot-ratelimit-daily", settings.per_day));

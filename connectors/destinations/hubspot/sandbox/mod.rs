@@ -33,7 +33,7 @@ use axum::Router;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
 
-use crate::destinations::stand_in::{Kind, Known, StandIn, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, Window, another};
 use settings::Settings;
 use store::Store;
 
@@ -75,6 +75,10 @@ impl StandIn for Account {
 
     fn records(&mut self) -> Value {
         self.store.snapshot()
+    }
+
+    fn window(&mut self) -> Option<&mut Window> {
+        Some(&mut self.gate.window)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {

@@ -17,6 +17,11 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("objects", "custom objects to add, as `2-100=machine`, separated by commas"),
     ("properties", "properties to add, as `contacts.plan:enumeration:free|pro,contacts.customer_id:string:unique`"),
     ("per_ten_seconds", "calls let through in any 10 seconds; 0 for no limit"),
+    ("limit", "calls let through in a window of time, as `100/10s` or `20/500ms` (ms, s, m, h, d); 0 for no limit"),
+    (
+        "window",
+        "`rolling`: any such time counts; `fixed`: a window begins with the first call after the last one's end",
+    ),
     ("per_day", "calls let through in all, as a daily limit; 0 for no limit"),
     (
         "reject",
@@ -41,8 +46,6 @@ pub(super) struct Settings {
     pub(super) token: String,
     pub(super) hub_id: u64,
     pub(super) scopes: BTreeSet<String>,
-    /// 0: no limit.
-    pub(super) per_ten_seconds: usize,
     /// 0: no limit.
     pub(super) per_day: u64,
     pub(super) rejects: Vec<Refusal>,
@@ -69,7 +72,6 @@ impl Default for Settings {
             token: String::from("sandbox-token"),
             hub_id: 4_242_424,
             scopes: every_scope(),
-            per_ten_seconds: 0,
             per_day: 0,
             rejects: Vec::new(),
             reject_share: Share::default(),
@@ -107,7 +109,7 @@ pub(super) fn apply(account: &mut Account, key: &str, value: &str) -> Result<(),
                 object.add_property(property).ok_or_else(|| KNOWN.wrong(key, item))?;
             }
         }
-        "per_ten_seconds" => settings.per_ten_seconds = KNOWN.number(key, value)?,
+        "per_ten_seconds" => gate.window.limit(KNOWN.number(key, value)?, Duration::from_secs(10)),
         "per_day" => {
             settings.per_day = KNOWN.number(key, value)?;
             gate.start_day();

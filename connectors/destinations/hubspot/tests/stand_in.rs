@@ -111,6 +111,18 @@ async fn limits_refuse_with_their_policy_and_headers() {
 }
 
 #[tokio::test]
+async fn what_is_used_of_a_limit_can_be_asked_for() {
+    let sandbox = stand_in(&[("limit", "2/1h"), ("window", "fixed")]).await;
+    for status in [200, 200, 429] {
+        assert_eq!(call(&sandbox.url(), "GET", "/crm/v3/objects/contacts", &Value::Null).await.status, status);
+    }
+    let usage = body(&call(&sandbox.url(), "GET", "/sandbox/usage", &Value::Null).await);
+    assert_eq!((&usage["limit"], &usage["let_through"], &usage["refused"]), (&json!(2), &json!(2), &json!(1)));
+    assert_eq!(usage["windows"], json!([{ "began_ms": 0, "let_through": 2, "refused": 1 }]));
+    assert_eq!(sandbox.calls(), 3, "asking for it is no call");
+}
+
+#[tokio::test]
 async fn wrong_settings_are_refused_with_the_known_ones() {
     let sandbox = stand_in(&[]).await;
     let fault = sandbox.set("fail_nxt", "1").expect_err("unknown");

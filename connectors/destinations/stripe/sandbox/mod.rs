@@ -24,7 +24,7 @@ use axum::Router;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
 
-use crate::destinations::stand_in::{Kind, Known, Rolling, StandIn, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, Window, another};
 use customers::Customers;
 use settings::Settings;
 
@@ -39,7 +39,7 @@ struct Account {
     settings: Settings,
     customers: Customers,
     answered: routes::Answered,
-    recent: Rolling,
+    window: Window,
     calls: u64,
 }
 
@@ -68,6 +68,10 @@ impl StandIn for Account {
 
     fn records(&mut self) -> Value {
         self.customers.records()
+    }
+
+    fn window(&mut self) -> Option<&mut Window> {
+        Some(&mut self.window)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {

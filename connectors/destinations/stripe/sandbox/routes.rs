@@ -1,7 +1,6 @@
 //! The calls of the stand-in, and what stands before each: the key, its permissions, the limit, faults on demand.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -182,7 +181,7 @@ async fn pass<'a>(shared: &'a Shared, headers: &HeaderMap, permission: &str) -> 
     let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let refused = if key.and_then(|text| text.strip_prefix("Bearer ")) != Some(settings.key.as_str()) {
         invalid(401, "", "Invalid API Key provided", None)
-    } else if settings.per_second > 0 && !account.recent.admit(settings.per_second, Duration::from_secs(1)) {
+    } else if !account.window.admit() {
         throttled()
     } else if !permission.is_empty() && !settings.allows(permission) {
         let message = format!(

@@ -14,6 +14,11 @@ pub(super) const KNOWN: Known = Known(&[
     ("account", "the account's id"),
     ("permissions", "what the key may do, separated by commas; `all` for a secret key's rights"),
     ("per_second", "calls let through in any second; 0 for no limit"),
+    ("limit", "calls let through in a window of time, as `100/10s` or `20/500ms` (ms, s, m, h, d); 0 for no limit"),
+    (
+        "window",
+        "`rolling`: any such time counts; `fixed`: a window begins with the first call after the last one's end",
+    ),
     ("search_lag", "milliseconds until a change can be found by the search"),
     ("forget_keys", "any value: idempotency keys are forgotten, as after 24 hours"),
     (
@@ -35,8 +40,6 @@ pub(super) struct Settings {
     pub(super) key: String,
     pub(super) account: String,
     pub(super) permissions: BTreeSet<String>,
-    /// 0: no limit.
-    pub(super) per_second: usize,
     pub(super) search_lag: Duration,
     /// Parameters and the values that they may not have.
     pub(super) rejects: Vec<(String, String)>,
@@ -54,7 +57,6 @@ impl Default for Settings {
             key: String::from("rk_test_sandbox"),
             account: String::from("acct_sandbox"),
             permissions: RESTRICTED.map(str::to_owned).into(),
-            per_second: 0,
             search_lag: Duration::ZERO,
             rejects: Vec::new(),
             reject_share: Share::default(),
@@ -84,7 +86,7 @@ pub(super) fn apply(account: &mut Account, key: &str, value: &str) -> Result<(),
         "key" => settings.key = value.to_owned(),
         "account" => settings.account = value.to_owned(),
         "permissions" => settings.permissions = list(value).map(str::to_owned).collect(),
-        "per_second" => settings.per_second = KNOWN.number(key, value)?,
+        "per_second" => account.window.limit(KNOWN.number(key, value)?, Duration::from_secs(1)),
         "search_lag" => settings.search_lag = millis()?,
         "forget_keys" => account.answered.clear(),
         "reject" => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::settings::Settings;
-use crate::destinations::stand_in::take;
+use crate::destinations::stand_in::{Window, take};
 
 /// An account.
 #[derive(Debug, Default)]
@@ -15,10 +15,9 @@ pub(super) struct Desk {
     /// By object and id.
     pub(super) records: BTreeMap<String, BTreeMap<u64, Value>>,
     pub(super) jobs: Vec<Job>,
-    /// When the present minute began, and calls in it.
-    pub(super) minute: Option<(Instant, u32)>,
+    pub(super) window: Window,
     pub(super) calls: u64,
-    last_id: u64,
+    pub(super) last_id: u64,
 }
 
 /// What a job does.

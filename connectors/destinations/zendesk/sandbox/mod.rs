@@ -17,7 +17,7 @@ use axum::Router;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
 
-use crate::destinations::stand_in::{Kind, Known, StandIn, another};
+use crate::destinations::stand_in::{Kind, Known, StandIn, Window, another};
 use desk::Desk;
 
 /// `backhaul sandbox zendesk`.
@@ -33,7 +33,7 @@ impl StandIn for Desk {
     const SETTINGS: Known = settings::KNOWN;
 
     fn new() -> Result<Self, Fault> {
-        Ok(Self::default())
+        Ok(Self { window: Window::fixed(), ..Self::default() })
     }
 
     fn router(shared: Shared) -> Router {
@@ -50,6 +50,10 @@ impl StandIn for Desk {
 
     fn records(&mut self) -> Value {
         Self::records(self)
+    }
+
+    fn window(&mut self) -> Option<&mut Window> {
+        Some(&mut self.window)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {

@@ -1,7 +1,6 @@
 //! The calls of the stand-in, and what stands before each: the credential, its scopes, the limit, faults on demand.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,13 +10,11 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::Shared;
 use super::desk::{Desk, Task};
 use crate::destinations::stand_in::{json as answer, lost_answer, take};
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// Records in a call.
 const MAX_ROWS: usize = 100;
 
@@ -61,11 +58,11 @@ async fn call(
         let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static(""));
         response.headers_mut().insert(name, value);
     };
-    let (settings, now) = (&desk.settings, Instant::now());
-    if let Some((began, used)) = desk.minute {
-        set("x-rate-limit", settings.per_minute.to_string());
-        set("x-rate-limit-remaining", settings.per_minute.saturating_sub(used).to_string());
-        set("ratelimit-reset", (MINUTE.saturating_sub(now - began).as_secs() + 1).to_string());
+    let (settings, window) = (&desk.settings, &desk.window);
+    if window.cap() > 0 {
+        set("x-rate-limit", window.cap().to_string());
+        set("x-rate-limit-remaining", window.left().to_string());
+        set("ratelimit-reset", (window.resets().as_secs() + 1).to_string());
     }
     if writes {
         let (total, open) = (settings.max_jobs, desk.open_jobs());
@@ -93,14 +90,7 @@ fn pass(desk: &mut Desk, headers: &HeaderMap, path: &[&str], writes: bool) -> Re
         let body = json!({ "error": "Forbidden", "description": "You are missing the following required scopes" });
         return Err((403, body));
     }
-    let full = settings.per_minute > 0 && {
-        let (began, used) = desk.minute.get_or_insert((Instant::now(), 0));
-        if began.elapsed() >= MINUTE {
-            (*began, *used) = (Instant::now(), 0);
-        }
-        *used += 1;
-        *used > settings.per_minute
-    };
+    let full = !desk.window.admit();
     if full || writes && take(&mut settings.throttle_next) {
         return Err((429, json!({ "errors": [{ "code": "TooManyRequests", "title": "Too Many Requests" }] })));
     }

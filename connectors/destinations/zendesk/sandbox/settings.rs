@@ -17,6 +17,11 @@ pub(super) const KNOWN: Known = Known(&[
     ("fields", "keys of the custom fields of users and organizations, separated by commas"),
     ("tickets", "so many tickets there are, with ids from 1"),
     ("per_minute", "calls let through in a minute; 0 for no limit"),
+    ("limit", "calls let through in a window of time, as `100/10s` or `20/500ms` (ms, s, m, h, d); 0 for no limit"),
+    (
+        "window",
+        "`rolling`: any such time counts; `fixed`: a window begins with the first call after the last one's end",
+    ),
     ("max_jobs", "jobs that may be open at once"),
     ("resets", "seconds that a used-up limit and a 429 ask for"),
     ("job_time", "milliseconds that a job takes"),
@@ -41,8 +46,6 @@ pub(super) struct Settings {
     pub(super) role: String,
     pub(super) imports: bool,
     pub(super) fields: Vec<String>,
-    /// 0: no limit.
-    pub(super) per_minute: u32,
     pub(super) max_jobs: usize,
     pub(super) resets: u32,
     pub(super) job_time: Duration,
@@ -67,7 +70,6 @@ impl Default for Settings {
             role: String::from("admin"),
             imports: true,
             fields: vec![String::from("plan")],
-            per_minute: 0,
             max_jobs: 30,
             resets: 1,
             job_time: Duration::ZERO,
@@ -101,7 +103,7 @@ pub(super) fn apply(desk: &mut Desk, key: &str, value: &str) -> Result<(), Fault
             let tickets = (1..=KNOWN.number::<u64>(key, value)?).map(|id| (id, json!({ "status": "open" })));
             desk.records.insert("tickets".into(), tickets.collect());
         }
-        "per_minute" => settings.per_minute = KNOWN.number(key, value)?,
+        "per_minute" => desk.window.limit(KNOWN.number(key, value)?, Duration::from_secs(60)),
         "max_jobs" => settings.max_jobs = KNOWN.number(key, value)?,
         "resets" => settings.resets = KNOWN.number(key, value)?,
         "job_time" => settings.job_time = millis()?,

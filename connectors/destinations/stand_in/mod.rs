@@ -1,10 +1,10 @@
 //! What stand-ins of vendors share: serving until the handle is dropped, settings, limits, faults on demand.
 
-use std::collections::VecDeque;
+mod window;
+
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -18,7 +18,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+
+pub(super) use self::window::Window;
 
 /// The state of a vendor's stand-in, and what it does with it.
 pub(super) trait StandIn: Send + Sized + 'static {
@@ -46,6 +47,11 @@ pub(super) trait StandIn: Send + Sized + 'static {
 
     /// As [`Sandbox::records`], as of now.
     fn records(&mut self) -> Value;
+
+    /// The limit of its calls, where it has one.
+    fn window(&mut self) -> Option<&mut Window> {
+        None
+    }
 
     /// As [`Sandbox::set`].
     fn set(&mut self, key: &str, value: &str) -> Result<(), Fault>;
@@ -79,9 +85,17 @@ impl<S: StandIn> Shared<S> {
     pub(super) fn told(settings: &[(String, String)]) -> Result<Self, Fault> {
         let mut state = S::new()?;
         for (key, value) in settings {
-            state.set(key, value)?;
+            tell(&mut state, key, value)?;
         }
         Ok(Self(Arc::new(Mutex::new(state))))
+    }
+}
+
+/// Changes a setting.
+fn tell(state: &mut impl StandIn, key: &str, value: &str) -> Result<(), Fault> {
+    match state.window().map(|window| window.set(key, value)).transpose()? {
+        Some(true) => Ok(()),
+        _ => state.set(key, value),
     }
 }
 
@@ -112,7 +126,9 @@ impl<S: StandIn> SandboxKind for Kind<S> {
         shared.lock().serves_at(&url);
         let held = shared.clone();
         let records = move || std::future::ready(json(200, &held.lock().records()));
-        let app = S::router(shared.clone()).route("/sandbox/records", get(records));
+        let held = shared.clone();
+        let usage = move || std::future::ready(json(200, &held.lock().window().map(|window| window.usage())));
+        let app = S::router(shared.clone()).route("/sandbox/records", get(records)).route("/sandbox/usage", get(usage));
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(async move {
             let served = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -152,7 +168,7 @@ impl<S: StandIn> Sandbox for Running<S> {
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), Fault> {
-        self.shared.lock().set(key, value)
+        tell(&mut *self.shared.lock(), key, value)
     }
 
     fn expire(&self) {
@@ -207,30 +223,6 @@ pub(super) fn take(counter: &mut u64) -> bool {
     left
 }
 
-/// The calls let through within a rolling window.
-#[derive(Debug, Default)]
-pub(super) struct Rolling(VecDeque<Instant>);
-
-impl Rolling {
-    /// Counts a call, or says that `cap` calls were let through within `window` already.
-    pub(super) fn admit(&mut self, cap: usize, window: Duration) -> bool {
-        let now = Instant::now();
-        while self.0.front().is_some_and(|call| now.duration_since(*call) >= window) {
-            self.0.pop_front();
-        }
-        let admitted = self.0.len() < cap;
-        if admitted {
-            self.0.push_back(now);
-        }
-        admitted
-    }
-
-    /// How many calls were in the window at the last one.
-    pub(super) fn used(&self) -> usize {
-        self.0.len()
-    }
-}
-
 /// The settings that a stand-in knows, with one line each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known(pub(super) &'static [(&'static str, &'static str)]);
@@ -279,18 +271,5 @@ mod tests {
     fn another_credential_is_none_of_those_before() {
         let second = another("token");
         assert_eq!((second.as_str(), another(&second).as_str()), ("token~2", "token~3"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_window_rolls() {
-        let mut calls = Rolling::default();
-        let mut admit = || calls.admit(2, Duration::from_secs(10));
-        assert!(admit());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(admit());
-        assert!(!admit());
-        tokio::time::advance(Duration::from_secs(4)).await;
-        assert!(admit(), "the first call has left the window");
-        assert!(!admit(), "the second has not");
     }
 }
