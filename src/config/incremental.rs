@@ -102,6 +102,8 @@ fn moment(text: &str) -> Option<Timestamp> {
 /// What a sync has that goes with whole models only.
 pub(super) struct Wanted<'a> {
     pub(super) shape: &'a SyncShape,
+    /// Whether rows that left the model are removed.
+    pub(super) removes_left: bool,
     pub(super) facts: &'a Facts,
     /// `diff`, with its place.
     pub(super) diff: Option<&'a (DiffPlace, Span)>,
@@ -149,7 +151,10 @@ impl Wanted<'_> {
             let what = String::from("an audience removes what left the model");
             refuse("incremental-removal", what, mode_span, "give the sync a model without `incremental`");
         } else if *removed != Removed::Ignore {
-            let what = format!("`removed = \"{}\"` is about rows that left the model", removed.as_str());
+            let what = match self.removes_left {
+                true => format!("`removed = \"{}\"` is about rows that left the model", removed.as_str()),
+                false => String::from("people are removed by `on_ineligible` whenever they may not be sent"),
+            };
             refuse("incremental-removal", what, removed_span, whole);
         } else if self.facts.whole_set {
             let what = String::from("this destination writes the whole set at once");

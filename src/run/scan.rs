@@ -107,6 +107,7 @@ pub(super) async fn scan(
         config_digest: digest,
         binding: request.binding,
         removals: operations.removal.is_some(),
+        removes_left: sync.removes_left,
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
         hashes: operations.write.1.address == AddressKind::Hashes,

@@ -64,6 +64,21 @@ fn a_record_is_removed_where_the_sync_says_so() {
 }
 
 #[test]
+fn a_record_is_removed_though_rows_that_left_the_model_stay() {
+    let (warehouse, _customers, sink, project) = delivered();
+    project.edit(&sync_file(), "removed = \"delete\"\n", "");
+    project.edit(&sync_file(), "suppress =", "on_ineligible = \"delete\"\nsuppress =");
+    warehouse.execute("insert into blocked values (7), (8); delete from customers where id in (8, 9)");
+    project.backhaul(&["plan", SYNC]).expect(0).says(&["1 removed (1 suppressed)"]);
+    project.run().expect(0);
+    let there = sink.records();
+    assert!(!there.contains_key("7") && there.contains_key("8") && there.contains_key("9"), "{}", there.len());
+    warehouse.execute("delete from blocked where id = 7");
+    project.run().expect(0);
+    assert_eq!((sink.records().len(), sink.stats().deletes), (50, 1));
+}
+
+#[test]
 fn a_full_file_is_without_them() {
     let (warehouse, _customers, _sink, project) = delivered();
     project.append("backhaul.toml", "\n[destinations.exchange]\ntype = \"file\"\npath = \"out\"\n");

@@ -213,6 +213,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         config_digest: [1; 32],
         binding: Binding { identity: "portal 1".into(), object: "contacts".into(), environment: "test".into() },
         removals: true,
+        removes_left: true,
         moves: true,
         match_field: Some(0),
         hashes: false,

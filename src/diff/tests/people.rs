@@ -29,6 +29,15 @@ fn plan_with(
     memory: u64,
 ) -> Result<PlanReader, DiffError> {
     let request = PlanRequest { memory, ..sync.next_request() };
+    plan_of(sync, rows, eligibility, request)
+}
+
+fn plan_of(
+    sync: &mut Sync,
+    rows: &[TestRow],
+    eligibility: Eligibility,
+    request: PlanRequest,
+) -> Result<PlanReader, DiffError> {
     let path = sync.folder.path().join(format!("{}.plan", request.run_id));
     let snapshot = sync.store.snapshot().expect("a snapshot");
     let differ = Differ::new(&snapshot, request, &sync.mapper, PlanWriter::new(&path, state_key()))?;
@@ -84,6 +93,7 @@ proptest! {
     fn whoever_may_not_be_sent_counts_as_absent_in_any_order(
         steps in proptest::collection::vec(step(), 1..6),
         removes: bool,
+        removes_left: bool,
         memory in prop_oneof![Just(0u64), Just(64 << 20)],
         overlay in prop_oneof![Just(1u64), Just(100_000)],
     ) {
@@ -102,7 +112,9 @@ proptest! {
             let suppressed: Vec<i64> = (0..step.keys).filter(|_| random.percent(step.suppressed)).collect();
             let share = if step.held_out { SHARE } else { 0.0 };
             step.order.apply(&mut model, &mut random);
-            let plan = plan_with(&mut sync, &model, eligibility(&suppressed, share, removes, memory), memory).expect("a plan");
+            let request = PlanRequest { memory, removes_left, ..sync.next_request() };
+            let eligibility = eligibility(&suppressed, share, removes, memory);
+            let plan = plan_of(&mut sync, &model, eligibility, request).expect("a plan");
 
             let (mut expected, mut counts, mut frozen, mut next) =
                 (BTreeMap::new(), CauseCounts::default(), 0, BTreeMap::new());
@@ -134,8 +146,11 @@ proptest! {
                 }
             }
             let modelled: Vec<i64> = model.iter().filter_map(|row| row.id).collect();
-            for id in there.keys().filter(|id| !modelled.contains(id)) {
-                expected.insert(*id, (OpKind::Remove, Cause::Left));
+            let left = || there.iter().filter(|(id, _)| !modelled.contains(id));
+            if removes_left {
+                expected.extend(left().map(|(id, _)| (*id, (OpKind::Remove, Cause::Left))));
+            } else {
+                next.extend(left().map(|(id, row)| (*id, row.clone())));
             }
             let found: BTreeMap<i64, (OpKind, Cause)> =
                 ops(&plan).iter().map(|op| (id_of(&op.key), (op.kind, op.cause))).collect();
@@ -146,7 +161,7 @@ proptest! {
             let mut removed_for = CauseCounts::default();
             removed.clone().for_each(|(_, cause)| removed_for.add(*cause));
             prop_assert_eq!((said.removed, said.removed_for), (removed.count() as u64, removed_for));
-            prop_assert_eq!(said.left, said.removed_left(), "those who may not be sent have not left the model");
+            prop_assert_eq!(said.left, left().count() as u64, "those who may not be sent have not left the model");
             sync.settle(&plan, &Fates::default());
             there = next;
             prop_assert_eq!(sync.records().keys().copied().collect::<Vec<_>>(), there.keys().copied().collect::<Vec<_>>());
