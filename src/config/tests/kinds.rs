@@ -145,8 +145,9 @@ static HUBSPOT: DestinationKind = DestinationKind {
     title: "HubSpot",
     summary: "for tests",
     objects: &[Object {
-        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience],
         removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
         flat: true,
         ..Object::PLAIN
     }],
