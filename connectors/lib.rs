@@ -21,19 +21,20 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 }
 
 /// Every kind of destination.
-pub fn destinations() -> &'static [&'static dyn DestinationKind] {
-    &[
-        &destinations::file::FileKind,
-        &destinations::google_data_manager::GoogleDataManager,
-        &destinations::http::HttpKind,
-        &destinations::hubspot::HubSpot,
-        &destinations::mailchimp::Mailchimp,
-        &destinations::meta::Meta,
-        &destinations::mixpanel::Mixpanel,
-        &destinations::salesforce::Salesforce,
-        &destinations::sql::MariaDbKind,
-        &destinations::sql::PostgresKind,
-        &destinations::stripe::Stripe,
-        &destinations::zendesk::Zendesk,
-    ]
+pub fn destinations() -> &'static [&'static DestinationKind] {
+    static ALL: &[&DestinationKind] = &[
+        &destinations::file::FILE,
+        &destinations::google_data_manager::GOOGLE_DATA_MANAGER,
+        &destinations::http::HTTP,
+        &destinations::hubspot::HUBSPOT,
+        &destinations::mailchimp::MAILCHIMP,
+        &destinations::meta::META,
+        &destinations::mixpanel::MIXPANEL,
+        &destinations::salesforce::SALESFORCE,
+        &destinations::sql::MARIADB,
+        &destinations::sql::POSTGRES,
+        &destinations::stripe::STRIPE,
+        &destinations::zendesk::ZENDESK,
+    ];
+    ALL
 }

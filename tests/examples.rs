@@ -76,7 +76,7 @@ fn the_committed_schemas_are_those_that_the_program_prints() {
 fn the_pages_of_destinations_are_what_the_program_says_of_them() {
     let project = Project::empty();
     for kind in backhaul_connectors::destinations() {
-        let name = kind.name();
+        let name = kind.name;
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/destinations").join(format!("{name}.md"));
         let printed = project.backhaul(&["connectors", "show", name, "--output", "markdown"]).expect(0).stdout;
         assert!(

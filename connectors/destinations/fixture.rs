@@ -9,7 +9,7 @@ use backhaul_kit::{DestinationKind, FieldShape, Mode, NullPolicy, Prepared, Remo
 /// `consent`, the signals that `[consent]` names. The sync is named
 /// `customers`; its mode is `upsert` where nothing is said.
 pub(crate) fn read(
-    kind: &dyn DestinationKind,
+    kind: &DestinationKind,
     text: &str,
     key: &[&str],
     fields: &[&str],
@@ -24,7 +24,7 @@ pub(crate) fn read(
     let checked = kind.account(&mut account);
     account.finish();
     let prepared = checked.and_then(|checked| {
-        let prepared = checked.sync(&mut into, &shape);
+        let prepared = kind.sync(checked.as_ref(), &mut into, &shape);
         into.finish();
         prepared
     });
@@ -32,7 +32,7 @@ pub(crate) fn read(
 }
 
 /// A sync that must be right; warnings are allowed.
-pub(crate) fn prepared(kind: &dyn DestinationKind, text: &str, key: &[&str], fields: &[&str]) -> Arc<dyn Prepared> {
+pub(crate) fn prepared(kind: &DestinationKind, text: &str, key: &[&str], fields: &[&str]) -> Arc<dyn Prepared> {
     let (prepared, mut problems) = read(kind, text, key, fields);
     problems.retain(|problem| problem.severity == Severity::Error);
     assert_eq!(problems, [], "the configuration is right");

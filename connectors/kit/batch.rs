@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::key::Key;
-use crate::value::{Fields, put_bytes, take_bytes};
+use crate::value::{FieldRef, Fields, ValueRef, put_bytes, take_bytes};
 
 /// What a batch does; a batch holds one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -183,6 +183,29 @@ pub struct Batch {
     pub last: bool,
     /// The rows; no two share a key or an address.
     pub rows: Vec<Row>,
+}
+
+impl Row {
+    /// The text of the match field, which stands at `place`.
+    ///
+    /// # Errors
+    /// There is none in this row.
+    pub fn match_value(&self, place: usize) -> Result<String, Reason> {
+        let value = self.fields.get(place).and_then(FieldRef::value).map(ValueRef::to_text);
+        let missing = || Reason::new("NO_MATCH_VALUE", "the match field has no value in this row");
+        value.filter(|value| !value.is_empty()).ok_or_else(missing)
+    }
+}
+
+impl Batch {
+    /// Refuses more rows than a call takes.
+    ///
+    /// # Errors
+    /// `Split`.
+    pub fn at_most(&self, rows: usize) -> Result<(), Fault> {
+        let text = || format!("{} rows are more than the {rows} of a call", self.rows.len());
+        if self.rows.len() > rows { Err(Fault::split(text())) } else { Ok(()) }
+    }
 }
 
 /// Why a destination (or the mapper) refused a row.

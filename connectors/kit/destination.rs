@@ -1,230 +1,43 @@
 //! The contract of a destination: from a TOML table to verdicts.
 //!
-//! `parse` steps ([`DestinationKind::account`], [`Account::sync`]) are pure; [`Prepared::open`] may build
-//! clients but starts nothing; only the engine polls, retries, waits and spawns.
+//! Reading ([`DestinationKind::account`](crate::DestinationKind::account), [`Account::sync`]) is pure; [`Prepared::open`]
+//! may build clients but starts nothing; only the engine polls, retries, waits and spawns.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
-use crate::config::{ConfigTable, Problem, Problems, Span};
+use crate::config::ConfigTable;
 use crate::context::Kit;
 use crate::facts::{AddressKind, Facts};
 use crate::fault::Fault;
+use crate::http::HttpAccount;
 use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
+use crate::shape::SyncShape;
 use crate::source::TypeClass;
 use crate::value::{FieldValue, Value};
 
-/// A kind of destination (`type = "hubspot"`); static, listed once in the registry.
-pub trait DestinationKind: Send + Sync {
-    /// The `type` in `backhaul.toml`.
-    fn name(&self) -> &'static str;
-
-    /// For `backhaul connectors`.
-    fn about(&self) -> About;
-
-    /// Reads `[destinations.X]` (without `type`). Problems go to the table; `None` when there were any. No I/O.
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>>;
-
-    /// JSON Schemas of the keys that this kind adds.
-    fn json_schema(&self) -> KindSchema;
-
-    /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the
-    /// first is `backhaul.toml`; models stand in the syncs.
-    fn example(&self) -> &'static str {
-        ""
-    }
-
-    /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
-
-    /// Its stand-in, where it has one.
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        None
-    }
-}
-
-/// What `backhaul connectors` says of a kind.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// The vendor's name.
-    pub title: &'static str,
-    /// One line.
-    pub summary: &'static str,
-    /// Objects it writes, or how they are named.
-    pub objects: &'static str,
-    /// The modes it knows.
-    pub modes: &'static [Mode],
-    /// What it can do with removed rows.
-    pub removed: &'static [Removed],
-    /// How it is proved: `spec` (the vendor's own API description), `docs only`, `live` with a date, or, where there
-    /// is no vendor, what the tests run it against.
-    pub proof: &'static str,
-}
-
-/// JSON Schemas of a destination kind: object schemas with `properties`.
-#[derive(Clone, Debug)]
-pub struct KindSchema {
-    /// Keys of `[destinations.X]` besides `type`.
-    pub account: serde_json::Value,
-    /// Keys of a sync's `[into]` besides the common ones.
-    pub into: serde_json::Value,
-}
-
-/// `[into] mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is; the words are explained in docs and `About`")]
-pub enum Mode {
-    Upsert,
-    Update,
-    Create,
-    Audience,
-    Append,
-}
-
-impl Mode {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] = &[
-        ("upsert", Self::Upsert),
-        ("update", Self::Update),
-        ("create", Self::Create),
-        ("audience", Self::Audience),
-        ("append", Self::Append),
-    ];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, m)| *m == self).map_or("", |(name, _)| name)
-    }
-
-    /// The operation for rows that are in the model.
-    pub fn write_operation(self) -> Operation {
-        match self {
-            Self::Upsert => Operation::Upsert,
-            Self::Update => Operation::Update,
-            Self::Create => Operation::Create,
-            Self::Audience => Operation::AudienceAdd,
-            Self::Append => Operation::Append,
-        }
-    }
-}
-
-/// `[into] removed`: what happens to a row that left the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is")]
-pub enum Removed {
-    Ignore,
-    Archive,
-    Delete,
-    Clear,
-}
-
-impl Removed {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] =
-        &[("ignore", Self::Ignore), ("archive", Self::Archive), ("delete", Self::Delete), ("clear", Self::Clear)];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, r)| *r == self).map_or("", |(name, _)| name)
-    }
-
-    /// The operation for removed rows, if any. An audience removes members whatever this says.
-    pub fn operation(self) -> Option<Operation> {
-        match self {
-            Self::Ignore => None,
-            Self::Archive => Some(Operation::Archive),
-            Self::Delete => Some(Operation::Delete),
-            Self::Clear => Some(Operation::Clear),
-        }
-    }
-}
-
-/// `null` of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is")]
-pub enum NullPolicy {
-    Send,
-    Skip,
-    Clear,
-}
-
-/// `write` of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is")]
-pub enum WritePolicy {
-    Always,
-    IfEmpty,
-    OnCreate,
-}
-
-/// One mapped field as a destination sees it.
-#[derive(Clone, Debug)]
-pub struct FieldShape {
-    /// Its target as written, perhaps a path: `email`, `address.city`, `items[].sku`.
-    pub target: String,
-    /// Where it stands in the sync's file.
-    pub span: Span,
-    /// What a NULL does.
-    pub null: NullPolicy,
-    /// When it is written.
-    pub write: WritePolicy,
-}
-
-/// What a destination may know of a sync when it parses `[into]`.
-#[derive(Clone, Debug)]
-pub struct SyncShape {
-    /// The sync's name.
-    pub name: String,
-    /// `[into] object` and where it stands.
-    pub object: Option<(String, Span)>,
-    /// `[into] mode` and where it stands.
-    pub mode: (Mode, Span),
-    /// `[into] removed` and where it stands (the table where it is the default).
-    pub removed: (Removed, Span),
-    /// Place in `fields` of the match field, and where `match` stands.
-    pub match_field: Option<(usize, Span)>,
-    /// The fields, in the order of [`Row::fields`](crate::Row::fields).
-    pub fields: Vec<FieldShape>,
-    /// The model's key columns.
-    pub key: Vec<String>,
-    /// The signals of consent that `[consent]` names: only rows that have them all granted are sent.
-    pub consent: Vec<String>,
-    /// `[into]` itself.
-    pub span: Span,
-}
-
-impl SyncShape {
-    /// Refuses fields whose `write` is not `always`: for destinations that write every field they are given.
-    pub fn refuse_conditional_writes(&self, destination: &str, problems: &Problems) {
-        for field in &self.fields {
-            let word = match field.write {
-                WritePolicy::Always => continue,
-                WritePolicy::IfEmpty => "if_empty",
-                WritePolicy::OnCreate => "on_create",
-            };
-            let message = format!("{destination} cannot write `{}` with write = \"{word}\"", field.target);
-            let problem = Problem::error("unsupported-write", message).at(&field.span);
-            problems.push(problem.remedy("every field that is sent is written: use write = \"always\""));
-        }
-    }
-}
-
 /// A checked `[destinations.X]`.
 pub trait Account: Send + Sync {
-    /// Reads the rest of a sync's `[into]`. Problems go to the table; `None` when there were any. No I/O.
+    /// Reads the rest of a sync's `[into]`, which was checked against the kind's [`Object`](crate::Object). Problems go to
+    /// the table; `None` where nothing can be made of it. No I/O.
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>>;
 
+    /// What it has of an account over HTTP, where it is one with a single base URL.
+    fn http(&self) -> Option<&HttpAccount> {
+        None
+    }
+
     /// Whether it points to a stand-in on this machine rather than to a live account.
-    fn is_stand_in(&self) -> bool;
+    fn is_stand_in(&self) -> bool {
+        self.http().is_some_and(HttpAccount::is_stand_in)
+    }
 
     /// The hosts that are connected to, as `host:port`.
     fn hosts(&self) -> Vec<String> {
-        Vec::new()
+        self.http().map(HttpAccount::hosts).unwrap_or_default()
     }
 
     /// The same where a secret names the host. By default [`hosts`](Account::hosts).
@@ -338,6 +151,14 @@ pub struct ObjectField {
     pub unique: bool,
 }
 
+impl ObjectField {
+    /// A field that takes values of any type and can be written.
+    pub fn new(name: impl Into<String>, native: impl Into<String>) -> Self {
+        let (name, native, accepts) = (name.into(), native.into(), vec![TypeClass::Any]);
+        Self { name, native, accepts, choices: Vec::new(), writable: true, unique: false }
+    }
+}
+
 /// An object at the destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectSchema {
@@ -393,6 +214,15 @@ pub enum Presence {
     Absent,
     /// It cannot be told.
     Unknown,
+}
+
+/// What a write may need besides its rows.
+#[derive(Clone, Copy)]
+pub struct Tickets<'a> {
+    /// The session that [`begin`](Destination::begin) started, where there is one.
+    pub session: Option<&'a Ticket>,
+    /// Where the ticket of a job is kept before the next step of it.
+    pub save: &'a dyn SaveTicket,
 }
 
 /// A destination: one object of one account.
@@ -453,13 +283,7 @@ pub trait Destination: Send + Sync {
     ///
     /// # Errors
     /// A fault speaks of the whole call; `Split` has the batch cut in two.
-    async fn write(
-        &self,
-        run: &Run,
-        session: Option<&Ticket>,
-        batch: &Batch,
-        save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault>;
+    async fn write(&self, run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault>;
 
     /// Commits a session: [`Delivery::Committed`] or a pending job.
     async fn finish(&self, run: &Run, session: &Ticket) -> Result<Delivery, Fault> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`source`] | the contract of a warehouse: scans, pages, proofs |
 //! | [`table`] | snapshots that are tables of the warehouse |
+//! | [`kind`], [`shape`] | what a kind of destination writes; what a sync asks of it |
 //! | [`destination`], [`facts`] | the contract of a destination: writes, stand-ins; what is true of an operation |
 //! | [`batch`] | rows on their way, verdicts, tickets |
 //! | [`value`], [`key`] | typed values; canonical keys |
@@ -26,9 +27,11 @@ pub mod facts;
 pub mod fault;
 pub mod http;
 pub mod key;
+pub mod kind;
 pub mod nested;
 pub mod normalise;
 pub mod preview;
+pub mod shape;
 pub mod source;
 pub mod table;
 pub mod value;
@@ -38,15 +41,16 @@ pub use batch::{
 };
 pub use context::Kit;
 pub use destination::{
-    About, Account, AccountReport, Destination, DestinationKind, FieldShape, Found, KindSchema, Lookup, Match, Mode,
-    NullPolicy, ObjectField, ObjectSchema, Prepared, Presence, Removed, Run, Sandbox, SandboxKind, SyncShape,
-    WritePolicy,
+    Account, AccountReport, Destination, Found, Lookup, Match, ObjectField, ObjectSchema, Prepared, Presence, Run,
+    Sandbox, SandboxKind, Tickets,
 };
 pub use facts::{AddressKind, Evidence, Facts, Order, Session};
 pub use fault::{Fault, FaultClass};
 pub use key::{KeyError, KeyHash};
+pub use kind::{DestinationKind, KindSchema, Object, ObjectName};
 pub use nested::{Nest, PathError};
 pub use preview::RequestPreview;
+pub use shape::{FieldShape, Mode, NullPolicy, Removed, SyncShape, WritePolicy};
 pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,
     Scanned, Schema, Since, Source, SourceKind, SourceReport, TakeRow, TypeClass, WarehouseConfig,

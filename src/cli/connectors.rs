@@ -1,7 +1,7 @@
 //! `backhaul connectors`.
 
 use backhaul_kit::config::nearest;
-use backhaul_kit::{DestinationKind, Mode, Operation, SourceKind};
+use backhaul_kit::{DestinationKind, Mode, Object, Operation, SourceKind, WritePolicy};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ pub(super) fn connectors(screen: &Screen, args: &Args) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static dyn DestinationKind]) -> Listing {
+fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static DestinationKind]) -> Listing {
     let source = |kind: &&'static dyn SourceKind| Connector {
         name: kind.name(),
         kind: "warehouse",
@@ -68,15 +68,12 @@ fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static dyn Des
         proof: None,
         sandbox: false,
     };
-    let destination = |kind: &&'static dyn DestinationKind| {
-        let about = kind.about();
-        Connector {
-            name: kind.name(),
-            kind: "destination",
-            summary: about.summary,
-            proof: Some(about.proof),
-            sandbox: kind.sandbox().is_some(),
-        }
+    let destination = |kind: &&'static DestinationKind| Connector {
+        name: kind.name,
+        kind: "destination",
+        summary: kind.summary,
+        proof: Some(kind.proof),
+        sandbox: kind.sandbox.is_some(),
     };
     Listing { connectors: sources.iter().map(source).chain(destinations.iter().map(destination)).collect() }
 }
@@ -104,10 +101,9 @@ struct Shown {
     kind: &'static str,
     title: &'static str,
     summary: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    objects: Option<&'static str>,
-    modes: Vec<&'static str>,
-    removed: Vec<&'static str>,
+    /// What it writes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'static str>,
     /// JSON Schema of the keys in `backhaul.toml`.
@@ -125,6 +121,28 @@ struct Shown {
     errors: &'static [(&'static str, &'static str)],
     /// What its stand-in can be told.
     sandbox: Vec<(&'static str, &'static str)>,
+}
+
+/// What is offered for an object.
+#[derive(Debug, Serialize)]
+struct Written {
+    object: &'static str,
+    modes: Vec<&'static str>,
+    removed: Vec<&'static str>,
+    matched: &'static [&'static str],
+    writes: Vec<&'static str>,
+}
+
+impl Written {
+    fn of(object: &Object) -> Self {
+        Self {
+            object: object.name.as_str(),
+            modes: object.modes.iter().map(|mode| mode.as_str()).collect(),
+            removed: object.removed.iter().map(|removed| removed.as_str()).collect(),
+            matched: object.matched,
+            writes: [WritePolicy::Always].iter().chain(object.writes).map(|write| write.as_str()).collect(),
+        }
+    }
 }
 
 /// The operations of one sync of an example.
@@ -199,7 +217,7 @@ impl Operations {
 fn show(
     screen: &Screen,
     sources: &[&'static dyn SourceKind],
-    destinations: &[&'static dyn DestinationKind],
+    destinations: &[&'static DestinationKind],
     name: &str,
 ) -> Result<(), Failure> {
     let mut found = Vec::new();
@@ -209,9 +227,7 @@ fn show(
             kind: "warehouse",
             title: kind.name(),
             summary: kind.about(),
-            objects: None,
-            modes: Vec::new(),
-            removed: Vec::new(),
+            objects: Vec::new(),
             proof: None,
             settings: kind.json_schema(),
             into: Value::Null,
@@ -221,27 +237,25 @@ fn show(
             sandbox: Vec::new(),
         });
     }
-    for kind in destinations.iter().filter(|kind| kind.name() == name) {
-        let (about, schema) = (kind.about(), kind.json_schema());
+    for kind in destinations.iter().filter(|kind| kind.name == name) {
+        let schema = (kind.schema)();
         found.push(Shown {
-            name: kind.name(),
+            name: kind.name,
             kind: "destination",
-            title: about.title,
-            summary: about.summary,
-            objects: Some(about.objects),
-            modes: about.modes.iter().map(|mode| mode.as_str()).collect(),
-            removed: about.removed.iter().map(|removed| removed.as_str()).collect(),
-            proof: Some(about.proof),
+            title: kind.title,
+            summary: kind.summary,
+            objects: kind.objects.iter().map(Written::of).collect(),
+            proof: Some(kind.proof),
             settings: schema.account,
             into: schema.into,
-            example: files_of(kind.example()),
-            operations: operations(*kind),
-            errors: kind.errors(),
-            sandbox: kind.sandbox().map(backhaul_kit::SandboxKind::settings).unwrap_or_default(),
+            example: files_of(kind.example),
+            operations: operations(kind),
+            errors: kind.errors,
+            sandbox: kind.sandbox.map(|sandbox| sandbox().settings()).unwrap_or_default(),
         });
     }
     if found.is_empty() {
-        let names = sources.iter().map(|k| k.name()).chain(destinations.iter().map(|k| k.name()));
+        let names = sources.iter().map(|k| k.name()).chain(destinations.iter().map(|k| k.name));
         let failure = Failure::usage(format!("there is no connector \"{name}\""));
         return Err(match nearest(name, names) {
             Some(near) => failure.remedy(format!("did you mean \"{near}\"?")),
@@ -258,28 +272,21 @@ fn shown_text(shown: &Shown, format: Format) -> String {
         Format::Markdown => format!("# {}\n\n{}: {}", shown.title, shown.kind, shown.summary),
         _ => format!("{} ({}): {}", shown.name, shown.kind, shown.summary),
     };
-    let mut facts = Vec::new();
-    for (name, value) in [
-        ("objects", shown.objects.unwrap_or("")),
-        ("modes", &shown.modes.join(", ")),
-        ("removed", &shown.removed.join(", ")),
-        ("proved by", shown.proof.unwrap_or("")),
-    ] {
-        match format {
-            _ if value.is_empty() => {}
-            Format::Markdown => facts.push(format!("- {name}: {value}")),
-            _ => facts.push(format!("{name:<11}{value}")),
-        }
-    }
-    if !facts.is_empty() {
-        text.push_str(gap(format));
-        text.push_str(&facts.join("\n"));
+    if let Some(proof) = shown.proof {
+        text.push_str(&format!(
+            "{}{}proved by {proof}",
+            gap(format),
+            if format == Format::Markdown { "- " } else { "" }
+        ));
     }
     text.push('\n');
     let mut part = |heading: &str, body: String| {
         let mark = if format == Format::Markdown { "## " } else { "" };
         text.push_str(&format!("\n{mark}{heading}{}{body}\n", gap(format)));
     };
+    if !shown.objects.is_empty() {
+        part("What it writes", objects_table(&shown.objects).render(format));
+    }
     let account = format!("In backhaul.toml, [{}s.NAME] with type = \"{}\"", shown.kind, shown.name);
     for (heading, schema) in [(account.as_str(), &shown.settings), ("In a sync, [into]", &shown.into)] {
         if let Some(table) = settings_table(schema) {
@@ -310,9 +317,21 @@ fn shown_text(shown: &Shown, format: Format) -> String {
     text.trim_end().to_owned()
 }
 
+/// What is offered for each object.
+fn objects_table(objects: &[Written]) -> Table {
+    let names = ["object", "mode", "removed", "matched by", "write"];
+    let mut table = Table::new(&names.map(|name| (name, Align::Left)));
+    for object in objects {
+        let [modes, removed, matched, writes] =
+            [&object.modes[..], &object.removed, object.matched, &object.writes].map(|words| words.join(", "));
+        table.row([object.object.to_owned(), modes, removed, matched, writes]);
+    }
+    table
+}
+
 /// The operations of the syncs of a kind's example; none where this build cannot read it.
-fn operations(kind: &dyn DestinationKind) -> Vec<Operations> {
-    let syncs = example(kind.example(), &Registry::built_in()).unwrap_or_default();
+fn operations(kind: &DestinationKind) -> Vec<Operations> {
+    let syncs = example(kind.example, &Registry::built_in()).unwrap_or_default();
     syncs.iter().map(|sync| Operations::of(sync)).collect()
 }
 

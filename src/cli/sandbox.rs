@@ -58,7 +58,7 @@ fn lasts(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn sandbox(screen: &Screen, args: &Args) -> Result<Exit, Failure> {
     let kinds: Vec<&'static dyn SandboxKind> =
-        backhaul_connectors::destinations().iter().filter_map(|kind| kind.sandbox()).collect();
+        backhaul_connectors::destinations().iter().filter_map(|kind| Some((kind.sandbox?)())).collect();
     let kind = find(&kinds, &args.vendor)?;
     let mut shutdown =
         Shutdown::on_signals().map_err(|e| Failure::new(Exit::Failed, format!("cannot listen for Ctrl-C: {e}")))?;

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use backhaul_kit::normalise::Normaliser;
-use backhaul_kit::{NullPolicy, Schema, WritePolicy};
+use backhaul_kit::{NullPolicy, Schema};
 
 use super::project::{Field, FieldSource, Reference, Referred, SyncDef};
 use crate::mapping;
@@ -91,11 +91,7 @@ impl Encoder {
             NullPolicy::Skip => "skip",
             NullPolicy::Clear => "clear",
         });
-        self.text(match field.write {
-            WritePolicy::Always => "always",
-            WritePolicy::IfEmpty => "if_empty",
-            WritePolicy::OnCreate => "on_create",
-        });
+        self.text(field.write.as_str());
     }
 
     fn reference(&mut self, reference: &Reference) {

@@ -62,14 +62,14 @@ mod tests {
     #[test]
     fn every_destination_has_an_example_without_a_problem() {
         for kind in backhaul_connectors::destinations() {
-            match example(kind.example(), &Registry::built_in()) {
+            match example(kind.example, &Registry::built_in()) {
                 Ok(syncs) => {
-                    assert!(!syncs.is_empty(), "{} shows no sync", kind.name());
-                    let named = format!("\"{}\"", kind.name());
+                    assert!(!syncs.is_empty(), "{} shows no sync", kind.name);
+                    let named = format!("\"{}\"", kind.name);
                     let is_named = |line: &str| line.starts_with("type") && line.contains(&named);
-                    assert!(kind.example().lines().any(is_named), "{} shows another type", kind.name());
+                    assert!(kind.example.lines().any(is_named), "{} shows another type", kind.name);
                 }
-                Err(problems) => panic!("{}: {}", kind.name(), super::super::render(&problems, false)),
+                Err(problems) => panic!("{}: {}", kind.name, super::super::render(&problems, false)),
             }
         }
     }

@@ -11,8 +11,6 @@ use crate::mapping::template::Template;
 
 pub(super) const NULL: &[(&str, NullPolicy)] =
     &[("send", NullPolicy::Send), ("skip", NullPolicy::Skip), ("clear", NullPolicy::Clear)];
-pub(super) const WRITE: &[(&str, WritePolicy)] =
-    &[("always", WritePolicy::Always), ("if_empty", WritePolicy::IfEmpty), ("on_create", WritePolicy::OnCreate)];
 const SOURCES: [&str; 5] = ["column", "value", "template", "lookup", "ref"];
 
 /// A field as written. `null` stays open: what it is by default depends on the sync.
@@ -159,7 +157,7 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let normalise = table.choice_at("as", Normaliser::CHOICES);
     let default = table.take("default").and_then(|item| constant(table, "default", &item));
     let null = table.choice("null", NULL);
-    let write = table.choice("write", WRITE).unwrap_or(WritePolicy::Always);
+    let write = table.choice("write", WritePolicy::CHOICES).unwrap_or(WritePolicy::Always);
     // Asked for only where it is there, so that no hint offers it.
     let source = reference.map(FieldSource::Reference).or(column).or(value).or(template);
     if let (Some(FieldSource::Value(value)), Some((normaliser, span))) = (&source, &normalise)

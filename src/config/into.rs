@@ -105,11 +105,11 @@ pub(super) fn read(
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
     let matched = match_field(&into, &common, &merged, model);
-    let account = destination.and_then(|name| root.destinations.get(name)).map(|known| &known.account);
+    let destination = destination.and_then(|name| root.destinations.get(name));
     let fields = fields::resolve(&merged, matched.as_ref().map(|(place, _)| *place));
     // Without fields, or with a wrong `match`, the destination could only complain of what is said already.
     let complete = !merged.is_empty() && (common.matched.is_none() || matched.is_some());
-    let (Some(account), Some(mode), Some(fields), true) = (account, common.mode, fields, complete) else {
+    let (Some(destination), Some(mode), Some(fields), true) = (destination, common.mode, fields, complete) else {
         into.finish_early();
         return None;
     };
@@ -134,7 +134,7 @@ pub(super) fn read(
         consent,
         span: into.span().clone(),
     };
-    let prepared = account.sync(&mut into, &shape);
+    let prepared = destination.kind.sync(destination.account.as_ref(), &mut into, &shape);
     if let Some(prepared) = &prepared {
         check_match(&into, &shape, prepared.as_ref());
     }

@@ -18,7 +18,7 @@ pub struct Registry<'a> {
     /// Kinds of warehouses.
     pub warehouses: &'a [&'a dyn SourceKind],
     /// Kinds of destinations.
-    pub destinations: &'a [&'a dyn DestinationKind],
+    pub destinations: &'a [&'static DestinationKind],
 }
 
 impl Registry<'static> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
 use backhaul_kit::normalise::Normaliser;
-use backhaul_kit::{Account, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy};
+use backhaul_kit::{
+    Account, DestinationKind, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy,
+};
 use regex::Regex;
 
 use super::guards::{Guards, OnHold};
@@ -65,7 +67,7 @@ pub struct Destination {
     /// Its name.
     pub name: String,
     /// Its `type`.
-    pub kind: &'static str,
+    pub kind: &'static DestinationKind,
     /// Checked by its kind.
     pub account: Box<dyn Account>,
     /// Where it stands.

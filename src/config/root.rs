@@ -192,13 +192,12 @@ fn destinations(table: &mut ConfigTable, registry: &Registry<'_>, project: &mut 
     for (name, span, mut inner) in table.tables("destinations") {
         check_name(table, "destination", &name, &span);
         project.destination_names.insert(name.clone());
-        let Some(kind) = kind(&mut inner, "destination", registry.destinations, DestinationKind::name) else {
-            continue;
-        };
+        let kind = kind(&mut inner, "destination", registry.destinations, |kind: &DestinationKind| kind.name);
+        let Some(kind) = kind else { continue };
         let account = kind.account(&mut inner);
         inner.finish();
         if let Some(account) = account {
-            project.destinations.insert(name.clone(), Destination { name, kind: kind.name(), account, span });
+            project.destinations.insert(name.clone(), Destination { name, kind, account, span });
         }
     }
 }

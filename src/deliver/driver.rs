@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backhaul_kit::{Batch, Destination, Fault, Run, Ticket};
+use backhaul_kit::{Batch, Destination, Fault, Run, Ticket, Tickets};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -266,7 +266,8 @@ impl Driver {
         };
         let task = self.tasks.spawn(async move {
             fail::fail_point!("deliver::before_send", |_| std::process::abort());
-            let answer = destination.write(&run, session.as_deref(), &batch, &saver).await;
+            let tickets = Tickets { session: session.as_deref(), save: &saver };
+            let answer = destination.write(&run, &batch, tickets).await;
             fail::fail_point!("deliver::after_send", |_| std::process::abort());
             Outcome::Event(Event::Answered { batch, answer, saved: saver.saved.load(Ordering::Relaxed) })
         });

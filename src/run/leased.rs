@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::{
     AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, ObjectSchema, Presence,
-    Progress, RequestPreview, Run, SaveTicket, Ticket,
+    Progress, RequestPreview, Run, Ticket, Tickets,
 };
 
 use crate::state::LeaseWatch;
@@ -62,15 +62,9 @@ impl Destination for Leased {
         self.inner.begin(run).await
     }
 
-    async fn write(
-        &self,
-        run: &Run,
-        session: Option<&Ticket>,
-        batch: &Batch,
-        save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         self.ensure_held()?;
-        self.inner.write(run, session, batch, save).await
+        self.inner.write(run, batch, tickets).await
     }
 
     async fn finish(&self, run: &Run, session: &Ticket) -> Result<Delivery, Fault> {
@@ -89,7 +83,7 @@ impl Destination for Leased {
 
 #[cfg(test)]
 mod tests {
-    use backhaul_kit::{FaultClass, Operation};
+    use backhaul_kit::{FaultClass, Operation, SaveTicket};
 
     use super::*;
     use crate::snapshot::StateKey;
@@ -104,7 +98,7 @@ mod tests {
             Ok(AccountReport::default())
         }
 
-        async fn write(&self, _: &Run, _: Option<&Ticket>, _: &Batch, _: &dyn SaveTicket) -> Result<Delivery, Fault> {
+        async fn write(&self, _: &Run, _: &Batch, _: Tickets<'_>) -> Result<Delivery, Fault> {
             Ok(Delivery::Staged)
         }
 
@@ -132,7 +126,7 @@ mod tests {
         let destination = Leased::new(Arc::new(Open), lease.watch());
         let run = Run { id: "r".into(), sync: "s".into(), rows: 1, started: jiff::Timestamp::UNIX_EPOCH };
         let batch = Batch { operation: Operation::Upsert, seq: 0, last: true, rows: Vec::new() };
-        let write = || destination.write(&run, None, &batch, &NoTickets);
+        let write = || destination.write(&run, &batch, Tickets { session: None, save: &NoTickets });
         assert!(write().await.is_ok(), "the lease is held");
         assert!(destination.begin(&run).await.is_ok());
 

@@ -4,12 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, Span};
-use backhaul_kit::nested::Nest;
-use backhaul_kit::{
-    Account, AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, Session,
-    SyncShape,
-};
+use backhaul_kit::config::{ConfigTable, Problem, Span, schema};
+use backhaul_kit::{Account, Destination, Evidence, Facts, Fault, Kit, Operation, Prepared, Session, SyncShape};
+use serde_json::{Value, json};
 
 use super::format::{Format, Layout, OP};
 use super::session::FileDestination;
@@ -50,11 +47,7 @@ impl FileAccount {
 
 impl Account for FileAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        FileSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
-    }
-
-    fn is_stand_in(&self) -> bool {
-        false
+        Some(Arc::new(FileSync::read(self, into, shape)?))
     }
 }
 
@@ -73,23 +66,11 @@ pub(super) struct FileSync {
 
 impl FileSync {
     fn read(account: &FileAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let before = into.problems().errors();
-        let format = required_choice(into, "format", &[("jsonl", Format::Jsonl), ("csv", Format::Csv)]);
-        let set = required_choice(into, "set", &[("full", Set::Full), ("changes", Set::Changes)]);
+        let format = into.required_choice("format", &[("jsonl", Format::Jsonl), ("csv", Format::Csv)]);
+        let set = into.required_choice("set", &[("full", Set::Full), ("changes", Set::Changes)]);
         let (stem, stem_span) = shape.object.clone().unwrap_or_else(|| (shape.name.clone(), shape.span.clone()));
         check_stem(into, &stem, &stem_span);
-        check_mode(into, shape);
-        shape.refuse_conditional_writes("a file", into.problems());
-        let targets: Vec<String> = shape.fields.iter().map(|field| field.target.clone()).collect();
-        let nest = Nest::compile(&targets).map_err(|errors| {
-            for error in errors {
-                let mut problem = Problem::error("bad-target", error.message);
-                if let Some(field) = shape.fields.get(error.target) {
-                    problem = problem.at(&field.span);
-                }
-                into.problems().push(problem);
-            }
-        });
+        let nest = shape.nest(into.problems());
         if set == Some(Set::Changes)
             && let Some(span) = taken(shape)
         {
@@ -99,10 +80,7 @@ impl FileSync {
                     .remedy("give the field or key column another name, or write `set = \"full\"`"),
             );
         }
-        if into.problems().errors() > before {
-            return None;
-        }
-        let layout = Layout::new(format?, set? == Set::Changes, targets, &shape.key, nest.ok()?);
+        let layout = Layout::new(format?, set? == Set::Changes, shape.targets(), &shape.key, nest?);
         Some(Self { folder: account.path.clone(), stem, set: set?, layout })
     }
 }
@@ -113,70 +91,43 @@ fn taken(shape: &SyncShape) -> Option<Span> {
     field.or_else(|| shape.key.iter().any(|column| column == OP).then(|| shape.span.clone()))
 }
 
-fn required_choice<T: Copy>(into: &mut ConfigTable, key: &str, choices: &[(&str, T)]) -> Option<T> {
-    if !into.has(key) {
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        into.problems().push(
-            Problem::error("missing-key", format!("`[{}]` needs `{key}`", into.path()))
-                .at(into.span())
-                .remedy(format!("one of: {}", words.join(", "))),
-        );
-        return None;
-    }
-    into.choice(key, choices)
-}
-
 fn check_stem(into: &ConfigTable, stem: &str, span: &Span) {
     let bad =
         stem.is_empty() || stem.starts_with('.') || stem.contains(|c: char| c.is_control() || "/\\~:".contains(c));
     if bad {
-        into.problems().push(
-            Problem::error("bad-file-name", format!("\"{stem}\" cannot be the name of a file here"))
-                .at(span)
-                .remedy("no slash, backslash, tilde or colon, and no dot at the beginning; the ending is added"),
-        );
+        let message = format!("\"{stem}\" cannot be the name of a file here");
+        let remedy = "no slash, backslash, tilde or colon, and no dot at the beginning; the ending is added";
+        into.problems().refuse("bad-file-name", span, message, remedy);
     }
 }
 
-fn check_mode(into: &ConfigTable, shape: &SyncShape) {
-    let (mode, span) = &shape.mode;
-    if !matches!(mode, Mode::Upsert | Mode::Append) {
-        into.problems().push(
-            Problem::error("mode-unsupported", format!("files know no mode \"{}\"", mode.as_str()))
-                .at(span)
-                .remedy("use \"upsert\" or \"append\""),
-        );
-    }
-    let (removed, span) = &shape.removed;
-    match removed {
-        Removed::Archive | Removed::Clear => into.problems().push(
-            Problem::error("removed-unsupported", format!("files know no `removed = \"{}\"`", removed.as_str()))
-                .at(span)
-                .remedy("use \"delete\" (a row leaves the full set, or is a `remove` among the changes) or \"ignore\""),
-        ),
-        Removed::Ignore | Removed::Delete => {}
-    }
+/// The keys of the table, for editors.
+pub(super) fn json_schema() -> Value {
+    json!({ "required": ["path"], "properties": { "path": schema::text("A folder; relative to the project") } })
+}
+
+/// The keys of `[into]`, for editors.
+pub(super) fn into_schema() -> Value {
+    let set = "The whole set in one file, or a file of changes a run";
+    json!({
+        "required": ["format", "set"],
+        "properties": {
+            "format": schema::choice(["jsonl", "csv"], "How rows are written"),
+            "set": schema::choice(["full", "changes"], set),
+        },
+    })
 }
 
 impl Prepared for FileSync {
     fn facts(&self, _operation: Operation) -> Facts {
         Facts {
             max_rows: MAX_ROWS,
-            max_bytes: None,
-            evidence: Evidence::Job,
             // The session decides: what is staged counts for nothing until it is committed.
-            resend_safe: false,
-            read_back: false,
-            merges: false,
-            address: AddressKind::None,
-            order: Order::WritesFirst,
+            evidence: Evidence::Job,
             session: Session::Ordered,
             whole_set: self.set == Set::Full,
-            concurrency: 1,
             settle_after: Duration::ZERO,
-            scopes: Vec::new(),
-            consent: &[],
-            expires: None,
+            ..Facts::default()
         }
     }
 

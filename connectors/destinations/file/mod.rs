@@ -41,53 +41,27 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed};
-use serde_json::json;
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "file"`.
-#[derive(Clone, Copy, Debug)]
-pub struct FileKind;
-
-impl DestinationKind for FileKind {
-    fn name(&self) -> &'static str {
-        "file"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Files",
-            summary: "JSON Lines or CSV in a folder: the full set, or the changes of each run",
-            objects: "names of files",
-            modes: &[Mode::Upsert, Mode::Append],
-            removed: &[Removed::Ignore, Removed::Delete],
-            proof: "real files",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::FileAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema {
-            account: json!({
-                "type": "object",
-                "required": ["path"],
-                "properties": { "path": { "type": "string", "description": "A folder; relative to the project" } },
-            }),
-            into: json!({
-                "type": "object",
-                "required": ["format", "set"],
-                "properties": {
-                    "format": { "enum": ["jsonl", "csv"], "description": "How rows are written" },
-                    "set": { "enum": ["full", "changes"], "description": "The whole set in one file, or a file of changes a run" },
-                },
-            }),
-        }
-    }
-}
+pub static FILE: DestinationKind = DestinationKind {
+    name: "file",
+    title: "Files",
+    summary: "JSON Lines or CSV in a folder: the full set, or the changes of each run",
+    objects: &[Object {
+        name: ObjectName::Perhaps("names of files"),
+        modes: &[Mode::Upsert, Mode::Append],
+        removed: &[Removed::Ignore, Removed::Delete],
+        instead: &[
+            ("archive", "use \"delete\" (a row leaves the full set, or is a `remove` among the changes) or \"ignore\""),
+            ("clear", "use \"delete\" (a row leaves the full set, or is a `remove` among the changes) or \"ignore\""),
+        ],
+        ..Object::PLAIN
+    }],
+    proof: "real files",
+    errors: &[],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::FileAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: account::into_schema() },
+    sandbox: None,
+};

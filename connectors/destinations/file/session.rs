@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{Context, SHA256};
 use backhaul_kit::value::hex;
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Outcomes, RequestPreview, Run, SaveTicket, Ticket,
+    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Outcomes, RequestPreview, Run, Ticket, Tickets,
     Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -186,17 +186,11 @@ impl Destination for FileDestination {
         Ok(Some(ticket))
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         if batch.rows.is_empty() {
             return Ok(Delivery::Staged);
         }
-        let names = names_of(session)?;
+        let names = names_of(tickets.session)?;
         let mut lines = Vec::with_capacity(batch.rows.len() * 128);
         let rows = match self.sync.layout.write(batch, &mut lines) {
             Ok(rows) => rows,

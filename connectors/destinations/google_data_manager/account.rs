@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef, Span};
+use backhaul_kit::config::{ConfigTable, SecretRef, Span, schema};
 use backhaul_kit::http::assertion::Assertion;
-use backhaul_kit::http::limit::Window;
+use backhaul_kit::http::reach::host_and_port;
 use backhaul_kit::http::token::{Grant, TokenSource, Tokens};
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
+use backhaul_kit::http::{Auth, Http, HttpAccount, account_schema};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ const KINDS: &[(&str, &str)] = &[
 /// Calls of a Cloud project in a minute, and in a day.
 const PER_MINUTE: u32 = 300;
 const PER_DAY: u32 = 100_000;
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long after a request its status is asked for.
 const STATUS_AFTER: Duration = Duration::from_secs(300);
 
@@ -43,57 +45,46 @@ enum Credential {
 /// A checked account.
 #[derive(Clone, Debug)]
 pub(super) struct GoogleAccount {
-    base: BaseUrl,
     credential: Credential,
     /// As Google writes it.
     pub(super) operating: Value,
     pub(super) login: Option<Value>,
-    share: f64,
     pub(super) status_after: Duration,
-    pub(super) http: HttpKeys,
+    pub(super) http: HttpAccount,
 }
 
 impl GoogleAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
-        let errors = table.problems().errors();
-        let base = BaseUrl::read(table, LIVE);
+        let http = HttpAccount::read(table, "google", LIVE);
         let credential = credential(table);
         let operating = product_account(table, "account", true);
         let login = product_account(table, "login_account", false);
         terms(table);
-        let share = quota_share(table);
-        let status_after = table.duration("status_after");
-        let http = HttpKeys::read(table);
-        if table.problems().errors() > errors {
-            return None;
-        }
-        let (base, credential, operating) = (base?, credential?, operating?);
-        let status_after = status_after.unwrap_or(if base.is_loopback() { Duration::ZERO } else { STATUS_AFTER });
-        Some(Self { base, credential, operating, login, share, status_after, http })
+        let (status_after, credential) = (table.duration("status_after"), credential?);
+        // The limits are those of the Cloud project that the credential belongs to.
+        let http = http?.of(&format!("{credential:?}"));
+        let http = http.limited(None, PER_MINUTE, MINUTE).limited(None, PER_DAY, DAY);
+        let status_after = status_after.unwrap_or(if http.is_stand_in() { Duration::ZERO } else { STATUS_AFTER });
+        Some(Self { credential, operating: operating?, login, status_after, http })
     }
 
     /// The URL of a call of version 1.
     pub(super) fn url(&self, call: &str) -> Result<Url, Fault> {
-        self.base.join(&["v1", call])
+        self.http.base.join(&["v1", call])
     }
 
     /// Where tokens are given (`token`) and looked at (`tokeninfo`): beside the API, where that is a stand-in.
     pub(super) fn token_url(&self, path: &str) -> Result<Url, Fault> {
-        if self.base.is_loopback() {
-            return self.base.join(&[path]);
+        if self.http.is_stand_in() {
+            return self.http.base.join(&[path]);
         }
         Url::parse(TOKENS).and_then(|url| url.join(path)).map_err(|e| Fault::bug("a wrong URL").caused_by(e))
     }
 
-    /// The client of the account. The limits are those of the Cloud project that the credential belongs to.
+    /// The client of the account.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let window = |cap, seconds| Window { cap: scaled(cap, self.share), per: Duration::from_secs(seconds) };
-        let windows = [window(PER_MINUTE, 60), window(PER_DAY, 24 * 60 * 60)];
-        // A stand-in has the limits that it was started with.
-        let windows = if self.is_stand_in() { &[][..] } else { &windows[..] };
-        let (options, holder) = (self.http.options(kit), format!("google {} {:?}", self.base, self.credential));
-        let tokens = kit.tokens(&format!("{holder} {SCOPE}"), || {
+        let tokens = kit.tokens(&format!("google {} {:?} {SCOPE}", self.http.base, self.credential), || {
             let (grant, client_id, client_secret, scope) = match &self.credential {
                 Credential::ServiceAccount(key) => {
                     let grant = Grant::Assertion(Assertion::ServiceAccount(kit.secret(key)));
@@ -108,26 +99,23 @@ impl GoogleAccount {
             let url = self.token_url("token")?;
             let source =
                 TokenSource { url, grant, client_id, client_secret, secret_in_form: true, scope, more: Vec::new() };
-            Tokens::new(source, &options)
+            Tokens::new(source, &self.http.options(kit))
         })?;
-        Http::new(&options, Auth::OAuth(tokens), kit.limiter(&holder, windows))
+        self.http.client(kit, Auth::OAuth(tokens))
     }
 }
 
 impl Account for GoogleAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        AudienceSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
+        Some(Arc::new(AudienceSync::read(self, into, shape)?))
     }
 
-    fn is_stand_in(&self) -> bool {
-        self.base.is_loopback()
+    fn http(&self) -> Option<&HttpAccount> {
+        Some(&self.http)
     }
 
     fn hosts(&self) -> Vec<String> {
-        let tokens = self.token_url("token").ok().map(|url| backhaul_kit::http::reach::host_and_port(&url));
-        let mut hosts = vec![self.base.host_and_port()];
-        hosts.extend(tokens.filter(|host| *host != hosts[0]));
-        self.http.hosts(hosts)
+        self.http.hosts_and(self.token_url("token").ok().map(|url| host_and_port(&url)))
     }
 }
 
@@ -137,7 +125,7 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
     if given[0] == given[1] {
         let message = format!("`[{}]` needs `service_account` or `oauth`, one of them", table.path());
         let remedy = "service_account = { secret = \"google-key\" }: the JSON key of a service account";
-        refuse(table, table.span(), "missing-credential", message, remedy);
+        table.problems().refuse("missing-credential", table.span(), message, remedy);
     }
     let service_account = table.secret("service_account").map(Credential::ServiceAccount);
     let Some(mut oauth) = table.table("oauth") else { return service_account };
@@ -154,11 +142,6 @@ fn product_account(table: &mut ConfigTable, key: &str, needed: bool) -> Option<V
     Some(json!({ "accountType": kind, "accountId": number(table, key, &text, &span)? }))
 }
 
-/// Tells a problem.
-pub(super) fn refuse(table: &ConfigTable, at: &Span, code: &'static str, message: String, remedy: &str) {
-    table.problems().push(Problem::error(code, message).at(at).remedy(remedy));
-}
-
 /// An id of digits; Google shows those of accounts with dashes.
 pub(super) fn number(table: &ConfigTable, key: &str, text: &str, span: &Span) -> Option<String> {
     let digits = text.replace('-', "");
@@ -166,7 +149,7 @@ pub(super) fn number(table: &ConfigTable, key: &str, text: &str, span: &Span) ->
         return Some(digits);
     }
     let message = format!("`{}` is not the number of an account or a list", table.path_of(key));
-    refuse(table, span, "bad-id", message, "as \"1112223333\"");
+    table.problems().refuse("bad-id", span, message, "as \"1112223333\"");
     None
 }
 
@@ -175,27 +158,31 @@ fn terms(table: &mut ConfigTable) {
     if !table.has("customer_match_terms") {
         let message = format!("`[{}]` does not say that the terms of Customer Match are accepted", table.path());
         let remedy = format!("read {TERMS}, then write customer_match_terms = \"accepted\"");
-        refuse(table, table.span(), "terms-not-accepted", message, &remedy);
+        table.problems().refuse("terms-not-accepted", table.span(), message, &remedy);
     }
     table.choice("customer_match_terms", &[("accepted", ())]);
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> Value {
-    let kinds: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    let secret = json!({ "$ref": "#/$defs/Secret" });
-    let user = json!({ "client_id": { "type": "string" }, "client_secret": secret, "refresh_token": secret });
+    let kind = || schema::choice(KINDS.iter().map(|(name, _)| *name), "Its kind. Default \"google_ads\".");
+    let user = json!({
+        "client_id": { "type": "string" },
+        "client_secret": { "$ref": "#/$defs/Secret" },
+        "refresh_token": { "$ref": "#/$defs/Secret" }
+    });
     let all = ["client_id", "client_secret", "refresh_token"];
     let id = |about: &str| json!({ "description": about, "type": "string", "pattern": "^[0-9-]+$" });
+    let status_after = "How long after a request its status is asked for. Default \"5m\"; at once of a stand-in.";
     let own = json!({
-        "service_account": { "description": "The JSON key of a service account, by reference.", "$ref": "#/$defs/Secret" },
+        "service_account": schema::secret("The JSON key of a service account, by reference."),
         "oauth": { "description": "A user's grant, in its place.", "type": "object", "properties": user, "required": all },
         "account": id("The operating account: whose audiences these are."),
-        "account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
+        "account_type": kind(),
         "login_account": id("The account through which the credential reaches it, as a manager's. Default: itself."),
-        "login_account_type": { "description": "Its kind. Default \"google_ads\".", "enum": kinds },
+        "login_account_type": kind(),
         "customer_match_terms": { "description": format!("Once you have read {TERMS}."), "const": "accepted" },
-        "status_after": { "description": "How long after a request its status is asked for. Default \"5m\"; at once of a stand-in.", "type": "string" }
+        "status_after": schema::text(status_after)
     });
     account_schema(LIVE, own, &["account", "customer_match_terms"])
 }

@@ -122,52 +122,28 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName};
 
 /// `type = "google-data-manager"`.
-#[derive(Debug)]
-pub struct GoogleDataManager;
-
-impl DestinationKind for GoogleDataManager {
-    fn name(&self) -> &'static str {
-        "google-data-manager"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Google Data Manager",
-            summary: "members of Customer Match audiences, hashed on their way out",
-            objects: "user lists, by `audience`",
-            modes: &[Mode::Audience],
-            removed: &[],
-            proof: "spec",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("NO_IDENTIFIERS (rejects)", "no field holds a valid identifier: mend the values or the mapping"),
-            ("ALREADY_HASHED, INVALID_HASH (rejects)", "`hashed` names the fields that come hashed, and no others"),
-            ("INVALID_… (rejects)", "Google refused the member; its words are in `rejects show`"),
-            ("…_CONSENT (rejects)", "Google dropped the member for want of consent"),
-            ("TERMS_AND_CONDITIONS_NOT_SIGNED", "accept the terms of Customer Match in the account"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::GoogleAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+pub static GOOGLE_DATA_MANAGER: DestinationKind = DestinationKind {
+    name: "google-data-manager",
+    title: "Google Data Manager",
+    summary: "members of Customer Match audiences, hashed on their way out",
+    objects: &[Object {
+        name: ObjectName::None("`audience` says where members go"),
+        modes: &[Mode::Audience],
+        ..Object::PLAIN
+    }],
+    proof: "spec",
+    errors: &[
+        ("NO_IDENTIFIERS (rejects)", "no field holds a valid identifier: mend the values or the mapping"),
+        ("ALREADY_HASHED, INVALID_HASH (rejects)", "`hashed` names the fields that come hashed, and no others"),
+        ("INVALID_… (rejects)", "Google refused the member; its words are in `rejects show`"),
+        ("…_CONSENT (rejects)", "Google dropped the member for want of consent"),
+        ("TERMS_AND_CONDITIONS_NOT_SIGNED", "accept the terms of Customer Match in the account"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::GoogleAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Kit, Outcomes, Prepared as _, Progress, RequestPreview, Run,
-    SaveTicket, Ticket, Verdict,
+    Ticket, Tickets, Verdict,
 };
 use jiff::Timestamp;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::account::SCOPE;
 use super::answer::{self, Job, Said, State};
@@ -27,6 +28,13 @@ const SELDOM: Duration = Duration::from_secs(60 * 60);
 const NOBODY: &str = "email 0000000000000000000000000000000000000000000000000000000000000000";
 /// Scopes with which a stolen token could do more.
 const WIDE: [&str; 2] = ["auth/adwords", "auth/cloud-platform"];
+
+/// What a ticket holds: Google's numbers of the calls, in their order, and when they were made (milliseconds since 1970).
+#[derive(Serialize, Deserialize)]
+struct Started {
+    requests: Vec<String>,
+    created: i64,
+}
 
 /// An audience of an account.
 #[derive(Debug)]
@@ -48,7 +56,7 @@ impl AudienceDestination {
     async fn status(&self, id: &str, sent: usize) -> Result<Job, Fault> {
         let mut url = self.sync.account.url("requestStatus:retrieve")?;
         url.query_pairs_mut().append_pair("requestId", id);
-        let answer = self.http.send(Request::new(Method::GET, url)).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(Request::new(Method::GET, url)).await?;
         answer::of_status(&answer, sent).map_err(Fault::not_applied)
     }
 
@@ -64,7 +72,7 @@ impl AudienceDestination {
     async fn probe(&self) -> Result<(), Fault> {
         let body = draft::body(&self.sync, true, draft::members(NOBODY).collect(), true);
         let call = Call { path: draft::INGEST, body, places: Vec::new() };
-        let answer = self.http.send(self.request(&call)?).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(self.request(&call)?).await?;
         if answer.status.is_success() { Ok(()) } else { Err(answer::fault(&answer).not_applied()) }
     }
 }
@@ -95,17 +103,8 @@ impl Destination for AudienceDestination {
         self.probe().await.map(|()| report)
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
-        let most = self.sync.facts(batch.operation).max_rows;
-        if batch.rows.len() > most {
-            return Err(Fault::split(format!("{} members are more than the {most} of a call", batch.rows.len())));
-        }
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
+        batch.at_most(self.sync.facts(batch.operation).max_rows)?;
         let draft = Draft::of(&self.sync, batch);
         if draft.invalid > 0 {
             tracing::warn!(values = draft.invalid, "values that are no identifiers were left out");
@@ -127,12 +126,12 @@ impl Destination for AudienceDestination {
         if requests.is_empty() {
             return Ok(Delivery::Settled(Outcomes::but_for(batch, draft.refused, &Verdict::Unknown)));
         }
-        let body = json!({ "requests": requests, "created": Timestamp::now().as_millisecond() });
-        Ok(Delivery::Pending(Ticket { kind: KIND.into(), version: 1, body }))
+        let started = Started { requests, created: Timestamp::now().as_millisecond() };
+        Ticket::new(KIND, 1, &started).map(Delivery::Pending)
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
-        let Some((requests, created)) = opened(ticket) else { return Ok(Progress::Lost) };
+        let Some(Started { requests, created }) = ticket.read(KIND, 1) else { return Ok(Progress::Lost) };
         let age = Timestamp::now().as_millisecond().saturating_sub(created);
         let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
         let first = self.sync.account.status_after;
@@ -162,11 +161,4 @@ impl Destination for AudienceDestination {
         let calls = Draft::of(&self.sync, batch).calls;
         calls.iter().map(|call| Ok(self.request(call)?.preview(self.http.auth()))).collect()
     }
-}
-
-/// Google's numbers of the calls, in their order, and when they were made; `None` for a ticket that is not ours.
-fn opened(ticket: &Ticket) -> Option<(Vec<&str>, i64)> {
-    let ours = (ticket.kind.as_str(), ticket.version) == (KIND, 1);
-    let requests = ticket.body["requests"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
-    Some((requests, ticket.body["created"].as_i64().filter(|_| ours)?))
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, nearest};
+use backhaul_kit::config::{ConfigTable, nearest, schema};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, FieldValue, Fields, Kit, Mode, Operation, Order, Prepared,
-    SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, FieldValue, Fields, Kit, Operation, Order, Prepared, SyncShape,
 };
 
-use super::account::{GoogleAccount, SCOPE, number, refuse};
+use super::account::{GoogleAccount, SCOPE, number};
 use super::member::{self, Part};
 use super::send::AudienceDestination;
 
@@ -42,32 +41,13 @@ pub(super) struct AudienceSync {
 impl AudienceSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &GoogleAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
-        if let Some((object, span)) = shape.object.as_ref().filter(|(object, _)| object != USER_LISTS) {
-            let message = format!("Data Manager has no object `{object}` that backhaul writes");
-            refuse(into, span, "unknown-object", message, "take `object` out: `audience` names the list");
-        }
-        if shape.mode.0 != Mode::Audience {
-            let message = format!("an audience has members, and knows no mode \"{}\"", shape.mode.0.as_str());
-            refuse(into, &shape.mode.1, "unsupported-mode", message, "mode = \"audience\"");
-        }
         let audience = into.required_text_at("audience");
         let audience = audience.and_then(|(text, span)| number(into, "audience", &text, &span));
         let parts = parts(into, shape);
         let hashed = hashed(into, &parts);
-        let max_rows = into.number("members_per_call", 1).unwrap_or(MAX_MEMBERS).min(MAX_MEMBERS);
-        shape.refuse_conditional_writes("Data Manager", into.problems());
-        if into.problems().errors() > errors {
-            return None;
-        }
-        Some(Self {
-            account: account.clone(),
-            audience: audience?,
-            parts,
-            hashed,
-            consent: shape.consent.iter().filter(|signal| CONSENT.contains(&signal.as_str())).cloned().collect(),
-            max_rows: usize::try_from(max_rows).ok()?,
-        })
+        let max_rows = into.size_to("members_per_call", MAX_MEMBERS).unwrap_or(MAX_MEMBERS as usize);
+        let consent = shape.consent.iter().filter(|signal| CONSENT.contains(&signal.as_str())).cloned().collect();
+        Some(Self { account: account.clone(), audience: audience?, parts, hashed, consent, max_rows })
     }
 }
 
@@ -115,17 +95,17 @@ fn parts(into: &ConfigTable, shape: &SyncShape) -> Vec<Part> {
         parts.extend(part.map(|(_, part)| *part));
         if part.is_none() {
             let names: Vec<&str> = Part::NAMES.iter().map(|(name, _)| *name).collect();
-            let near = nearest(&field.target, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
-            let remedy = format!("{}fields are {}", near.unwrap_or_default(), names.join(", "));
-            let message = format!("members are not found by `{}`", field.target);
-            refuse(into, &field.span, "unknown-field", message, &remedy);
+            let (message, near) =
+                (format!("members are not found by `{}`", field.target), nearest(&field.target, names.iter().copied()));
+            let remedy = format!("fields are {}", names.join(", "));
+            into.problems().refuse_near("unknown-field", &field.span, message, near, &remedy);
         }
     }
     let lacks = |part: &&Part| !parts.contains(*part);
     let lacking: Vec<&str> = Part::ADDRESS.iter().filter(lacks).map(|part| part.name()).collect();
     if !lacking.is_empty() && lacking.len() < Part::ADDRESS.len() {
         let message = format!("an address is found by four fields together: {} lack", lacking.join(", "));
-        refuse(into, &shape.span, "incomplete-address", message, "add them, or take the others out");
+        into.problems().refuse("incomplete-address", &shape.span, message, "add them, or take the others out");
     }
     parts
 }
@@ -137,7 +117,7 @@ fn hashed(into: &mut ConfigTable, parts: &[Part]) -> Vec<Part> {
         let part = Part::HASHED.into_iter().find(|part| part.name() == name && parts.contains(part));
         if part.is_none() {
             let message = format!("`hashed` names `{name}`, which is no field of this sync that goes out hashed");
-            refuse(into, &span, "unknown-field", message, "email, phone, first_name and last_name do");
+            into.problems().refuse("unknown-field", &span, message, "email, phone, first_name and last_name do");
         }
         hashed.extend(part);
     }
@@ -148,12 +128,11 @@ fn hashed(into: &mut ConfigTable, parts: &[Part]) -> Vec<Part> {
 pub(super) fn json_schema() -> serde_json::Value {
     let fewer = "Members in one call. Default 10000. Fewer make a call that Google does in part cheaper to clear up.";
     let hashed = "Fields whose values are SHA-256 hashes already, made by Google's rules.";
-    let names: Vec<&str> = Part::HASHED.iter().map(|part| part.name()).collect();
     serde_json::json!({
         "properties": {
             "audience": { "description": "The id of the user list.", "type": "string", "pattern": "^[0-9-]+$" },
-            "hashed": { "description": hashed, "type": "array", "items": { "enum": names } },
-            "members_per_call": { "description": fewer, "type": "integer", "minimum": 1, "maximum": MAX_MEMBERS }
+            "hashed": schema::words(Part::HASHED.iter().map(|part| part.name()), hashed),
+            "members_per_call": schema::count_to(MAX_MEMBERS, fewer)
         },
         "required": ["audience"]
     })

@@ -69,7 +69,6 @@ impl Credential {
 impl HttpAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
-        let before = table.problems().errors();
         let url = read_url(table);
         let credential = read_credential(table);
         let headers = read_headers(table, "headers");
@@ -93,9 +92,6 @@ impl HttpAccount {
         let http = HttpKeys::connection(table);
         let identity = table.text("identity");
         let check = read_path(table, "check");
-        if table.problems().errors() > before {
-            return None;
-        }
         let url = url?;
         let identity = identity.unwrap_or_else(|| origin(&url));
         Some(Self { url, credential, headers, windows, concurrency, timeouts, http, identity, check })

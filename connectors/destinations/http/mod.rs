@@ -136,38 +136,24 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed};
+use backhaul_kit::{DestinationKind, Mode, Object, ObjectName, Removed};
 
 /// `type = "http"`.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpKind;
-
-impl DestinationKind for HttpKind {
-    fn name(&self) -> &'static str {
-        "http"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "HTTP",
-            summary: "any HTTP API: URL, method, body and what proves success are yours to say",
-            objects: "named as you like; `[into.request]` says where rows go",
-            modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience, Mode::Append],
-            removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
-            proof: "real HTTP servers",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::HttpAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        schema::kind()
-    }
-}
+pub static HTTP: DestinationKind = DestinationKind {
+    name: "http",
+    title: "HTTP",
+    summary: "any HTTP API: URL, method, body and what proves success are yours to say",
+    objects: &[Object {
+        name: ObjectName::Perhaps("named as you like; `[into.request]` says where rows go"),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience, Mode::Append],
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
+        instead: &[("clear", "use removed = \"delete\" with an `[into.remove]` that sends what clears them")],
+        ..Object::PLAIN
+    }],
+    proof: "real HTTP servers",
+    errors: &[],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::HttpAccount::read(table)?)),
+    schema: schema::kind,
+    sandbox: None,
+};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request, fault_of_status, retry_after};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Outcomes, Presence, Progress, Reason, RequestPreview, Run,
-    SaveTicket, Ticket, Verdict,
+    Ticket, Tickets, Verdict,
 };
 use reqwest::Method;
 
@@ -59,13 +59,7 @@ impl Destination for HttpDestination {
         }
     }
 
-    async fn write(
-        &self,
-        run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         if batch.rows.is_empty() {
             return Ok(Delivery::Settled(Outcomes::of(batch)));
         }

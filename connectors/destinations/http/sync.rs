@@ -30,32 +30,14 @@ pub(super) struct HttpSync {
 impl HttpSync {
     /// Reads what is left of `[into]`; problems go to it.
     pub(super) fn read(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let before = into.problems().errors();
-        shape.refuse_conditional_writes("an HTTP API", into.problems());
-        let names =
-            Names { fields: shape.fields.iter().map(|field| field.target.clone()).collect(), key: shape.key.clone() };
+        let names = Names { fields: shape.targets(), key: shape.key.clone() };
         if !into.has("request") {
             into.missing("request");
         }
         let write = into.table("request").and_then(|table| Call::read(account, table, shape, &names, Purpose::Write));
         let remove = read_remove(account, into, shape, &names);
         let read_back = into.table("read_back").and_then(|table| ReadBack::read(table, &names)).map(Arc::new);
-        let nest = match Nest::compile(&names.fields) {
-            Ok(nest) => Some(nest),
-            Err(errors) => {
-                for error in errors {
-                    let mut problem = Problem::error("bad-target", error.message);
-                    if let Some(field) = shape.fields.get(error.target) {
-                        problem = problem.at(&field.span);
-                    }
-                    into.problems().push(problem);
-                }
-                None
-            }
-        };
-        if into.problems().errors() > before {
-            return None;
-        }
+        let nest = shape.nest(into.problems());
         let object = shape.object.as_ref().map_or_else(|| shape.name.clone(), |(object, _)| object.clone());
         Some(Self { account: account.clone(), object, write: Arc::new(write?), remove, read_back, nest: nest?, names })
     }
@@ -68,13 +50,6 @@ impl HttpSync {
 
 fn read_remove(account: &HttpAccount, into: &mut ConfigTable, shape: &SyncShape, names: &Names) -> Option<Arc<Call>> {
     let (removed, span) = &shape.removed;
-    if *removed == Removed::Clear {
-        into.problems().push(
-            Problem::error("removed-unsupported", "an HTTP API has no general way to clear fields")
-                .at(span)
-                .remedy("use `removed = \"delete\"` with an `[into.remove]` that sends what clears them"),
-        );
-    }
     let needed = shape.mode.0 == Mode::Audience || *removed != Removed::Ignore;
     match (into.table("remove"), needed) {
         (Some(table), true) => Call::read(account, table, shape, names, Purpose::Remove).map(Arc::new),

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
-use backhaul_kit::http::limit::{Limiter, Window};
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, account_schema, quota_share, scaled};
+use backhaul_kit::config::{ConfigTable, SecretRef, schema};
+use backhaul_kit::http::{Auth, Http, HttpAccount, account_schema};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
-use reqwest::Url;
 
 use super::sync::HubSpotSync;
 
@@ -29,93 +27,50 @@ const TIERS: &[(&str, u32)] = &[
 /// A checked HubSpot account.
 #[derive(Clone, Debug)]
 pub(super) struct HubSpotAccount {
-    base: BaseUrl,
     token: SecretRef,
-    windows: Vec<Window>,
-    http: HttpKeys,
+    pub(super) http: HttpAccount,
 }
 
 impl HubSpotAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
-        let errors = table.problems().errors();
-        let token = table.required_secret("token");
-        let base = BaseUrl::read(table, LIVE);
-        let share = quota_share(table);
-        let cap = cap(table);
-        let http = HttpKeys::read(table);
-        if table.problems().errors() > errors {
-            return None;
-        }
-        let base = base?;
-        // A stand-in has the limits that it was started with and says so by itself.
-        let cap = cap.or_else(|| (!base.is_loopback()).then_some(SMALLEST_CAP));
-        let windows = cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per: WINDOW }).collect();
-        Some(Self { base, token: token?, windows, http })
+        let (token, http) = (table.required_secret("token"), HttpAccount::read(table, "hubspot", LIVE));
+        let (cap, token) = (cap(table), token?);
+        Some(Self { http: http?.of(&token).limited(cap, SMALLEST_CAP, WINDOW), token })
     }
 
-    /// The time after which a call counts as unanswered.
-    pub(super) fn timeout(&self) -> Duration {
-        self.http.timeout()
-    }
-
-    /// An absolute URL of the API; every segment is escaped.
-    pub(super) fn url(&self, segments: &[&str]) -> Result<Url, Fault> {
-        self.base.join(segments)
-    }
-
-    /// The client of the account: its credential and its limiter, which all syncs of the account share.
+    /// The client of the account.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        Http::new(&self.http.options(kit), Auth::Bearer(kit.secret(&self.token)), self.limiter(kit))
-    }
-
-    /// The limiter of the account.
-    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
-        kit.limiter(&format!("hubspot {} {}", self.base, self.token), &self.windows)
+        self.http.client(kit, Auth::Bearer(kit.secret(&self.token)))
     }
 }
 
 impl Account for HubSpotAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        HubSpotSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
+        Some(Arc::new(HubSpotSync::read(self, into, shape)?))
     }
 
-    fn is_stand_in(&self) -> bool {
-        self.base.is_loopback()
-    }
-
-    fn hosts(&self) -> Vec<String> {
-        self.http.hosts(vec![self.base.host_and_port()])
+    fn http(&self) -> Option<&HttpAccount> {
+        Some(&self.http)
     }
 }
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    let tiers: Vec<&str> = TIERS.iter().map(|(name, _)| *name).collect();
+    let tier = "The account's plan, for its calls in 10 seconds. Default: the smallest; none for a stand-in.";
     let own = serde_json::json!({
-        "token": {
-            "description": "Access token of a private app or a service key, by reference.",
-            "$ref": "#/$defs/Secret"
-        },
-        "tier": {
-            "description": "The account's plan, for its calls in 10 seconds. Default: the smallest; none for a stand-in.",
-            "enum": tiers
-        },
-        "per_ten_seconds": {
-            "description": "Calls in 10 seconds, instead of `tier`.",
-            "type": "integer",
-            "minimum": 1
-        }
+        "token": schema::secret("Access token of a private app or a service key, by reference."),
+        "tier": schema::choice(TIERS.iter().map(|(name, _)| *name), tier),
+        "per_ten_seconds": schema::count("Calls in 10 seconds, instead of `tier`."),
     });
     account_schema(LIVE, own, &["token"])
 }
 
-fn cap(table: &mut ConfigTable) -> Option<u32> {
-    let tier = table.choice("tier", TIERS);
-    let explicit = table.number("per_ten_seconds", 1).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+fn cap(table: &mut ConfigTable) -> Option<u64> {
+    let (tier, explicit) = (table.choice("tier", TIERS), table.number("per_ten_seconds", 1));
     if tier.is_some() && explicit.is_some() {
         let message = format!("`{}` and `per_ten_seconds` both set the limit", table.path_of("tier"));
-        table.problems().push(Problem::error("conflicting-keys", message).at(table.span()).remedy("keep one of them"));
+        table.problems().refuse("conflicting-keys", table.span(), message, "keep one of them");
     }
-    tier.or(explicit)
+    tier.map(u64::from).or(explicit)
 }

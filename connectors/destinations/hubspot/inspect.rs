@@ -22,7 +22,7 @@ impl HubSpotDestination {
         };
         let object = &self.sync.object;
         let Some(token) = self.introspect().await? else {
-            let url = self.sync.account.url(&["account-info", "v3", "details"])?;
+            let url = self.sync.account.http.base.join(&["account-info", "v3", "details"])?;
             let answer = self.read(Request::new(Method::GET, url)).await?;
             let details: AccountDetails =
                 answer.json().ok_or_else(|| Fault::transient("HubSpot's account details are unreadable"))?;
@@ -38,7 +38,7 @@ impl HubSpotDestination {
 
     /// The properties of the object.
     pub(super) async fn object_schema(&self) -> Result<ObjectSchema, Fault> {
-        let url = self.sync.account.url(&["crm", "v3", "properties", self.sync.object.path()])?;
+        let url = self.sync.account.http.base.join(&["crm", "v3", "properties", self.sync.object.path()])?;
         let answer = self.read(Request::new(Method::GET, url)).await?;
         let list: PropertyList =
             answer.json().ok_or_else(|| Fault::transient("HubSpot's list of properties is unreadable"))?;
@@ -54,8 +54,8 @@ impl HubSpotDestination {
         let token = secret.reveal()?;
         let token = token.expose_secret();
         let account = &self.sync.account;
-        let private_app = account.url(&["oauth", "v2", "private-apps", "get", "access-token-info"])?;
-        let oauth = account.url(&["oauth", "v1", "access-tokens", token])?;
+        let private_app = account.http.base.join(&["oauth", "v2", "private-apps", "get", "access-token-info"])?;
+        let oauth = account.http.base.join(&["oauth", "v1", "access-tokens", token])?;
         for request in [
             Request::new(Method::POST, private_app).json(json(&TokenQuery { token_key: token })?),
             Request::new(Method::GET, oauth),

@@ -60,53 +60,42 @@ pub(crate) mod tests;
 mod values;
 mod wire;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "hubspot"`.
-#[derive(Debug)]
-pub struct HubSpot;
-
-impl DestinationKind for HubSpot {
-    fn name(&self) -> &'static str {
-        "hubspot"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "HubSpot",
-            summary: "CRM records, written in batches and matched by a unique property",
-            objects: "contacts, companies, deals, custom objects (2-123, p123_name)",
-            modes: &[Mode::Upsert, Mode::Update, Mode::Create],
-            removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
-            proof: "spec",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
+pub static HUBSPOT: DestinationKind = DestinationKind {
+    name: "hubspot",
+    title: "HubSpot",
+    summary: "CRM records, written in batches and matched by a unique property",
+    objects: &[Object {
+        name: ObjectName::Like("contacts, companies, deals, custom objects (2-123, p123_name)"),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
+        flat: true,
+        instead: &[
             (
-                "INVALID_EMAIL, INVALID_OPTION … (rejects)",
-                "HubSpot refuses a property of the row: mend the value or the mapping",
+                "audience",
+                "use mode = \"upsert\" with a property that marks the members, and an active list in HubSpot that filters by it",
             ),
-            ("MISSING_SCOPES", "the token lacks a scope: `doctor` prints the smallest set"),
-            ("429", "waited for; where the policy is `DAILY`, until midnight of the account's time zone"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::HubSpotAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: serde_json::json!({ "properties": {} }) }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+            ("append", "use mode = \"create\" for records that are never changed, or mode = \"upsert\""),
+            (
+                "delete",
+                "use removed = \"archive\": archived records can be restored for 90 days, then HubSpot deletes them",
+            ),
+        ],
+        ..Object::PLAIN
+    }],
+    proof: "spec",
+    errors: &[
+        (
+            "INVALID_EMAIL, INVALID_OPTION … (rejects)",
+            "HubSpot refuses a property of the row: mend the value or the mapping",
+        ),
+        ("MISSING_SCOPES", "the token lacks a scope: `doctor` prints the smallest set"),
+        ("429", "waited for; where the policy is `DAILY`, until midnight of the account's time zone"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::HubSpotAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: serde_json::json!({}) },
+    sandbox: Some(sandbox::kind),
+};

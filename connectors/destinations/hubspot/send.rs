@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
     AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, Mode, ObjectSchema, Operation,
-    Outcomes, Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    Outcomes, Reason, RequestPreview, Run, Tickets, Verdict,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -55,7 +55,8 @@ impl HubSpotDestination {
     }
 
     fn batch_call(&self, action: &str, body: &impl Serialize) -> Result<Request, Fault> {
-        let url = self.sync.account.url(&["crm", "v3", "objects", self.sync.object.path(), "batch", action])?;
+        let url =
+            self.sync.account.http.base.join(&["crm", "v3", "objects", self.sync.object.path(), "batch", action])?;
         Ok(Request::new(Method::POST, url).json(json(body)?))
     }
 
@@ -205,13 +206,7 @@ impl Destination for HubSpotDestination {
         self.read_addresses(rows).await.map(Some)
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         if batch.rows.len() > MAX_INPUTS {
             return Err(Fault::split(format!("{} rows are more than the {MAX_INPUTS} of a call", batch.rows.len())));
         }
@@ -250,7 +245,7 @@ impl Destination for HubSpotDestination {
                 requests.push(self.write_call(batch.operation, &draft)?);
             }
         }
-        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
+        Ok(self.http.previews(&requests))
     }
 }
 

@@ -1,13 +1,12 @@
 //! `[into]` of a sync to HubSpot, and the facts of each operation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
-    Session, SyncShape,
+    SyncShape,
 };
 
 use super::account::HubSpotAccount;
@@ -51,25 +50,11 @@ pub(super) struct HubSpotSync {
 impl HubSpotSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &HubSpotAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
-        let object = object(into, shape);
-        check_mode(into, shape);
-        check_removed(into, shape);
-        check_fields(into, shape);
+        let object = object(into, shape)?;
         let match_property = match_property(into, shape);
-        if into.problems().errors() > errors {
-            return None;
-        }
-        let object = object?;
         warn_of_partial_upserts(into, shape, &object, match_property.as_ref());
-        Some(Self {
-            account: account.clone(),
-            object,
-            mode: shape.mode.0,
-            removed: shape.removed.0,
-            match_property,
-            properties: shape.fields.iter().map(|field| field.target.clone()).collect(),
-        })
+        let (mode, removed) = (shape.mode.0, shape.removed.0);
+        Some(Self { account: account.clone(), object, mode, removed, match_property, properties: shape.targets() })
     }
 
     /// The operations that this sync can come to.
@@ -98,7 +83,6 @@ impl Prepared for HubSpotSync {
         };
         Facts {
             max_rows: MAX_INPUTS,
-            max_bytes: None,
             evidence,
             resend_safe,
             // A record that a lost call created is found by its unique property.
@@ -108,13 +92,10 @@ impl Prepared for HubSpotSync {
             address,
             // Unique values are free again once their record is archived or moved.
             order: Order::RemovalsFirst,
-            session: Session::None,
-            whole_set: false,
             concurrency: CONCURRENCY,
-            settle_after: self.account.timeout().max(Duration::from_secs(1)),
+            settle_after: self.account.http.settle_after(),
             scopes,
-            consent: &[],
-            expires: None,
+            ..Facts::default()
         }
     }
 
@@ -127,7 +108,7 @@ impl Prepared for HubSpotSync {
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -137,67 +118,20 @@ impl Prepared for HubSpotSync {
 }
 
 fn object(into: &ConfigTable, shape: &SyncShape) -> Option<ObjectType> {
-    let Some((text, span)) = &shape.object else {
-        into.missing("object");
-        return None;
-    };
+    let (text, span) = shape.object.as_ref()?;
     let parsed = ObjectType::parse(text);
     if parsed.is_none() {
-        let mut problem = Problem::error("unknown-object", format!("HubSpot has no object \"{text}\"")).at(span).remedy(
-            "one of contacts, companies, deals; a custom object by its type id (\"2-123\") or its full name (\"p123_machine\")",
+        let message = format!("HubSpot has no object \"{text}\"");
+        let remedy = "one of contacts, companies, deals; a custom object by its type id (\"2-123\") or its full name (\"p123_machine\")";
+        into.problems().refuse_near(
+            "unknown-object",
+            span,
+            message,
+            nearest(text, ObjectType::standard_names()),
+            remedy,
         );
-        if let Some(near) = nearest(text, ObjectType::standard_names()) {
-            problem = problem.label(format!("did you mean \"{near}\"?"));
-        }
-        into.problems().push(problem);
     }
     parsed
-}
-
-fn check_mode(into: &ConfigTable, shape: &SyncShape) {
-    let (mode, span) = &shape.mode;
-    let remedy = match mode {
-        Mode::Upsert | Mode::Update | Mode::Create => return,
-        Mode::Audience => {
-            "use mode = \"upsert\" with a property that marks the members, and an active list in HubSpot that filters by it"
-        }
-        Mode::Append => "use mode = \"create\" for records that are never changed, or mode = \"upsert\"",
-    };
-    let message = format!("HubSpot objects cannot be written in mode \"{}\"", mode.as_str());
-    into.problems().push(Problem::error("unsupported-mode", message).at(span).remedy(remedy));
-}
-
-fn check_removed(into: &ConfigTable, shape: &SyncShape) {
-    let (removed, span) = &shape.removed;
-    match removed {
-        Removed::Delete => into.problems().push(
-            Problem::error("unsupported-removed", "HubSpot records cannot be deleted for good in batches")
-                .at(span)
-                .remedy("use removed = \"archive\": archived records can be restored for 90 days, then HubSpot deletes them"),
-        ),
-        Removed::Clear if clearable(shape) == 0 => into.problems().push(
-            Problem::error("unsupported-removed", "there is nothing to clear: the sync writes only its match property")
-                .at(span)
-                .remedy("map more fields, or use removed = \"archive\" or \"ignore\""),
-        ),
-        Removed::Ignore | Removed::Archive | Removed::Clear => {}
-    }
-}
-
-/// How many properties `clear` would empty: all but the one that finds the record.
-fn clearable(shape: &SyncShape) -> usize {
-    shape.fields.len() - usize::from(shape.match_field.is_some())
-}
-
-fn check_fields(into: &ConfigTable, shape: &SyncShape) {
-    for field in &shape.fields {
-        if field.target.contains(['.', '[']) {
-            let message = format!("`{}` is nested, and HubSpot's properties are flat", field.target);
-            let problem = Problem::error("nested-target", message).at(&field.span);
-            into.problems().push(problem.remedy("name the property by its internal name, as \"city\""));
-        }
-    }
-    shape.refuse_conditional_writes("HubSpot", into.problems());
 }
 
 fn match_property(into: &ConfigTable, shape: &SyncShape) -> Option<MatchProperty> {
@@ -211,8 +145,8 @@ fn match_property(into: &ConfigTable, shape: &SyncShape) -> Option<MatchProperty
     let name = shape.fields.get(*place)?.target.clone();
     if name == RECORD_ID && mode != Mode::Update {
         let message = format!("`{RECORD_ID}` is HubSpot's own id: mode \"{}\" cannot match by it", mode.as_str());
-        let problem = Problem::error("unsupported-match", message).at(span);
-        into.problems().push(problem.remedy("match by a property with unique values, or use mode = \"update\""));
+        let remedy = "match by a property with unique values, or use mode = \"update\"";
+        into.problems().refuse("unsupported-match", span, message, remedy);
     }
     Some(MatchProperty { place: *place, name })
 }

@@ -1,6 +1,6 @@
 //! Whose credential it is, and which fields the list has. Nothing is written.
 
-use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema, TypeClass};
+use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -63,6 +63,5 @@ impl MailchimpDestination {
 }
 
 fn field(name: String, native: &str) -> ObjectField {
-    let (unique, native) = (name == ADDRESS, native.to_owned());
-    ObjectField { name, native, accepts: vec![TypeClass::Any], choices: Vec::new(), writable: true, unique }
+    ObjectField { unique: name == ADDRESS, ..ObjectField::new(name, native) }
 }

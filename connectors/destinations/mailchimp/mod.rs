@@ -112,55 +112,43 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "mailchimp"`.
-#[derive(Debug)]
-pub struct Mailchimp;
-
-impl DestinationKind for Mailchimp {
-    fn name(&self) -> &'static str {
-        "mailchimp"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Mailchimp",
-            summary: "members of an audience, found by their address, and static segments of them",
-            objects: "members (upsert, update), segment (audience)",
-            modes: &[Mode::Upsert, Mode::Update, Mode::Audience],
+pub static MAILCHIMP: DestinationKind = DestinationKind {
+    name: "mailchimp",
+    title: "Mailchimp",
+    summary: "members of an audience, found by their address, and static segments of them",
+    objects: &[
+        Object {
+            name: ObjectName::Is("members"),
+            modes: &[Mode::Upsert, Mode::Update],
             removed: &[Removed::Ignore, Removed::Archive, Removed::Delete],
-            proof: "spec",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("Invalid Resource, ERROR_GENERIC (rejects)", "the address or a field is refused: mend it in the model"),
-            ("STATUS_KEPT, Member In Compliance State (rejects)", "people come back of their own will alone"),
-            ("Forgotten Email Not Subscribed (rejects)", "the address was deleted for good"),
-            ("NOT_LOWERCASE (rejects)", "bring the address into one form: as = \"email\""),
-            ("NOT_ON_LIST (rejects)", "only members of the list can be in a segment: deliver them there first"),
-            ("401", "the key or token is not good: make a new one"),
-            ("403, 404", "the user may not do that; or the account has no such `list` or `segment`"),
-            ("429, 403 without JSON", "waited for"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::MailchimpAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+            matched: &[sync::ADDRESS],
+            confirm: Some((sync::CONFIRM, "the address of a deleted member can never be imported again")),
+            instead: &[("clear", "use removed = \"archive\"")],
+            ..Object::PLAIN
+        },
+        Object {
+            name: ObjectName::Is("segment"),
+            modes: &[Mode::Audience],
+            matched: &[sync::ADDRESS],
+            ..Object::PLAIN
+        },
+    ],
+    proof: "spec",
+    errors: &[
+        ("Invalid Resource, ERROR_GENERIC (rejects)", "the address or a field is refused: mend it in the model"),
+        ("STATUS_KEPT, Member In Compliance State (rejects)", "people come back of their own will alone"),
+        ("Forgotten Email Not Subscribed (rejects)", "the address was deleted for good"),
+        ("NOT_LOWERCASE (rejects)", "bring the address into one form: as = \"email\""),
+        ("NOT_ON_LIST (rejects)", "only members of the list can be in a segment: deliver them there first"),
+        ("401", "the key or token is not good: make a new one"),
+        ("403, 404", "the user may not do that; or the account has no such `list` or `segment`"),
+        ("429, 403 without JSON", "waited for"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::MailchimpAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Answer, BaseUrl, Http, Request, fault_of_status};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Kit, ObjectSchema, Operation, Outcomes, Prepared as _,
-    Progress, Reason, RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    Progress, Reason, RequestPreview, Run, Ticket, Tickets, Verdict,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -26,8 +26,7 @@ pub(super) struct MailchimpDestination {
 
 impl MailchimpDestination {
     pub(super) fn new(sync: MailchimpSync, kit: &Kit) -> Result<Self, Fault> {
-        let base = sync.account.base(kit)?;
-        let (http, results) = sync.account.clients(kit, &base)?;
+        let (base, (http, results)) = (sync.account.place(kit)?.base, sync.account.clients(kit)?);
         Ok(Self { sync, base, http, results })
     }
 
@@ -48,7 +47,7 @@ impl MailchimpDestination {
         if !query.is_empty() {
             request.url.query_pairs_mut().extend_pairs(query);
         }
-        self.http.send(request).await.map_err(Fault::not_applied)
+        self.http.ask(request).await
     }
 
     /// The calls of a batch. Only a moved row has two.
@@ -114,17 +113,8 @@ impl Destination for MailchimpDestination {
         self.object_schema().await
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
-        let most = self.sync.facts(batch.operation).max_rows;
-        if batch.rows.len() > most {
-            return Err(Fault::split(format!("{} rows are more than the {most} of a call", batch.rows.len())));
-        }
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
+        batch.at_most(self.sync.facts(batch.operation).max_rows)?;
         let (changes, refused) = Change::all(&self.sync, batch);
         let mut requests = self.requests(batch.operation, &changes)?.into_iter();
         let Some(request) = requests.next() else {
@@ -153,7 +143,7 @@ impl Destination for MailchimpDestination {
             Ok(url) => url,
             Err(after) => return Ok(Progress::Running { after }),
         };
-        let archive = self.results.send(Request::new(Method::GET, url)).await.map_err(Fault::not_applied)?;
+        let archive = self.results.ask(Request::new(Method::GET, url)).await?;
         match (archive.status.as_u16(), fault_of_status(&archive)) {
             // The place was named just now: there are no results any more.
             (403 | 404 | 410, _) => return Ok(Progress::Lost),
@@ -178,7 +168,7 @@ impl Destination for MailchimpDestination {
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
         let requests = self.requests(batch.operation, &Change::all(&self.sync, batch).0)?;
-        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
+        Ok(self.http.previews(&requests))
     }
 }
 

@@ -1,9 +1,8 @@
 //! `[into]` of a sync to Mailchimp, and the facts of each operation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
+use backhaul_kit::config::{ConfigTable, Problem, nearest, schema};
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Nest, Operation, Order, Prepared, Removed, SyncShape,
 };
@@ -20,7 +19,7 @@ pub(super) const ADDRESS: &str = "email_address";
 /// Consents, of which the list's call knows nothing.
 const MARKETING: &str = "marketing_permissions";
 /// What confirms `removed = "delete"`.
-const CONFIRM: &str = "never_again";
+pub(super) const CONFIRM: &str = "never_again";
 /// The states of a member that may be asked for.
 pub(super) const STATUSES: &str = "subscribed unsubscribed cleaned pending transactional";
 /// What a member has, by the first part of its path.
@@ -60,60 +59,39 @@ pub(super) struct MailchimpSync {
 impl MailchimpSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &MailchimpAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
         let statuses: Vec<(&str, &'static str)> = STATUSES.split(' ').map(|name| (name, name)).collect();
-        let object = shape.object.as_ref().map_or("", |(object, _)| object.as_str());
-        let ((mode, at_mode), list) = (&shape.mode, into.required_text_at("list"));
+        let ((mode, _), list) = (&shape.mode, into.required_text_at("list"));
+        let (upserts, mapped) = (*mode == Mode::Upsert, shape.place_of("status").is_some());
         // Keys that an object has no use for are not known.
-        let segment = if object == "segment" { into.number("segment", 1) } else { None };
-        let status_if_new = if *mode == Mode::Upsert { into.choice_at("status_if_new", &statuses) } else { None };
-        let confirmed = into.bool(CONFIRM);
-        shape.refuse_conditional_writes("Mailchimp", into.problems());
+        let segment = if *mode == Mode::Audience { into.number("segment", 1) } else { None };
+        let status_if_new = if upserts { into.choice_at("status_if_new", &statuses) } else { None };
         let problems = into.problems();
-        let refuse = |code, message: &str, span: &Span, remedy: &str| {
-            problems.push(Problem::error(code, message).at(span).remedy(remedy));
-        };
         if let Some((_, span)) = list.as_ref().filter(|(id, _)| !is_id(id)) {
-            refuse("bad-id", "`list` is the id of no list", span, "letters and digits, from the audience's settings");
+            let remedy = "letters and digits, from the audience's settings";
+            problems.refuse("bad-id", span, "`list` is the id of no list", remedy);
         }
-        match (object, mode, &shape.object) {
-            (_, _, None) => into.missing("object"),
-            ("segment", Mode::Audience, _) if segment.is_none() => into.missing("segment"),
-            ("members", Mode::Upsert | Mode::Update, _) | ("segment", Mode::Audience, _) => {}
-            ("members" | "segment", ..) => {
-                let remedy = "members are written in mode \"upsert\" or \"update\", a segment in mode \"audience\"";
-                refuse("unsupported-mode", &format!("no {object} in mode \"{}\"", mode.as_str()), at_mode, remedy);
-            }
-            (_, _, Some((_, span))) => {
-                refuse("unknown-object", "Mailchimp has no such object here", span, "one of members, segment");
-            }
+        if *mode == Mode::Audience && segment.is_none() {
+            into.missing("segment");
         }
-        let (upserts, mapped) = (*mode == Mode::Upsert, shape.fields.iter().any(|field| field.target == "status"));
         match &status_if_new {
             None if upserts && !mapped => {
                 let remedy =
                     "write status_if_new = \"subscribed\", \"pending\" …; or map `status`, which sets it for all";
-                refuse("missing-status", "nothing says whether new members get mail", &shape.span, remedy);
+                problems.refuse("missing-status", &shape.span, "nothing says whether new members get mail", remedy);
             }
             Some((_, span)) if mapped => {
-                refuse("contradiction", "`status` says it of new members too", span, "take one of the two out");
+                problems.refuse(
+                    "contradiction",
+                    span,
+                    "`status` says it of new members too",
+                    "take one of the two out",
+                );
             }
             _ => {}
         }
-        let (removed, span) = &shape.removed;
-        match removed {
-            Removed::Clear => {
-                refuse("unsupported-removed", "members cannot be emptied", span, "use removed = \"archive\"");
-            }
-            Removed::Delete if confirmed != Some(true) => {
-                let message = "the address of a deleted member can never be imported again";
-                refuse("unconfirmed-removal", message, span, "say that this is meant: never_again = true");
-            }
-            Removed::Archive if !mapped => {
-                let problem = Problem::warning("archive-stays", "who was archived stays so when the row comes back");
-                problems.push(problem.at(span).remedy("map `status`, which brings members back"));
-            }
-            _ => {}
+        if let ((Removed::Archive, span), false) = (&shape.removed, mapped) {
+            let problem = Problem::warning("archive-stays", "who was archived stays so when the row comes back");
+            problems.push(problem.at(span).remedy("map `status`, which brings members back"));
         }
         for field in &shape.fields {
             let (name, known) = (root(&field.target), || FIELDS.split(' '));
@@ -125,31 +103,12 @@ impl MailchimpSync {
                 _ if known().any(|known| known == name) => continue,
                 _ => ("unknown-field", "is no field of a member", "a merge field is written \"merge_fields.TAG\""),
             };
-            let problem = Problem::error(code, format!("`{}` {message}", field.target)).at(&field.span).remedy(remedy);
             let near = nearest(name, known()).filter(|near| *near != name);
-            problems.push(match near {
-                Some(near) => problem.label(format!("did you mean `{near}`?")),
-                None => problem,
-            });
+            problems.refuse_near(code, &field.span, format!("`{}` {message}", field.target), near, remedy);
         }
-        let targets: Vec<String> = shape.fields.iter().map(|field| field.target.clone()).collect();
-        let matched = shape.match_field.as_ref().map(|(place, span)| (targets.get(*place).map(String::as_str), span));
-        if !targets.iter().any(|target| target == ADDRESS) || matched.is_some_and(|(name, _)| name != Some(ADDRESS)) {
-            let span = matched.map_or(&shape.span, |(_, span)| span);
-            let remedy = "map `email_address`, with as = \"email\", and write match = \"email_address\"";
-            refuse("unsupported-match", "members are found by their address alone", span, remedy);
-        }
-        let nest = Nest::compile(&targets);
-        for error in nest.as_ref().err().into_iter().flatten() {
-            let span = shape.fields.get(error.target).map_or(&shape.span, |field| &field.span);
-            refuse("bad-path", &error.message, span, "write it as \"merge_fields.TAG\"");
-        }
-        if problems.errors() > errors {
-            return None;
-        }
-        let (account, list, nest) = (account.clone(), list?.0, nest.ok()?);
-        let (status_if_new, mode, removed) = (status_if_new.map(|(status, _)| status), *mode, *removed);
-        Some(Self { account, list, segment, status_if_new, mode, removed, targets, nest })
+        let (account, list, nest) = (account.clone(), list?.0, shape.nest(problems)?);
+        let (status_if_new, removed) = (status_if_new.map(|(status, _)| status), shape.removed.0);
+        Some(Self { account, list, segment, status_if_new, mode: *mode, removed, targets: shape.targets(), nest })
     }
 
     /// How an operation is done; `None` where it is not offered.
@@ -180,8 +139,8 @@ impl Prepared for MailchimpSync {
             resend_safe: true,
             address: AddressKind::MatchValue,
             order: Order::RemovalsFirst,
-            concurrency: self.account.connections,
-            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
+            concurrency: self.account.connections(),
+            settle_after: self.account.http.settle_after(),
             ..Facts::default()
         }
     }
@@ -198,12 +157,11 @@ impl Prepared for MailchimpSync {
 
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    let statuses: Vec<&str> = STATUSES.split(' ').collect();
     serde_json::json!({ "properties": {
-        "list": { "description": "The audience's id, from its settings.", "type": "string" },
-        "status_if_new": { "description": "The state of members that are new; others keep theirs.", "enum": statuses },
-        "segment": { "description": "The id of a static segment.", "type": "integer", "minimum": 1 },
-        CONFIRM: { "description": "Confirms removed = \"delete\": nothing brings an address back.", "type": "boolean" }
+        "list": schema::text("The audience's id, from its settings."),
+        "status_if_new": schema::choice(STATUSES.split(' '), "The state of members that are new; others keep theirs."),
+        "segment": schema::count("The id of a static segment."),
+        CONFIRM: schema::flag("Confirms removed = \"delete\": nothing brings an address back.")
     } })
 }
 

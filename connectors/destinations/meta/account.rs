@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use backhaul_kit::config::{ConfigTable, Problem, Secret, SecretRef};
-use backhaul_kit::http::limit::{Limiter, Window};
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, Request, account_schema, quota_share, scaled};
+use backhaul_kit::config::{ConfigTable, Secret, SecretRef, schema};
+use backhaul_kit::http::{Auth, Http, HttpAccount, Request, account_schema};
 use backhaul_kit::value::hex;
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::{Method, Url};
@@ -26,15 +25,13 @@ pub(super) const MAX_ROWS: u64 = 10_000;
 /// A checked ad account.
 #[derive(Clone, Debug)]
 pub(super) struct MetaAccount {
-    base: BaseUrl,
     version: String,
     /// Its number, without `act_`.
     pub(super) number: String,
     token: SecretRef,
     app_secret: Option<SecretRef>,
-    windows: Vec<Window>,
     pub(super) rows_per_call: usize,
-    pub(super) http: HttpKeys,
+    pub(super) http: HttpAccount,
 }
 
 /// The client of an ad account, and what its calls are signed with.
@@ -48,63 +45,43 @@ pub(super) struct Graph {
 impl MetaAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
-        let errors = table.problems().errors();
-        let (base, token) = (BaseUrl::read(table, LIVE), table.required_secret("token"));
-        let app_secret = table.secret("app_secret");
+        let http = HttpAccount::read(table, "meta", LIVE);
+        let (token, app_secret) = (table.required_secret("token"), table.secret("app_secret"));
         let written = table.required_text_at("ad_account");
         let number = written.as_ref().and_then(|(text, _)| text.strip_prefix("act_")).filter(|text| is_number(text));
         if let (Some((text, span)), None) = (&written, number) {
             let message = format!("`{}` is no ad account: \"{text}\"", table.path_of("ad_account"));
             let remedy = "write act_ and the account's number, as \"act_1234567890\"";
-            table.problems().push(Problem::error("bad-ad-account", message).at(span).remedy(remedy));
+            table.problems().refuse("bad-ad-account", span, message, remedy);
         }
         let version = table.text_at("api_version");
         let numbers = |text: &str| text.strip_prefix('v')?.split_once('.').map(|(a, b)| is_number(a) && is_number(b));
         if let Some((text, span)) = version.as_ref().filter(|(text, _)| numbers(text) != Some(true)) {
             let message = format!("`{}` is no version: \"{text}\"", table.path_of("api_version"));
             let remedy = format!("write it as \"{VERSION}\", or leave it out");
-            table.problems().push(Problem::error("bad-version", message).at(span).remedy(remedy));
+            table.problems().refuse("bad-version", span, message, &remedy);
         }
-        let share = quota_share(table);
-        let per_hour = table.number("per_hour", 1).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        let rows = table.number("rows_per_call", 1).unwrap_or(MAX_ROWS);
-        if rows > MAX_ROWS {
-            let message = format!("`{}` is more than Meta's {MAX_ROWS}", table.path_of("rows_per_call"));
-            table.problems().push(Problem::error("out-of-range", message).at(table.span()));
-        }
-        let http = HttpKeys::read(table);
-        if table.problems().errors() > errors {
-            return None;
-        }
-        let base = base?;
-        // A stand-in has the limits that it was started with.
-        let cap = per_hour.or_else(|| (!base.is_loopback()).then_some(PER_HOUR));
+        let (cap, rows) = (table.number("per_hour", 1), table.size_to("rows_per_call", MAX_ROWS));
+        let number = number?.to_owned();
         Some(Self {
             version: version.map_or_else(|| VERSION.to_owned(), |(text, _)| text),
-            number: number?.to_owned(),
             token: token?,
             app_secret,
-            windows: cap.into_iter().map(|cap| Window { cap: scaled(cap, share), per: HOUR }).collect(),
-            rows_per_call: usize::try_from(rows).ok()?,
-            http,
-            base,
+            rows_per_call: rows.unwrap_or(MAX_ROWS as usize),
+            http: http?.of(&number).limited(cap, PER_HOUR, HOUR),
+            number,
         })
-    }
-
-    /// The limiter, which all syncs of the ad account share.
-    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
-        kit.limiter(&format!("meta {} {}", self.base, self.number), &self.windows)
     }
 
     /// The URL of a call below the version.
     pub(super) fn url(&self, segments: &[&str]) -> Result<Url, Fault> {
-        self.base.join(&[&[self.version.as_str()], segments].concat())
+        self.http.base.join(&[&[self.version.as_str()], segments].concat())
     }
 
     /// The client.
     pub(super) fn open(&self, kit: &Kit) -> Result<Graph, Fault> {
         let token = kit.secret(&self.token);
-        let http = Http::new(&self.http.options(kit), Auth::Bearer(token.clone()), self.limiter(kit))?;
+        let http = self.http.client(kit, Auth::Bearer(token.clone()))?;
         Ok(Graph { http, token, app_secret: self.app_secret.as_ref().map(|secret| kit.secret(secret)) })
     }
 }
@@ -123,15 +100,11 @@ impl Graph {
 
 impl Account for MetaAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        MetaSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
+        Some(Arc::new(MetaSync::read(self, into, shape)?))
     }
 
-    fn is_stand_in(&self) -> bool {
-        self.base.is_loopback()
-    }
-
-    fn hosts(&self) -> Vec<String> {
-        self.http.hosts(vec![self.base.host_and_port()])
+    fn http(&self) -> Option<&HttpAccount> {
+        Some(&self.http)
     }
 }
 
@@ -142,13 +115,17 @@ pub(super) fn is_number(text: &str) -> bool {
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
+    let mut ad_account = schema::text("The audiences' owner, as \"act_1234567890\".");
+    ad_account["pattern"] = "^act_[0-9]+$".into();
+    let mut version = schema::text("Version of the Graph API. Default \"v25.0\".");
+    version["pattern"] = "^v[0-9]+\\.[0-9]+$".into();
     let own = serde_json::json!({
-        "token": { "description": "The system user's access token, by reference.", "$ref": "#/$defs/Secret" },
-        "app_secret": { "description": "The app's secret, by reference: calls then carry `appsecret_proof`.", "$ref": "#/$defs/Secret" },
-        "ad_account": { "description": "The audiences' owner, as \"act_1234567890\".", "type": "string", "pattern": "^act_[0-9]+$" },
-        "api_version": { "description": "Version of the Graph API. Default \"v25.0\".", "type": "string", "pattern": "^v[0-9]+\\.[0-9]+$" },
-        "per_hour": { "description": "Calls in an hour. Default 5000, of Standard access; none for a stand-in.", "type": "integer", "minimum": 1 },
-        "rows_per_call": { "description": "People in a call. Default 10000, Meta's most.", "type": "integer", "minimum": 1, "maximum": MAX_ROWS }
+        "token": schema::secret("The system user's access token, by reference."),
+        "app_secret": schema::secret("The app's secret, by reference: calls then carry `appsecret_proof`."),
+        "ad_account": ad_account,
+        "api_version": version,
+        "per_hour": schema::count("Calls in an hour. Default 5000, of Standard access; none for a stand-in."),
+        "rows_per_call": schema::count_to(MAX_ROWS, "People in a call. Default 10000, Meta's most."),
     });
     account_schema(LIVE, own, &["token", "ad_account"])
 }

@@ -64,7 +64,7 @@ impl MetaDestination {
     async fn get(&self, path: &[&str], (name, value): (&str, &str)) -> Result<Value, Fault> {
         let mut url = self.sync.account.url(path)?;
         url.query_pairs_mut().append_pair(name, value);
-        let answer = self.graph.http.send(self.graph.signed(Method::GET, url)?).await.map_err(Fault::not_applied)?;
+        let answer = self.graph.http.ask(self.graph.signed(Method::GET, url)?).await?;
         answer::read(&answer, self.graph.http.limiter()).map_err(Fault::not_applied)
     }
 }

@@ -111,53 +111,29 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName};
 
 /// `type = "meta"`.
-#[derive(Debug)]
-pub struct Meta;
-
-impl DestinationKind for Meta {
-    fn name(&self) -> &'static str {
-        "meta"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Meta",
-            summary: "the people of custom audiences, hashed on their way out",
-            objects: "custom audiences, by id",
-            modes: &[Mode::Audience],
-            removed: &[],
-            proof: "docs only",
-        }
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::MetaAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("INVALID_ENTRY (rejects)", "Meta counts the row as invalid and does not say why: look at its values"),
-            ("INVALID_… (rejects)", "the value has no form that Meta matches: mend it in the model"),
-            ("ALREADY_HASHED (rejects)", "hash nothing in the model, or name the field in `hashed`"),
-            ("code 190", "the token is no longer good: make a new one for the system user"),
-            ("codes 200, 294", "a permission or the task ADVERTISE is missing, or nobody has accepted the terms"),
-            ("code 100, subcode 1713230", "Meta has restricted the audience: appeal in the Audience Manager"),
-        ]
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+pub static META: DestinationKind = DestinationKind {
+    name: "meta",
+    title: "Meta",
+    summary: "the people of custom audiences, hashed on their way out",
+    objects: &[Object {
+        name: ObjectName::None("`audience` says where people go"),
+        modes: &[Mode::Audience],
+        ..Object::PLAIN
+    }],
+    proof: "docs only",
+    errors: &[
+        ("INVALID_ENTRY (rejects)", "Meta counts the row as invalid and does not say why: look at its values"),
+        ("INVALID_… (rejects)", "the value has no form that Meta matches: mend it in the model"),
+        ("ALREADY_HASHED (rejects)", "hash nothing in the model, or name the field in `hashed`"),
+        ("code 190", "the token is no longer good: make a new one for the system user"),
+        ("codes 200, 294", "a permission or the task ADVERTISE is missing, or nobody has accepted the terms"),
+        ("code 100, subcode 1713230", "Meta has restricted the audience: appeal in the Audience Manager"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::MetaAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

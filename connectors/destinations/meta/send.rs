@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::Request;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Operation, Outcomes, Reason, RequestPreview, Row,
-    Run, SaveTicket, Ticket, Verdict,
+    Run, Tickets, Verdict,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -114,13 +114,7 @@ impl Destination for MetaDestination {
         self.account_report().await
     }
 
-    async fn write(
-        &self,
-        run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         let mut draft = Draft::of(&self.sync, batch);
         let mut applied = false;
         for &verb in draft.verbs() {
@@ -146,14 +140,8 @@ impl Destination for MetaDestination {
             }
             applied = true;
         }
-        let mut outcomes = Outcomes::of(batch);
-        for (place, verdict) in draft.said.into_iter().enumerate() {
-            match verdict.unwrap_or(Verdict::Written { remote_id: None }) {
-                Verdict::Unknown => {}
-                verdict => outcomes.set_at(place, verdict)?,
-            }
-        }
-        Ok(Delivery::Settled(outcomes))
+        let said = draft.said.into_iter().map(|said| said.unwrap_or(Verdict::Written { remote_id: None }));
+        Outcomes::at_places(batch, said.enumerate()).map(Delivery::Settled)
     }
 
     fn preview(&self, run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {

@@ -1,13 +1,12 @@
 //! `[into]` of a sync to Meta, and the facts of each operation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, Span, nearest};
+use backhaul_kit::config::{ConfigTable, nearest, schema};
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, FieldRef, FieldValue, Kit, Mode, Operation, Order, Prepared,
-    Reason, Session, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, FieldRef, FieldValue, Kit, Operation, Order, Prepared, Reason,
+    Session, SyncShape,
 };
 use serde_json::{Value, json};
 
@@ -35,35 +34,19 @@ pub(super) struct MetaSync {
 impl MetaSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &MetaAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
         let audience = into.required_text_at("audience");
         let hashed = into.texts_at("hashed").unwrap_or_default();
-        let refuse = |code, message: String, span: &Span, remedy: &str| {
-            into.problems().push(Problem::error(code, message).at(span).remedy(remedy));
-        };
         if let Some((text, span)) = audience.as_ref().filter(|(text, _)| !is_number(text)) {
             let message = format!("\"{text}\" is no audience's id");
-            refuse("bad-audience", message, span, "write its number, as \"23851234567890\"");
+            into.problems().refuse("bad-audience", span, message, "write its number, as \"23851234567890\"");
         }
-        if let Some((object, span)) = &shape.object {
-            let message = format!("Meta has no object \"{object}\" here");
-            refuse("unknown-object", message, span, "take `object` out: `audience` says where people go");
-        }
-        let (mode, span) = &shape.mode;
-        if *mode != Mode::Audience {
-            let message = format!("an audience cannot be written in mode \"{}\"", mode.as_str());
-            refuse("unsupported-mode", message, span, "use mode = \"audience\"");
-        }
-        shape.refuse_conditional_writes("Meta", into.problems());
         let columns = columns(into, shape);
         for (name, span) in &hashed {
             if !columns.iter().any(|column| column.name == name && column.is_hashed()) {
                 let message = format!("`hashed` names `{name}`, which is not a field that goes out as a hash");
-                refuse("unknown-field", message, span, "`hashed` names fields whose columns hold SHA-256");
+                let remedy = "`hashed` names fields whose columns hold SHA-256";
+                into.problems().refuse("unknown-field", span, message, remedy);
             }
-        }
-        if into.problems().errors() > errors {
-            return None;
         }
         let is_hashed = |column: &Column| hashed.iter().any(|(name, _)| column.name == name);
         let columns = columns.into_iter().map(|column| (column, is_hashed(column))).collect();
@@ -96,7 +79,7 @@ impl Prepared for MetaSync {
             // Whoever takes over what another row gave up must come after its removal.
             order: Order::RemovalsFirst,
             session: Session::Ordered,
-            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
+            settle_after: self.account.http.settle_after(),
             scopes: vec![MANAGE.to_owned()],
             ..Facts::default()
         }
@@ -112,7 +95,7 @@ impl Prepared for MetaSync {
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -130,16 +113,11 @@ fn columns(into: &ConfigTable, shape: &SyncShape) -> Vec<&'static Column> {
             columns.push(column);
             continue;
         }
-        let mut problem =
-            Problem::error("unknown-field", format!("Meta has no key `{}`", field.target)).at(&field.span);
-        if let Some(near) = nearest(&field.target, names()) {
-            problem = problem.label(format!("did you mean `{near}`?"));
-        }
-        into.problems().push(problem.remedy(format!("known here: {}", names().collect::<Vec<_>>().join(", "))));
+        let (message, near) = (format!("Meta has no key `{}`", field.target), nearest(&field.target, names()));
+        let remedy = format!("known here: {}", names().collect::<Vec<_>>().join(", "));
+        into.problems().refuse_near("unknown-field", &field.span, message, near, &remedy);
     }
-    let lacks = |message: &str, remedy: &str| {
-        into.problems().push(Problem::error("missing-field", message).at(&shape.span).remedy(remedy));
-    };
+    let lacks = |message: &str, remedy| into.problems().refuse("missing-field", &shape.span, message, remedy);
     if columns.len() == shape.fields.len() && !columns.iter().any(|column| column.is_key()) {
         lacks("no field is one that a person is matched by", "map one, as EMAIL = \"email\"");
     }
@@ -153,8 +131,8 @@ fn columns(into: &ConfigTable, shape: &SyncShape) -> Vec<&'static Column> {
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> Value {
     let keys: Vec<&str> = COLUMNS.iter().filter(|column| column.is_hashed()).map(|column| column.name).collect();
-    let audience = json!({ "description": "The audience's id.", "type": "string", "pattern": "^[0-9]+$" });
-    let hashed = "Fields whose columns hold SHA-256 of Meta's form already.";
-    let hashed = json!({ "description": hashed, "type": "array", "items": { "enum": keys } });
+    let mut audience = schema::text("The audience's id.");
+    audience["pattern"] = "^[0-9]+$".into();
+    let hashed = schema::words(keys, "Fields whose columns hold SHA-256 of Meta's form already.");
     json!({ "properties": { "audience": audience, "hashed": hashed }, "required": ["audience"] })
 }

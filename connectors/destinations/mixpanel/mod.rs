@@ -115,54 +115,43 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "mixpanel"`.
-#[derive(Debug)]
-pub struct Mixpanel;
-
-impl DestinationKind for Mixpanel {
-    fn name(&self) -> &'static str {
-        "mixpanel"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Mixpanel",
-            summary: "events, told apart by $insert_id, and user profiles",
-            objects: "events (append), profiles (upsert)",
-            modes: &[Mode::Append, Mode::Upsert],
+pub static MIXPANEL: DestinationKind = DestinationKind {
+    name: "mixpanel",
+    title: "Mixpanel",
+    summary: "events, told apart by $insert_id, and user profiles",
+    objects: &[
+        Object {
+            name: ObjectName::Is("events"),
+            modes: &[Mode::Append],
+            flat: true,
+            instead: &[("upsert", "use mode = \"append\": an event is never changed")],
+            ..Object::PLAIN
+        },
+        Object {
+            name: ObjectName::Is("profiles"),
+            modes: &[Mode::Upsert],
             removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
-            proof: "spec",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            (
-                "TIME_IN_FUTURE (rejects)",
-                "a repeated call would be a second event: the row comes again when its time has come",
-            ),
-            ("FORBIDDEN_ID, ID_TOO_LONG (rejects)", "Mixpanel would merge or cut the id: mend it in the model"),
-            ("INVALID_RECORD (rejects)", "Mixpanel named the record; its words are in `rejects show`"),
-            ("401", "the token, or `region`, is not the project's"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::MixpanelAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: serde_json::json!({ "properties": {} }) }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+            matched: &[sync::PROFILE_ID],
+            flat: true,
+            instead: &[("update", "use mode = \"upsert\": Mixpanel makes a profile that is not there")],
+            ..Object::PLAIN
+        },
+    ],
+    proof: "spec",
+    errors: &[
+        (
+            "TIME_IN_FUTURE (rejects)",
+            "a repeated call would be a second event: the row comes again when its time has come",
+        ),
+        ("FORBIDDEN_ID, ID_TOO_LONG (rejects)", "Mixpanel would merge or cut the id: mend it in the model"),
+        ("INVALID_RECORD (rejects)", "Mixpanel named the record; its words are in `rejects show`"),
+        ("401", "the token, or `region`, is not the project's"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::MixpanelAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: serde_json::json!({}) },
+    sandbox: Some(sandbox::kind),
+};

@@ -6,8 +6,8 @@ use backhaul_kit::config::Secret;
 use backhaul_kit::http::{Http, Request};
 use backhaul_kit::value::hex;
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, FaultClass, Kit, Outcomes, Prepared as _, RequestPreview, Run,
-    SaveTicket, Ticket, Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, Kit, Outcomes, Prepared as _, RequestPreview, Run, Tickets,
+    Verdict,
 };
 use jiff::Timestamp;
 use reqwest::Method;
@@ -15,7 +15,6 @@ use secrecy::ExposeSecret as _;
 
 use super::answer;
 use super::draft::{Call, Draft};
-
 use super::sync::{MixpanelSync, Object};
 
 /// An event that breaks three rules: it is judged, and never taken in.
@@ -64,7 +63,7 @@ impl MixpanelDestination {
 #[async_trait]
 impl Destination for MixpanelDestination {
     async fn check(&self) -> Result<AccountReport, Fault> {
-        let answer = self.events.send(self.import(PROBE)?).await.map_err(Fault::not_applied)?;
+        let answer = self.events.ask(self.import(PROBE)?).await?;
         if answer.status != 400
             && let Some(fault) = answer::fault(&answer)
         {
@@ -80,22 +79,14 @@ impl Destination for MixpanelDestination {
         })
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
-        let most = self.sync.facts(batch.operation).max_rows;
-        if batch.rows.len() > most {
-            return Err(Fault::split(format!("{} rows are more than the {most} of a call", batch.rows.len())));
-        }
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
+        batch.at_most(self.sync.facts(batch.operation).max_rows)?;
         let Draft { mut calls, refused } = Draft::of(&self.sync, batch, Timestamp::now());
         let mut said: Vec<Option<Verdict>> = vec![None; batch.rows.len()];
         let mut applied = false;
         for call in &mut calls {
-            let verdicts = self.call(call).await.map_err(|fault| after(applied, fault))?;
+            let verdicts =
+                self.call(call).await.map_err(|fault| if applied { fault.after_a_write() } else { fault })?;
             applied = true;
             let mut all_written = true;
             for (place, verdict) in call.places.iter().zip(verdicts) {
@@ -121,12 +112,4 @@ impl Destination for MixpanelDestination {
         });
         shown.collect()
     }
-}
-
-/// The fault of a later call of a batch: what the earlier ones did is not undone by it.
-fn after(applied: bool, mut fault: Fault) -> Fault {
-    if applied && matches!(fault.class, FaultClass::Throttled | FaultClass::Transient) {
-        fault.class = FaultClass::Ambiguous;
-    }
-    fault
 }

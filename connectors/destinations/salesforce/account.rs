@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
+use backhaul_kit::config::{ConfigTable, SecretRef, schema};
 use backhaul_kit::http::assertion::Assertion;
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::http::token::{Grant, TokenSource, Tokens};
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpKeys, HttpOptions, Request, account_schema, quota_share};
+use backhaul_kit::http::{Auth, Http, HttpAccount, Request, account_schema};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
 
@@ -25,13 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A checked organisation.
 #[derive(Clone, Debug)]
 pub(super) struct SalesforceAccount {
-    base: BaseUrl,
     version: u64,
     client_id: String,
     credential: Credential,
-    /// The part of the daily calls that may be used.
-    pub(super) share: f64,
-    http: HttpKeys,
+    /// Its day of calls is counted by Salesforce.
+    pub(super) http: HttpAccount,
 }
 
 /// How the external client app proves who it is.
@@ -46,43 +43,33 @@ enum Credential {
 impl SalesforceAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
-        let errors = table.problems().errors();
         let domain = domain(table).unwrap_or_default();
-        let base = BaseUrl::read(table, &format!("https://{domain}"));
+        let http = HttpAccount::read(table, "salesforce", &format!("https://{domain}"));
         let version = table.number("api_version", 1).unwrap_or(VERSION);
-        let client_id = table.required_text("client_id");
-        let credential = credential(table);
-        let share = quota_share(table);
-        let mut http = HttpKeys::read(table);
-        http.timeout.get_or_insert(TIMEOUT);
-        if table.problems().errors() > errors {
-            return None;
-        }
-        Some(Self { base: base?, version, client_id: client_id?, credential: credential?, share, http })
+        let (client_id, credential) = (table.required_text("client_id"), credential(table));
+        Some(Self { version, client_id: client_id?, credential: credential?, http: http?.patient(TIMEOUT) })
     }
 
     /// A call below the API's version; every segment is escaped.
     pub(super) fn call(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
         let version = format!("v{}.0", self.version);
-        let url = self.base.join(&[&["services", "data", version.as_str()], segments].concat())?;
-        Ok(Request::new(method, url))
+        self.http.call(method, &[&["services", "data", version.as_str()], segments].concat())
     }
 
     /// A call of the authorisation server.
     pub(super) fn oauth_call(&self, name: &str) -> Result<Request, Fault> {
-        Ok(Request::new(Method::GET, self.base.join(&["services", "oauth2", name])?))
+        self.http.call(Method::GET, &["services", "oauth2", name])
     }
 
     /// How long a call whose answer was lost may still be at work.
     pub(super) fn settle_after(&self) -> Duration {
         // A stand-in works on nothing for as long.
-        self.http.timeout().max(if self.is_stand_in() { Duration::from_secs(1) } else { LONGEST_CALL })
+        self.http.settle_after().max(if self.http.is_stand_in() { Duration::ZERO } else { LONGEST_CALL })
     }
 
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let options = HttpOptions { first_byte_timeout: self.http.timeout(), ..self.http.options(kit) };
-        let holder = format!("salesforce {} {} {:?}", self.base, self.client_id, self.credential);
+        let holder = format!("salesforce {} {} {:?}", self.http.base, self.client_id, self.credential);
         let tokens = kit.tokens(&holder, || {
             let issuer = self.client_id.clone();
             let (grant, client_secret) = match self.credential.clone() {
@@ -95,28 +82,19 @@ impl SalesforceAccount {
             let url = self.oauth_call("token")?.url;
             let (client_id, scope, more) = (self.client_id.clone(), None, Vec::new());
             let source = TokenSource { url, grant, client_id, client_secret, secret_in_form: true, scope, more };
-            Tokens::new(source, &options)
+            Tokens::new(source, &self.http.options(kit))
         })?;
-        Http::new(&options, Auth::OAuth(tokens), self.limiter(kit))
-    }
-
-    /// The organisation's limiter: its day is counted by Salesforce.
-    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
-        kit.limiter(&format!("salesforce {}", self.base), &[])
+        self.http.client(kit, Auth::OAuth(tokens))
     }
 }
 
 impl Account for SalesforceAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        SalesforceSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
+        Some(Arc::new(SalesforceSync::read(self, into, shape)?))
     }
 
-    fn is_stand_in(&self) -> bool {
-        self.base.is_loopback()
-    }
-
-    fn hosts(&self) -> Vec<String> {
-        self.http.hosts(vec![self.base.host_and_port()])
+    fn http(&self) -> Option<&HttpAccount> {
+        Some(&self.http)
     }
 }
 
@@ -127,8 +105,9 @@ fn domain(table: &mut ConfigTable) -> Option<String> {
     if is_host && domain.contains(".my.") {
         return Some(domain);
     }
-    let problem = Problem::error("bad-domain", format!("`{}` is no My Domain host", table.path_of("domain"))).at(&span);
-    table.problems().push(problem.remedy("as in Setup › My Domain, without https://: \"acme.my.salesforce.com\""));
+    let message = format!("`{}` is no My Domain host", table.path_of("domain"));
+    let remedy = "as in Setup › My Domain, without https://: \"acme.my.salesforce.com\"";
+    table.problems().refuse("bad-domain", &span, message, remedy);
     None
 }
 
@@ -139,9 +118,9 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
     let of_key = username.is_some() || audience.is_some();
     if has_key == has_secret || (has_secret && of_key) {
         let message = format!("`[{}]` needs one credential, and the keys that belong to it", table.path());
-        table.problems().push(Problem::error("bad-credential", message).at(table.span()).remedy(
-            "private_key and username, perhaps audience (JWT bearer), or client_secret alone (client credentials)",
-        ));
+        let remedy =
+            "private_key and username, perhaps audience (JWT bearer), or client_secret alone (client credentials)";
+        table.problems().refuse("bad-credential", table.span(), message, remedy);
         return None;
     }
     if has_secret {
@@ -155,21 +134,17 @@ fn credential(table: &mut ConfigTable) -> Option<Credential> {
 
 /// The keys of the table, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    let text = |description: &str| serde_json::json!({ "description": description, "type": "string" });
-    let secret = |description: &str| serde_json::json!({ "description": description, "$ref": "#/$defs/Secret" });
+    let audience = "JWT bearer: the login host. Default \"https://login.salesforce.com\"; of sandboxes \"https://test.salesforce.com\".";
+    let key = "JWT bearer: the key (PEM) of the app's certificate, by reference. Needs `username`.";
     let own = serde_json::json!({
-        "domain": text("The My Domain host, as \"acme.my.salesforce.com\"."),
-        "client_id": text("The consumer key of the external client app."),
-        "private_key": secret("JWT bearer: the key (PEM) of the app's certificate, by reference. Needs `username`."),
-        "username": text("JWT bearer: the user that the app acts for."),
-        "audience": text("JWT bearer: the login host. Default \"https://login.salesforce.com\"; of sandboxes \"https://test.salesforce.com\"."),
-        "client_secret": secret("Client credentials: the app's consumer secret, by reference."),
-        "api_version": {
-            "description": "Version of the API. Default 67, which is v67.0 (Summer '26).",
-            "type": "integer",
-            "minimum": 1
-        },
-        "timeout": text("How long a call may take. Default \"2m\".")
+        "domain": schema::text("The My Domain host, as \"acme.my.salesforce.com\"."),
+        "client_id": schema::text("The consumer key of the external client app."),
+        "private_key": schema::secret(key),
+        "username": schema::text("JWT bearer: the user that the app acts for."),
+        "audience": schema::text(audience),
+        "client_secret": schema::secret("Client credentials: the app's consumer secret, by reference."),
+        "api_version": schema::count("Version of the API. Default 67, which is v67.0 (Summer '26)."),
+        "timeout": schema::text("How long a call may take. Default \"2m\".")
     });
     account_schema("`domain`", own, &["domain", "client_id"])
 }

@@ -109,60 +109,35 @@ mod sync;
 mod tests;
 mod wire;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "salesforce"`.
-#[derive(Debug)]
-pub struct Salesforce;
-
-impl DestinationKind for Salesforce {
-    fn name(&self) -> &'static str {
-        "salesforce"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Salesforce",
-            summary: "Records of any object, by external id: 200 a call, or in jobs of Bulk API 2.0 where a run is large",
-            objects: "any, by API name (Account, Subscription__c)",
-            modes: &[Mode::Upsert, Mode::Update, Mode::Create],
-            removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
-            proof: "docs only",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
-            ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),
-            (
-                "NOT_FOR_BULK (rejects)",
-                "no job can carry the row: it goes with a smaller run, or bulk_above = \"never\"",
-            ),
-            (
-                "INVALID_SESSION_ID, invalid_grant",
-                "check the app's certificate or secret, its user, `audience` and `domain`",
-            ),
-            ("INSUFFICIENT_ACCESS …", "`backhaul doctor` names the right"),
-            ("REQUEST_LIMIT_EXCEEDED", "the day's calls are used up: the run ends, and a later one goes on"),
-            ("UNABLE_TO_LOCK_ROW", "comes again; fewer rows of one parent at once help"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::SalesforceAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+pub static SALESFORCE: DestinationKind = DestinationKind {
+    name: "salesforce",
+    title: "Salesforce",
+    summary: "Records of any object, by external id: 200 a call, or in jobs of Bulk API 2.0 where a run is large",
+    objects: &[Object {
+        name: ObjectName::Like("any, by API name (Account, Subscription__c)"),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
+        instead: &[("archive", "use \"delete\" (into the recycle bin), \"clear\" or \"ignore\"")],
+        ..Object::PLAIN
+    }],
+    proof: "docs only",
+    errors: &[
+        ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
+        ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),
+        ("NOT_FOR_BULK (rejects)", "no job can carry the row: it goes with a smaller run, or bulk_above = \"never\""),
+        (
+            "INVALID_SESSION_ID, invalid_grant",
+            "check the app's certificate or secret, its user, `audience` and `domain`",
+        ),
+        ("INSUFFICIENT_ACCESS …", "`backhaul doctor` names the right"),
+        ("REQUEST_LIMIT_EXCEEDED", "the day's calls are used up: the run ends, and a later one goes on"),
+        ("UNABLE_TO_LOCK_ROW", "comes again; fewer rows of one parent at once help"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::SalesforceAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

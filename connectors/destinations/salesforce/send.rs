@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, Mode, ObjectSchema, Operation, Outcomes,
-    Prepared as _, Presence, Progress, RequestPreview, Run, SaveTicket, Ticket,
+    Prepared as _, Presence, Progress, RequestPreview, Run, Ticket, Tickets,
 };
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -33,7 +33,7 @@ impl SalesforceDestination {
     pub(super) async fn call(&self, request: Request) -> Result<Answer, Fault> {
         let answer = self.http.send(request).await?;
         if let Some((used, most)) = answer::usage(&answer) {
-            let left = ((most as f64 * self.sync.account.share) as u64).saturating_sub(used);
+            let left = ((most as f64 * self.sync.account.http.share) as u64).saturating_sub(used);
             self.http.limiter().steer(u32::try_from(left).unwrap_or(u32::MAX), DAY_PAUSE);
         }
         Ok(answer)
@@ -114,17 +114,8 @@ impl Destination for SalesforceDestination {
         self.presence(batch).await
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
-        let most = self.sync.facts_for(batch.operation, u64::MAX).max_rows;
-        if batch.rows.len() > most {
-            return Err(Fault::split(format!("{} rows are more than the {most} of a job", batch.rows.len())));
-        }
+    async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
+        batch.at_most(self.sync.facts_for(batch.operation, u64::MAX).max_rows)?;
         // What fits into a call goes out in one, in a large run, too: its last rows, and those that come again.
         if batch.rows.len() <= COLLECTION {
             return self.send(batch).await.map(Delivery::Settled);
@@ -136,7 +127,7 @@ impl Destination for SalesforceDestination {
         if draft.records.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
         }
-        self.start_job(&draft, save).await
+        self.start_job(&draft, tickets.save).await
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
@@ -158,6 +149,6 @@ impl Destination for SalesforceDestination {
             1..=COLLECTION => requests.push(self.collection_call(&draft)?),
             _ => requests.extend([self.job_call(&draft)?, self.upload_call("JOB", &draft)?]),
         }
-        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
+        Ok(self.http.previews(&requests))
     }
 }

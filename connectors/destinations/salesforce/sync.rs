@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
+use backhaul_kit::config::{ConfigTable, ItemKind};
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
@@ -44,22 +44,18 @@ pub(super) struct SalesforceSync {
 impl SalesforceSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &SalesforceAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
         let bulk_above = match into.peek("bulk_above") {
             Some(ItemKind::Text(_)) => into.choice("bulk_above", &[("never", u64::MAX)]),
             _ => into.number("bulk_above", 1),
         };
-        check(into, shape);
-        if into.problems().errors() > errors {
-            return None;
-        }
+        check(into, shape)?;
         Some(Self {
             account: account.clone(),
             object: shape.object.as_ref()?.0.clone(),
             mode: shape.mode.0,
             removed: shape.removed.0,
             match_place: shape.match_field.as_ref()?.0,
-            fields: shape.fields.iter().map(|field| field.target.clone()).collect(),
+            fields: shape.targets(),
             bulk_above: bulk_above.unwrap_or(BULK_ABOVE),
         })
     }
@@ -123,7 +119,7 @@ impl Prepared for SalesforceSync {
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -145,44 +141,23 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// What Salesforce cannot do.
-fn check(into: &ConfigTable, shape: &SyncShape) {
+fn check(into: &ConfigTable, shape: &SyncShape) -> Option<()> {
     let problems = into.problems();
-    let refuse = |code, message: &str, span, remedy: &str| {
-        problems.push(Problem::error(code, message).at(span).remedy(remedy));
+    if let Some((_, span)) = shape.object.as_ref().filter(|(object, _)| !is_name(object)) {
+        problems.refuse("unknown-object", span, "this is no API name of an object", "as \"Subscription__c\"");
+    }
+    let Some((matched, _)) = &shape.match_field else {
+        into.missing("match");
+        return None;
     };
-    match &shape.object {
-        None => into.missing("object"),
-        Some((object, _)) if is_name(object) => {}
-        Some((_, span)) => refuse("unknown-object", "this is no API name of an object", span, "as \"Subscription__c\""),
-    }
-    let (mode, span) = &shape.mode;
-    if matches!(mode, Mode::Audience | Mode::Append) {
-        refuse(
-            "unsupported-mode",
-            "Salesforce has records, which are matched",
-            span,
-            "use \"upsert\", \"update\" or \"create\"",
-        );
-    }
-    match &shape.removed {
-        (Removed::Archive, span) => {
-            let remedy = "use \"delete\" (into the recycle bin), \"clear\" or \"ignore\"";
-            refuse("unsupported-removed", "Salesforce archives no records", span, remedy);
-        }
-        (Removed::Clear, span) if shape.fields.len() < 2 => {
-            refuse("unsupported-removed", "the sync writes only its match field, which stays", span, "map more fields");
-        }
-        _ => {}
-    }
-    shape.refuse_conditional_writes("Salesforce", problems);
-    let Some((matched, _)) = &shape.match_field else { return into.missing("match") };
     for (place, field) in shape.fields.iter().enumerate() {
         if !is_name(&field.target) {
             let remedy = "fields are flat; a reference takes an id, which `lookup` or `ref` finds";
-            refuse("bad-field", "this is no API name of a field", &field.span, remedy);
-        } else if field.target == ID && (place != *matched || *mode != Mode::Update) {
+            problems.refuse("bad-field", &field.span, "this is no API name of a field", remedy);
+        } else if field.target == ID && (place != *matched || shape.mode.0 != Mode::Update) {
             let remedy = "match by an external id; `Id` is the match of mode \"update\" only";
-            refuse("unsupported-match", "Salesforce gives the ids itself", &field.span, remedy);
+            problems.refuse("unsupported-match", &field.span, "Salesforce gives the ids itself", remedy);
         }
     }
+    Some(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem, SecretRef};
+use backhaul_kit::config::{ConfigTable, SecretRef, schema};
 use backhaul_kit::{Account, Destination, Fault, Kit, Prepared, SyncShape};
 use serde_json::json;
 
@@ -26,16 +26,6 @@ pub(super) enum Dialect {
     MariaDb,
 }
 
-impl Dialect {
-    /// The `type` in TOML.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::MariaDb => "mariadb",
-        }
-    }
-}
-
 /// A checked account.
 #[derive(Clone, Debug)]
 pub(super) struct SqlAccount {
@@ -53,7 +43,6 @@ pub(super) struct SqlAccount {
 impl SqlAccount {
     /// Reads the table; problems go to it.
     pub(super) fn read(table: &mut ConfigTable, dialect: Dialect) -> Option<Self> {
-        let errors = table.problems().errors();
         let url = table.required_secret("url");
         let sslrootcert = table.text("sslrootcert").map(PathBuf::from);
         let connect_timeout = table.duration("connect_timeout");
@@ -61,12 +50,8 @@ impl SqlAccount {
         let concurrency = table.number("concurrency", 1).unwrap_or(CONCURRENCY);
         if dialect == Dialect::MariaDb && !cfg!(feature = "mariadb") {
             let message = "this build of backhaul has no destination of `type = \"mariadb\"`";
-            let problem = Problem::error("not-in-this-build", message).at(table.span());
             let remedy = "use a released program, or build one: cargo build --release --features mariadb";
-            table.problems().push(problem.remedy(remedy));
-        }
-        if table.problems().errors() > errors {
-            return None;
+            table.problems().refuse("not-in-this-build", table.span(), message, remedy);
         }
         let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
         Some(Self { dialect, url: url?, sslrootcert, connect_timeout, timeout, concurrency })
@@ -86,11 +71,7 @@ impl SqlAccount {
 
 impl Account for SqlAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        SqlSync::read(self, into, shape).map(|sync| Arc::new(sync) as Arc<dyn Prepared>)
-    }
-
-    fn is_stand_in(&self) -> bool {
-        false
+        Some(Arc::new(SqlSync::read(self, into, shape)?))
     }
 
     fn secret_hosts(&self, kit: &Kit) -> Result<Vec<String>, Fault> {
@@ -110,19 +91,15 @@ pub(super) fn json_schema(dialect: Dialect) -> serde_json::Value {
         Dialect::Postgres => "postgres://user:password@host:5432/database, by reference; `sslmode` and the like work.",
         Dialect::MariaDb => "mariadb://user:password@host:3306/database, by reference; `ssl-mode` and the like work.",
     };
-    let duration = |description: &str| json!({ "type": "string", "description": description });
     json!({
         "type": "object",
         "required": ["url"],
         "properties": {
-            "url": { "$ref": "#/$defs/Secret", "description": url },
-            "sslrootcert": {
-                "type": "string",
-                "description": "A PEM file with the server's certificate authority, where it is not a public one."
-            },
-            "connect_timeout": duration("How long to wait for a connection. Default \"10s\"."),
-            "timeout": duration("How long a transaction may take. Default \"30s\"."),
-            "concurrency": { "type": "integer", "minimum": 1, "description": "Transactions at once. Default 4." }
+            "url": schema::secret(url),
+            "sslrootcert": schema::text("A PEM file with the server's certificate authority, where it is not a public one."),
+            "connect_timeout": schema::text("How long to wait for a connection. Default \"10s\"."),
+            "timeout": schema::text("How long a transaction may take. Default \"30s\"."),
+            "concurrency": schema::count("Transactions at once. Default 4.")
         }
     })
 }

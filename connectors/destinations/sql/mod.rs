@@ -75,21 +75,24 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 use account::{Dialect, SqlAccount};
 
-/// `type = "postgres"`.
-#[derive(Clone, Copy, Debug)]
-pub struct PostgresKind;
-
-/// `type = "mariadb"` (writing to it: feature `mariadb`).
-#[derive(Clone, Copy, Debug)]
-pub struct MariaDbKind;
-
-const MODES: &[Mode] = &[Mode::Upsert, Mode::Update, Mode::Append];
-const REMOVED: &[Removed] = &[Removed::Ignore, Removed::Delete, Removed::Clear];
+/// A table, named like this.
+const fn table(name: &'static str) -> Object {
+    Object {
+        name: ObjectName::Like(name),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Append],
+        removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
+        flat: true,
+        instead: &[
+            ("create", "use mode = \"append\": a unique index refuses rows that are there already"),
+            ("audience", "use mode = \"upsert\" with removed = \"delete\": the table then holds the members"),
+        ],
+        ..Object::PLAIN
+    }
+}
 
 const ERRORS: &[(&str, &str)] = &[
     (
@@ -100,75 +103,37 @@ const ERRORS: &[(&str, &str)] = &[
     ("a missing right", "`doctor` prints the statements that give what the sync needs and no more"),
 ];
 
-impl DestinationKind for PostgresKind {
-    fn name(&self) -> &'static str {
-        Dialect::Postgres.name()
-    }
+/// `type = "postgres"`.
+pub static POSTGRES: DestinationKind = DestinationKind {
+    name: "postgres",
+    title: "PostgreSQL",
+    summary: "rows of a table, one transaction a batch",
+    objects: &[table("schema.table")],
+    proof: "a real server, version 15",
+    errors: ERRORS,
+    example: include_str!("postgres/example.toml"),
+    read: |table| Some(Box::new(SqlAccount::read(table, Dialect::Postgres)?)),
+    schema: || schema(Dialect::Postgres),
+    sandbox: None,
+};
 
-    fn about(&self) -> About {
-        About {
-            title: "PostgreSQL",
-            summary: "rows of a table, one transaction a batch",
-            objects: "schema.table",
-            modes: MODES,
-            removed: REMOVED,
-            proof: "a real server, version 15",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("postgres/example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        ERRORS
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        SqlAccount::read(table, Dialect::Postgres).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        schema(Dialect::Postgres)
-    }
-}
-
-impl DestinationKind for MariaDbKind {
-    fn name(&self) -> &'static str {
-        Dialect::MariaDb.name()
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "MariaDB",
-            summary: if cfg!(feature = "mariadb") {
-                "rows of a table, one transaction a batch"
-            } else {
-                "rows of a table (not in this build: it lacks the feature `mariadb`)"
-            },
-            objects: "database.table",
-            modes: MODES,
-            removed: REMOVED,
-            proof: "a real server, version 10.11",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("mariadb/example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        ERRORS
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        SqlAccount::read(table, Dialect::MariaDb).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        schema(Dialect::MariaDb)
-    }
-}
+/// `type = "mariadb"` (writing to it: feature `mariadb`).
+pub static MARIADB: DestinationKind = DestinationKind {
+    name: "mariadb",
+    title: "MariaDB",
+    summary: if cfg!(feature = "mariadb") {
+        "rows of a table, one transaction a batch"
+    } else {
+        "rows of a table (not in this build: it lacks the feature `mariadb`)"
+    },
+    objects: &[table("database.table")],
+    proof: "a real server, version 10.11",
+    errors: ERRORS,
+    example: include_str!("mariadb/example.toml"),
+    read: |table| Some(Box::new(SqlAccount::read(table, Dialect::MariaDb)?)),
+    schema: || schema(Dialect::MariaDb),
+    sandbox: None,
+};
 
 fn schema(dialect: Dialect) -> KindSchema {
     KindSchema { account: account::json_schema(dialect), into: sync::json_schema() }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, KeyHash, Mode, ObjectSchema, Operation, Outcomes, Presence,
-    Reason, RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
+    Reason, RequestPreview, Row, Run, Tickets, Verdict,
 };
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -300,13 +300,7 @@ impl<D: Database> Destination for SqlDestination<D> {
         Ok(batch.rows.iter().map(presence).collect())
     }
 
-    async fn write(
-        &self,
-        run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         if batch.rows.is_empty() {
             return Ok(Delivery::Settled(Outcomes::of(batch)));
         }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::config::{ConfigTable, Problem, Span};
+use backhaul_kit::config::{ConfigTable, Span, schema};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, Session,
-    SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
 use serde_json::json;
 
@@ -13,7 +12,7 @@ use super::account::SqlAccount;
 use super::name::TableName;
 
 /// Rows of a transaction where the operator says nothing.
-const BATCH_SIZE: u64 = 1_000;
+const BATCH_SIZE: usize = 1_000;
 /// The most rows of a transaction.
 const MAX_BATCH_SIZE: u64 = 10_000;
 /// The most bytes of values of a transaction: all of them are in memory at once.
@@ -38,24 +37,19 @@ pub(super) struct SqlSync {
 impl SqlSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &SqlAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
         let table = match &shape.object {
             Some((text, span)) => table_name(into, text, span),
-            None => {
-                into.missing("object");
-                None
-            }
+            None => None,
         };
         let operations = into.text_at("operations").and_then(|(text, span)| table_name(into, &text, &span));
-        let batch_size = batch_size(into);
-        check_mode(into, shape);
-        check_removed(into, shape);
-        check_fields(into, shape);
+        let batch_size = into.size_to("batch_size", MAX_BATCH_SIZE).unwrap_or(BATCH_SIZE);
+        let (removed, span) = &shape.removed;
+        if shape.mode.0 == Mode::Append && *removed != Removed::Ignore {
+            let remedy = "use removed = \"ignore\", or mode = \"upsert\"";
+            into.problems().refuse("unsupported-removed", span, "rows that were appended are not found again", remedy);
+        }
         if shape.mode.0 != Mode::Append && shape.match_field.is_none() {
             into.missing("match");
-        }
-        if into.problems().errors() > errors {
-            return None;
         }
         Some(Self {
             account: account.clone(),
@@ -63,7 +57,7 @@ impl SqlSync {
             mode: shape.mode.0,
             removed: shape.removed.0,
             match_place: shape.match_field.as_ref().map(|(place, _)| *place).filter(|_| shape.mode.0 != Mode::Append),
-            columns: shape.fields.iter().map(|field| field.target.clone()).collect(),
+            columns: shape.targets(),
             operations,
             batch_size,
         })
@@ -121,18 +115,14 @@ impl Prepared for SqlSync {
             evidence: Evidence::Call,
             resend_safe: offered && !appends,
             read_back: appends && self.operations.is_some(),
-            merges: false,
             address: if appends { AddressKind::None } else { AddressKind::MatchValue },
             // A unique value is free again once its row is deleted or moved.
             order: Order::RemovalsFirst,
-            session: Session::None,
-            whole_set: false,
             concurrency: self.account.concurrency,
             // The server ends a statement after that time, COMMIT among them.
             settle_after: self.account.timeout,
             scopes: if offered { self.rights(operation) } else { Vec::new() },
-            consent: &[],
-            expires: None,
+            ..Facts::default()
         }
     }
 
@@ -147,17 +137,11 @@ impl Prepared for SqlSync {
 
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
+    let operations = "A table, `schema.table`, in which each transaction writes down what it delivered: a lost answer can then be settled. Made where it is missing.";
     json!({
-        "type": "object",
         "properties": {
-            "operations": {
-                "type": "string",
-                "description": "A table, `schema.table`, in which each transaction writes down what it delivered: a lost answer can then be settled. Made where it is missing."
-            },
-            "batch_size": {
-                "type": "integer", "minimum": 1, "maximum": MAX_BATCH_SIZE,
-                "description": "Rows of a transaction. Default 1000."
-            }
+            "operations": schema::text(operations),
+            "batch_size": schema::count_to(MAX_BATCH_SIZE, "Rows of a transaction. Default 1000."),
         }
     })
 }
@@ -165,56 +149,8 @@ pub(super) fn json_schema() -> serde_json::Value {
 fn table_name(into: &ConfigTable, text: &str, span: &Span) -> Option<TableName> {
     let name = TableName::parse(text);
     if name.is_none() {
-        let problem = Problem::error("bad-table-name", format!("\"{text}\" is not the name of a table")).at(span);
-        into.problems().push(problem.remedy("write it as \"schema.table\", without quotes inside"));
+        let message = format!("\"{text}\" is not the name of a table");
+        into.problems().refuse("bad-table-name", span, message, "write it as \"schema.table\", without quotes inside");
     }
     name
-}
-
-fn batch_size(into: &mut ConfigTable) -> usize {
-    let size = into.number("batch_size", 1).unwrap_or(BATCH_SIZE);
-    if size > MAX_BATCH_SIZE {
-        let message = format!("`{}` is more than {MAX_BATCH_SIZE} rows", into.path_of("batch_size"));
-        let problem = Problem::error("out-of-range", message).at(into.span());
-        into.problems().push(problem.remedy("a larger transaction is no faster, and one bad row has it sent again"));
-    }
-    usize::try_from(size).unwrap_or(usize::MAX)
-}
-
-fn check_mode(into: &ConfigTable, shape: &SyncShape) {
-    let (mode, span) = &shape.mode;
-    let remedy = match mode {
-        Mode::Upsert | Mode::Update | Mode::Append => return,
-        Mode::Create => "use mode = \"append\": a unique index refuses rows that are there already",
-        Mode::Audience => "use mode = \"upsert\" with removed = \"delete\": the table then holds the members",
-    };
-    let message = format!("tables are not written in mode \"{}\"", mode.as_str());
-    into.problems().push(Problem::error("unsupported-mode", message).at(span).remedy(remedy));
-}
-
-fn check_removed(into: &ConfigTable, shape: &SyncShape) {
-    let (removed, span) = &shape.removed;
-    let appends = shape.mode.0 == Mode::Append;
-    let (message, remedy) = match removed {
-        Removed::Archive => ("rows of a table cannot be archived", "use removed = \"delete\", \"clear\" or \"ignore\""),
-        Removed::Delete | Removed::Clear if appends => {
-            ("rows that were appended are not found again", "use removed = \"ignore\", or mode = \"upsert\"")
-        }
-        Removed::Clear if shape.fields.len() < 2 => {
-            ("there is nothing to clear: the sync writes only its match column", "map more columns, or use \"delete\"")
-        }
-        Removed::Ignore | Removed::Delete | Removed::Clear => return,
-    };
-    into.problems().push(Problem::error("unsupported-removed", message).at(span).remedy(remedy));
-}
-
-fn check_fields(into: &ConfigTable, shape: &SyncShape) {
-    for field in &shape.fields {
-        if field.target.contains(['.', '[']) {
-            let message = format!("`{}` is nested, and columns of a table are flat", field.target);
-            let problem = Problem::error("nested-target", message).at(&field.span);
-            into.problems().push(problem.remedy("name the column, as \"city\"; a column of JSON takes a whole object"));
-        }
-    }
-    shape.refuse_conditional_writes("a table", into.problems());
 }

@@ -49,7 +49,6 @@ impl<S: StandIn> Drop for InFlight<S> {
 /// Lets a call through and answers it; `None` where the answer is lost.
 fn answer<S: StandIn>(state: &mut S, call: &Call<'_>) -> Option<Answer> {
     let sort = state.sort(call);
-    state.common().calls += 1;
     let passed = if sort == Sort::Free { Ok(()) } else { pass(state, call, sort) };
     let mut answer = passed.map_or_else(|refused| refused, |()| state.answer(call));
     if sort == Sort::Write && answer.status < 400 {
@@ -68,6 +67,7 @@ fn answer<S: StandIn>(state: &mut S, call: &Call<'_>) -> Option<Answer> {
 
 /// Lets a call through, or refuses it.
 fn pass<S: StandIn>(state: &mut S, call: &Call<'_>, sort: Sort) -> Result<(), Answer> {
+    state.common().calls += 1;
     if !state.accepts(call) {
         return Err(state.refuse(call, Stopped::Stranger));
     }

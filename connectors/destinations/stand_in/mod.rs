@@ -106,7 +106,7 @@ pub(super) trait StandIn: Send + Sized + 'static {
 /// Kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// Nothing stands before it: it needs no credential.
+    /// Nothing stands before it, and it is not counted: it needs no credential.
     Free,
     /// It is answered where it is let through.
     Read,

@@ -51,7 +51,7 @@ impl StripeDestination {
         if path != ["account"] {
             request.url.query_pairs_mut().append_pair("limit", "1");
         }
-        let answer = self.http.send(request).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(request).await?;
         if answer.status.as_u16() == 403 {
             return Ok(None);
         }

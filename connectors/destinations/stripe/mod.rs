@@ -86,54 +86,36 @@ mod sync;
 mod tests;
 mod wire;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
 /// `type = "stripe"`.
-#[derive(Debug)]
-pub struct Stripe;
-
-impl DestinationKind for Stripe {
-    fn name(&self) -> &'static str {
-        "stripe"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Stripe",
-            summary: "Customers and their metadata, one a call, matched by a metadata key or by id",
-            objects: "customers",
-            modes: &[Mode::Upsert, Mode::Update, Mode::Create],
-            removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
-            proof: "spec",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("email_invalid … (rejects)", "Stripe refuses a parameter of the row: mend the value or the mapping"),
-            (
-                "idempotency_error",
-                "the same customer was created a short while ago with other values: the row is deferred until the search has caught up",
-            ),
-            ("401, 403", "the key is not good, or lacks the permission \"Customers: Write\""),
-            ("429", "waited for"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::StripeAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+pub static STRIPE: DestinationKind = DestinationKind {
+    name: "stripe",
+    title: "Stripe",
+    summary: "Customers and their metadata, one a call, matched by a metadata key or by id",
+    objects: &[Object {
+        name: ObjectName::Is(sync::CUSTOMERS),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
+        confirm: Some((sync::CONFIRM, "deleting a customer is for good, and cancels its subscriptions at once")),
+        instead: &[
+            ("audience", "use mode = \"upsert\"; a metadata key can mark the members of an audience"),
+            ("archive", "use removed = \"clear\" to empty what was written, or \"ignore\""),
+        ],
+        ..Object::PLAIN
+    }],
+    proof: "spec",
+    errors: &[
+        ("email_invalid … (rejects)", "Stripe refuses a parameter of the row: mend the value or the mapping"),
+        (
+            "idempotency_error",
+            "the same customer was created a short while ago with other values: the row is deferred until the search has caught up",
+        ),
+        ("401, 403", "the key is not good, or lacks the permission \"Customers: Write\""),
+        ("429", "waited for"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::StripeAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

@@ -36,7 +36,6 @@ impl Param {
 
 /// Reads the targets; what Stripe cannot take goes to `problems`.
 pub(super) fn read(shape: &SyncShape, problems: &Problems) -> Vec<Param> {
-    shape.refuse_conditional_writes("Stripe", problems);
     let matched = shape.match_field.as_ref().map(|(place, _)| *place);
     let params = shape.fields.iter().enumerate().map(|(place, field)| {
         let target = field.target.clone();
@@ -50,7 +49,7 @@ pub(super) fn read(shape: &SyncShape, problems: &Problems) -> Vec<Param> {
     let keys = params.iter().filter(|param| Param::metadata_key(&param.target).is_some()).count();
     if keys > MAX_KEYS {
         let message = format!("the sync writes {keys} metadata keys, and a customer has {MAX_KEYS} at most");
-        problems.push(Problem::error("too-many-keys", message).at(&shape.span).remedy("map fewer"));
+        problems.refuse("too-many-keys", &shape.span, message, "map fewer");
     }
     warn_of_partial_address(shape, problems);
     params
@@ -70,18 +69,13 @@ fn parameter(field: &FieldShape, problems: &Problems) -> Option<String> {
         }
         let message = format!("`{target}` names no metadata key");
         let remedy = format!("a key has 1 to {MAX_KEY} characters and no brackets");
-        problems.push(Problem::error("bad-metadata-key", message).at(&field.span).remedy(remedy));
+        problems.refuse("bad-metadata-key", &field.span, message, &remedy);
         return None;
     }
     let known: Vec<&str> = PLAIN.iter().chain(ADDRESS).copied().collect();
-    let mut problem =
-        Problem::error("unknown-field", format!("a customer has no field `{target}` that can be written"))
-            .at(&field.span)
-            .remedy(format!("one of {}; a value of your own goes to \"metadata.NAME\"", known.join(", ")));
-    if let Some(near) = nearest(target, known.into_iter()) {
-        problem = problem.label(format!("did you mean `{near}`?"));
-    }
-    problems.push(problem);
+    let remedy = format!("one of {}; a value of your own goes to \"metadata.NAME\"", known.join(", "));
+    let message = format!("a customer has no field `{target}` that can be written");
+    problems.refuse_near("unknown-field", &field.span, message, nearest(target, known.into_iter()), &remedy);
     None
 }
 

@@ -35,7 +35,7 @@ impl StripeDestination {
     /// The customer whose metadata has `value` under the match key.
     pub(super) async fn find(&self, value: &str) -> Result<Search, Fault> {
         let Some(search) = self.search_call(value)? else { return Ok(Search::Nothing) };
-        let answer = self.http.send(search).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(search).await?;
         if let Some(said) = answer::refusal(&answer, &self.sync.params).map_err(Fault::not_applied)? {
             return Ok(Search::Refused(said.verdict()));
         }
@@ -65,7 +65,7 @@ impl StripeDestination {
     /// The customer as it is now; `None` where it is not there or was deleted.
     pub(super) async fn read(&self, id: &str) -> Result<Option<Customer>, Fault> {
         let request = self.sync.account.call(Method::GET, &[CUSTOMERS, id])?;
-        let answer = self.http.send(request).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(request).await?;
         match answer::refusal(&answer, &self.sync.params).map_err(Fault::not_applied)? {
             Some(Said::Gone(_)) => return Ok(None),
             Some(Said::Verdict(_)) => return Err(Fault::config("Stripe refused to read a customer")),

@@ -1,12 +1,10 @@
 //! The destination: one row a call, and what it comes to.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use backhaul_kit::http::{Form, Http, Request, idempotency_key};
 use backhaul_kit::{
     AccountReport, Address, Batch, ChangeKind, Delivery, Destination, Fault, Mode, Operation, Outcomes, Prepared as _,
-    Reason, RequestPreview, Row, Run, SaveTicket, Ticket, Verdict,
+    Reason, RequestPreview, Row, Run, Tickets, Verdict,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -50,8 +48,7 @@ impl StripeDestination {
             Draft { form, id, searched: searched.into_iter().collect(), created: None }
         } else {
             let form = params::form(&self.sync.params, &row.fields)?;
-            let value = row.fields.get(self.sync.match_place).map(params::text).transpose()?.flatten();
-            let value = value.filter(|value| !value.is_empty()).map(Cow::into_owned).ok_or_else(no_match_value)?;
+            let value = row.match_value(self.sync.match_place)?;
             if by_id {
                 Draft { form, id: Some(value), searched: Vec::new(), created: None }
             } else if operation == Operation::Create && remote_id.is_some() {
@@ -150,28 +147,16 @@ impl Destination for StripeDestination {
         self.account_report().await
     }
 
-    async fn write(
-        &self,
-        run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         if self.sync.facts(batch.operation).max_rows == 0 {
             return Err(Fault::bug(format!("`{}` is no write of customers", batch.operation.as_str())));
         }
-        let mut outcomes = Outcomes::of(batch);
-        match batch.rows.as_slice() {
-            [] => {}
-            [row] => {
-                let verdict = self.send(run, batch.operation, row).await?;
-                if verdict != Verdict::Unknown {
-                    outcomes.set_at(0, verdict)?;
-                }
-            }
-            rows => return Err(Fault::split(format!("{} rows in a call of one", rows.len()))),
-        }
-        Ok(Delivery::Settled(outcomes))
+        batch.at_most(1)?;
+        let said = match batch.rows.first() {
+            Some(row) => Some((0, self.send(run, batch.operation, row).await?)),
+            None => None,
+        };
+        Outcomes::at_places(batch, said).map(Delivery::Settled)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
@@ -191,7 +176,7 @@ impl Destination for StripeDestination {
                 requests.push(self.create_call(value, None, &draft.form)?);
             }
         }
-        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
+        Ok(self.http.previews(&requests))
     }
 }
 
@@ -206,10 +191,6 @@ fn no_id() -> Reason {
 
 fn already_created() -> Reason {
     Reason::new("ALREADY_CREATED", "this row's customer was created before, and mode create changes none")
-}
-
-fn no_match_value() -> Reason {
-    Reason::new("NO_MATCH_VALUE", "the match field has no value in this row")
 }
 
 fn not_found() -> Reason {

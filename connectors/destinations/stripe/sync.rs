@@ -1,12 +1,11 @@
 //! `[into]` of a sync to Stripe, and the facts of each operation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::config::{ConfigTable, schema};
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, SyncShape,
 };
 
 use super::account::StripeAccount;
@@ -20,7 +19,7 @@ pub(super) const WRITE: &str = "rak_customer_write";
 /// The permission for searching and reading.
 pub(super) const READ: &str = "rak_customer_read";
 /// What confirms `removed = "delete"`.
-const CONFIRM: &str = "cancel_subscriptions";
+pub(super) const CONFIRM: &str = "cancel_subscriptions";
 /// Calls in flight; the account's limit is what bounds the rate.
 const CONCURRENCY: usize = 8;
 
@@ -48,17 +47,8 @@ pub(super) struct StripeSync {
 impl StripeSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &StripeAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
-        let confirmed = into.bool(CONFIRM).unwrap_or(false);
-        check_object(into, shape);
-        check_mode(into, shape);
-        check_removed(into, shape, confirmed);
         let params = params::read(shape, into.problems());
-        let found = finder(into, shape);
-        if into.problems().errors() > errors {
-            return None;
-        }
-        let (match_place, finder) = found?;
+        let (match_place, finder) = finder(into, shape)?;
         Some(Self { account: account.clone(), mode: shape.mode.0, finder, match_place, params })
     }
 }
@@ -85,7 +75,7 @@ impl Prepared for StripeSync {
             // A customer must have lost a match value before another row's is searched for by it.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.http.timeout().max(Duration::from_secs(1)),
+            settle_after: self.account.http.settle_after(),
             scopes: searched.into_iter().chain([WRITE]).map(str::to_owned).collect(),
             ..Facts::default()
         }
@@ -96,7 +86,7 @@ impl Prepared for StripeSync {
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
@@ -107,83 +97,28 @@ impl Prepared for StripeSync {
 
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    serde_json::json!({
-        "properties": {
-            CONFIRM: {
-                "description": "Confirms removed = \"delete\" of Stripe: deleting a customer cancels its subscriptions at once.",
-                "type": "boolean"
-            }
-        }
-    })
-}
-
-fn check_object(into: &ConfigTable, shape: &SyncShape) {
-    match &shape.object {
-        None => into.missing("object"),
-        Some((object, _)) if object == CUSTOMERS => {}
-        Some((object, span)) => {
-            let message = format!("Stripe's \"{object}\" cannot be written here");
-            into.problems().push(Problem::error("unknown-object", message).at(span).remedy("write \"customers\""));
-        }
-    }
-}
-
-fn check_mode(into: &ConfigTable, shape: &SyncShape) {
-    let (mode, span) = &shape.mode;
-    if matches!(mode, Mode::Audience | Mode::Append) {
-        let message = format!("Stripe's customers cannot be written in mode \"{}\"", mode.as_str());
-        let remedy = "use mode = \"upsert\"; a metadata key can mark the members of an audience";
-        into.problems().push(Problem::error("unsupported-mode", message).at(span).remedy(remedy));
-    }
-}
-
-fn check_removed(into: &ConfigTable, shape: &SyncShape, confirmed: bool) {
-    let (removed, span) = &shape.removed;
-    let (code, message, remedy) = match removed {
-        Removed::Archive => (
-            "unsupported-removed",
-            "Stripe's customers cannot be archived",
-            String::from("use removed = \"clear\" to empty what was written, or \"ignore\""),
-        ),
-        Removed::Delete if !confirmed => (
-            "unconfirmed-removal",
-            "deleting a customer is for good, and cancels its subscriptions at once",
-            format!("say that this is meant with {CONFIRM} = true in [into], or use removed = \"clear\" or \"ignore\""),
-        ),
-        Removed::Clear if shape.fields.len() < 2 => (
-            "unsupported-removed",
-            "there is nothing to clear: the sync writes only its match field",
-            String::from("map more fields, or use removed = \"ignore\""),
-        ),
-        Removed::Ignore | Removed::Delete | Removed::Clear => return,
-    };
-    into.problems().push(Problem::error(code, message).at(span).remedy(remedy));
+    let why = "Confirms removed = \"delete\" of Stripe: deleting a customer cancels its subscriptions at once.";
+    serde_json::json!({ "properties": { CONFIRM: schema::flag(why) } })
 }
 
 /// The match field's place and what it finds a customer by.
 fn finder(into: &ConfigTable, shape: &SyncShape) -> Option<(usize, Finder)> {
-    let Some((place, span)) = &shape.match_field else {
+    let Some((target, span)) = shape.matched() else {
         into.missing("match");
         return None;
     };
-    let target = shape.fields.get(*place)?.target.as_str();
+    let (place, mode) = (shape.match_field.as_ref()?.0, shape.mode.0);
     if let Some(key) = Param::metadata_key(target) {
-        return Some((*place, Finder::Metadata(key.to_owned())));
+        return Some((place, Finder::Metadata(key.to_owned())));
     }
-    if target == ID && shape.mode.0 == Mode::Update {
-        return Some((*place, Finder::Id));
+    if target == ID && mode == Mode::Update {
+        return Some((place, Finder::Id));
     }
-    let (message, remedy) = if target == ID {
-        (
-            format!("Stripe gives the ids: mode \"{}\" cannot match by them", shape.mode.0.as_str()),
-            "match by the metadata key that holds your own id, or use mode = \"update\"",
-        )
-    } else {
-        (
-            format!("`{target}` is not unique in Stripe"),
-            "match by a metadata key that holds your own id (match = \"metadata.customer_id\"), or by \"id\" in mode \"update\"",
-        )
+    let message = match target {
+        ID => format!("Stripe gives the ids: mode \"{}\" cannot match by them", mode.as_str()),
+        _ => format!("`{target}` is not unique in Stripe"),
     };
-    into.problems().push(Problem::error("unsupported-match", message).at(span).remedy(remedy));
+    let remedy = "match by a metadata key that holds your own id (match = \"metadata.customer_id\"), or by \"id\" in mode \"update\"";
+    into.problems().refuse("unsupported-match", span, message, remedy);
     None
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backhaul_kit::{Batch, FieldRef, Fields, Operation, Reason, Row, ValueRef};
+use backhaul_kit::{Batch, Fields, Operation, Reason, Row};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::object::{EXTERNAL_ID, ID, USERS};
@@ -34,7 +34,7 @@ impl ZendeskSync {
         let (members, value) = if operation.is_removal() {
             (Members::new(), None)
         } else {
-            (self.members(&row.fields)?, Some(self.match_value(row)?))
+            (self.members(&row.fields)?, Some(row.match_value(self.matched.0)?))
         };
         let mut draft = Draft { op: row.op, members, id: None, lookups: Vec::new() };
         let id = |text: &str| text.parse().map_err(|_| Reason::new("INVALID_ID", "an id is a whole number"));
@@ -52,13 +52,6 @@ impl ZendeskSync {
             }
         }
         Ok(draft)
-    }
-
-    /// The row's value of the match field.
-    pub(super) fn match_value(&self, row: &Row) -> Result<String, Reason> {
-        let value = row.fields.get(self.matched.0).and_then(FieldRef::value).map(ValueRef::to_text);
-        let missing = || Reason::new("NO_MATCH_VALUE", "the match field has no value in this row");
-        value.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
 
     /// A row's fields as the members of a record. NULL and `clear` are null.

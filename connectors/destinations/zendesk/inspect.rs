@@ -1,7 +1,7 @@
 //! Whose credential it is, what it may do, and which fields the account has. Nothing is written.
 
 use backhaul_kit::http::Auth;
-use backhaul_kit::{Account as _, AccountReport, Fault, ObjectField, ObjectSchema, TypeClass};
+use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ impl ZendeskDestination {
             return Err(Fault::auth("Zendesk knows nobody by this credential").remedy("check the credential"));
         };
         let role = me["user"]["role"].as_str().unwrap_or("unknown");
-        let stand_in = if account.is_stand_in() { ":stand-in" } else { "" };
+        let stand_in = if account.http.is_stand_in() { ":stand-in" } else { "" };
         let needed = self.sync.scopes();
         let mut report = AccountReport {
             identity: format!("zendesk:{}{stand_in}", account.subdomain),
@@ -56,14 +56,8 @@ impl ZendeskDestination {
         if object.is_tickets() {
             return Ok(None);
         }
-        let field = |name: &str, native: &str| ObjectField {
-            name: name.to_owned(),
-            native: native.to_owned(),
-            accepts: vec![TypeClass::Any],
-            choices: Vec::new(),
-            writable: true,
-            unique: [ID, EXTERNAL_ID, "email"].contains(&name),
-        };
+        let unique = |name: &str| [ID, EXTERNAL_ID, "email"].contains(&name);
+        let field = |name: &str, native: &str| ObjectField { unique: unique(name), ..ObjectField::new(name, native) };
         let mut fields: Vec<ObjectField> = object.fields().chain([ID]).map(|name| field(name, "standard")).collect();
         let mut after = None;
         loop {

@@ -35,15 +35,12 @@ impl Job {
         let json: Value = answer.json().unwrap_or_default();
         let id = json["job_status"]["id"].as_str().filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| Fault::ambiguous("Zendesk's answer names no job"))?.to_owned();
-        let body = serde_json::to_value(Self { id, created: Timestamp::now().as_second(), sent });
-        let body = body.map_err(|error| Fault::bug("a ticket that cannot be written as JSON").caused_by(error))?;
-        Ok(Ticket { kind: KIND.into(), version: VERSION, body })
+        Ticket::new(KIND, VERSION, &Self { id, created: Timestamp::now().as_second(), sent })
     }
 
     /// The job of a ticket; `None` for one that is not ours.
     pub(super) fn of(ticket: &Ticket) -> Option<Self> {
-        let ours = (ticket.kind.as_str(), ticket.version) == (KIND, VERSION);
-        ours.then(|| serde_json::from_value(ticket.body.clone()).ok()).flatten()
+        ticket.read(KIND, VERSION)
     }
 
     /// A job that has not ended: it is asked after again, or given up when Zendesk tells no more.

@@ -104,55 +104,24 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::config::ConfigTable;
-use backhaul_kit::{About, Account, DestinationKind, KindSchema, Mode, Removed, SandboxKind};
+use backhaul_kit::{DestinationKind, KindSchema};
 
 /// `type = "zendesk"`.
-#[derive(Debug)]
-pub struct Zendesk;
-
-impl DestinationKind for Zendesk {
-    fn name(&self) -> &'static str {
-        "zendesk"
-    }
-
-    fn about(&self) -> About {
-        About {
-            title: "Zendesk Support",
-            summary: "users and organizations by external id, tickets by id; in jobs of 100 records",
-            objects: "users, organizations (upsert), tickets (update)",
-            modes: &[Mode::Upsert, Mode::Update],
-            removed: &[Removed::Ignore, Removed::Delete],
-            proof: "docs only",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example.toml")
-    }
-
-    fn errors(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("RecordInvalid, UserUpdateError … (rejects)", "Zendesk's words are in `rejects show`: mend the value"),
-            (
-                "NO_ADDRESS, INVALID_ID (rejects)",
-                "the record's id is not known, and cannot be looked for or is no number",
-            ),
-            ("403 Data imports are not enabled", "the account's owner must have Zendesk's support enable them"),
-            ("401, 403", "the credential is not good, lacks a scope, or its user may not do this"),
-            ("429, TooManyJobs", "waited for: the account's calls or its 30 jobs are used up"),
-        ]
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
-        account::ZendeskAccount::read(table).map(|account| Box::new(account) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema { account: account::json_schema(), into: sync::json_schema() }
-    }
-
-    fn sandbox(&self) -> Option<&'static dyn SandboxKind> {
-        Some(sandbox::kind())
-    }
-}
+pub static ZENDESK: DestinationKind = DestinationKind {
+    name: "zendesk",
+    title: "Zendesk Support",
+    summary: "users and organizations by external id, tickets by id; in jobs of 100 records",
+    objects: object::OBJECTS,
+    proof: "docs only",
+    errors: &[
+        ("RecordInvalid, UserUpdateError … (rejects)", "Zendesk's words are in `rejects show`: mend the value"),
+        ("NO_ADDRESS, INVALID_ID (rejects)", "the record's id is not known, and cannot be looked for or is no number"),
+        ("403 Data imports are not enabled", "the account's owner must have Zendesk's support enable them"),
+        ("401, 403", "the credential is not good, lacks a scope, or its user may not do this"),
+        ("429, TooManyJobs", "waited for: the account's calls or its 30 jobs are used up"),
+    ],
+    example: include_str!("example.toml"),
+    read: |table| Some(Box::new(account::ZendeskAccount::read(table)?)),
+    schema: || KindSchema { account: account::json_schema(), into: sync::json_schema() },
+    sandbox: Some(sandbox::kind),
+};

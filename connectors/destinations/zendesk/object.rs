@@ -1,7 +1,7 @@
 //! What Zendesk has: objects, their fields, and what finds them.
 
-use backhaul_kit::config::{Problem, Problems, nearest};
-use backhaul_kit::{FieldShape, Mode};
+use backhaul_kit::config::{Problems, nearest};
+use backhaul_kit::{self as kit, FieldShape, Mode, ObjectName, Removed};
 
 /// The record's own id; it finds records and is never written.
 pub(super) const ID: &str = "id";
@@ -19,8 +19,6 @@ pub(super) struct Object {
     pub(super) custom: &'static str,
     /// The other fields that a sync may write, in words.
     fields: &'static str,
-    /// What may find a record.
-    pub(super) finders: &'static [&'static str],
 }
 
 pub(super) static USERS: Object = Object {
@@ -28,23 +26,40 @@ pub(super) static USERS: Object = Object {
     custom: "user_fields",
     fields: "alias details email external_id locale locale_id name notes organization_id phone remote_photo_url \
              shared_phone_number suspended tags time_zone verified",
-    finders: &[EXTERNAL_ID, "email"],
 };
 
-pub(super) static ORGANIZATIONS: Object = Object {
+static ORGANIZATIONS: Object = Object {
     name: "organizations",
     custom: "organization_fields",
     fields: "details domain_names external_id group_id name notes shared_comments shared_tickets tags",
-    finders: &[EXTERNAL_ID],
 };
 
-pub(super) static TICKETS: Object = Object {
+static TICKETS: Object = Object {
     name: "tickets",
     custom: "custom_fields",
     fields: "assignee_id custom_status_id due_at external_id group_id organization_id priority problem_id requester_id \
              status subject tags type",
-    finders: &[ID],
 };
+
+/// What a sync may do with each.
+pub(super) const OBJECTS: &[kit::Object] = &[
+    kit::Object {
+        name: ObjectName::Is("users"),
+        modes: &[Mode::Upsert],
+        removed: &[Removed::Ignore, Removed::Delete],
+        matched: &[EXTERNAL_ID, "email"],
+        ..kit::Object::PLAIN
+    },
+    kit::Object {
+        name: ObjectName::Is("organizations"),
+        modes: &[Mode::Upsert],
+        removed: &[Removed::Ignore, Removed::Delete],
+        matched: &[EXTERNAL_ID],
+        ..kit::Object::PLAIN
+    },
+    // Nobody but Zendesk gives tickets their ids.
+    kit::Object { name: ObjectName::Is("tickets"), modes: &[Mode::Update], matched: &[ID], ..kit::Object::PLAIN },
+];
 
 impl Object {
     /// The object of that name.
@@ -55,11 +70,6 @@ impl Object {
     /// The fields that a sync may write, besides custom ones.
     pub(super) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.fields.split_whitespace()
-    }
-
-    /// Its one mode: nobody but Zendesk gives tickets their ids.
-    pub(super) fn mode(&self) -> Mode {
-        if self.is_tickets() { Mode::Update } else { Mode::Upsert }
     }
 
     /// Whether its records are written one by one where they are not written by their ids.
@@ -81,19 +91,15 @@ impl Object {
         if self.fields().any(|known| known == target) || (!key.is_empty() && key.bytes().all(is_key)) {
             return;
         }
-        let mut problem = if ROLES.contains(&target) {
+        let (near, known) = (nearest(target, self.fields()), self.fields().collect::<Vec<_>>().join(", "));
+        if ROLES.contains(&target) {
             let message = format!("`{target}` is not written from data: it could make anybody an agent or an admin");
-            Problem::error("forbidden-field", message).remedy("take it out: who is new becomes an end user")
+            problems.refuse("forbidden-field", &field.span, message, "take it out: who is new becomes an end user");
         } else {
             let message = format!("Zendesk's {} have no field `{target}` that can be written here", self.name);
             let example = if letters { "plan" } else { "27642" };
-            let known: Vec<&str> = self.fields().collect();
-            let remedy = format!("one of {}; or a custom field, as \"{}.{example}\"", known.join(", "), self.custom);
-            Problem::error("unknown-field", message).remedy(remedy)
-        };
-        if let Some(near) = nearest(target, self.fields()) {
-            problem = problem.label(format!("did you mean `{near}`?"));
+            let remedy = format!("one of {known}; or a custom field, as \"{}.{example}\"", self.custom);
+            problems.refuse_near("unknown-field", &field.span, message, near, &remedy);
         }
-        problems.push(problem.at(&field.span));
     }
 }

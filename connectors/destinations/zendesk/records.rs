@@ -24,7 +24,7 @@ pub(super) fn is_looked_up(object: &str, by: &str) -> bool {
 impl ZendeskDestination {
     /// The JSON of a call that only reads; `None` where there is nothing of the kind.
     pub(super) async fn ask(&self, request: Request) -> Result<Option<Value>, Fault> {
-        let answer = self.http.send(request).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(request).await?;
         self.steer(&answer);
         if answer.status.as_u16() == 404 {
             return Ok(None);

@@ -9,7 +9,7 @@ use backhaul_kit::destination::{Lookup, Match};
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, ObjectSchema, Operation, Outcomes, Prepared as _, Progress,
-    RequestPreview, Run, SaveTicket, Ticket, Verdict,
+    RequestPreview, Run, Ticket, Tickets, Verdict,
 };
 use reqwest::Method;
 use serde_json::value::to_raw_value;
@@ -143,16 +143,8 @@ impl Destination for ZendeskDestination {
         self.matches(query).await
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
-        if batch.rows.len() > self.sync.facts(batch.operation).max_rows {
-            return Err(Fault::split(format!("{} rows are more than a call takes", batch.rows.len())));
-        }
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
+        batch.at_most(self.sync.facts(batch.operation).max_rows)?;
         self.hold()?;
         let (drafts, creates) = self.drafts(batch).await?;
         let Some(first) = drafts.first() else { return self.outcomes(batch, &[]).map(Delivery::Settled) };
@@ -179,7 +171,8 @@ impl Destination for ZendeskDestination {
             None => return Err(Fault::transient("Zendesk's answer does not say how a job stands")),
         }
         let (results, deletes) = (&json["job_status"]["results"], batch.operation == Operation::Delete);
-        let value = |op| batch.rows.iter().find(|row| row.op == op).and_then(|row| self.sync.match_value(row).ok());
+        let value =
+            |op| batch.rows.iter().find(|row| row.op == op).and_then(|row| row.match_value(self.sync.matched.0).ok());
         let said = job.verdicts(results, deletes, &self.sync.matched.1, value);
         self.outcomes(batch, &said).map(Progress::Done)
     }
@@ -193,6 +186,6 @@ impl Destination for ZendeskDestination {
         if !drafts.is_empty() {
             requests.push(self.call(batch.operation, batch.operation == Operation::Upsert, &drafts)?);
         }
-        Ok(requests.iter().map(|request| request.preview(self.http.auth())).collect())
+        Ok(self.http.previews(&requests))
     }
 }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::config::{ConfigTable, Problem};
+use backhaul_kit::config::{ConfigTable, schema};
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
-    Account as _, AddressKind, Destination, Evidence, Facts, Fault, Kit, Nest, Operation, Order, Prepared, Removed,
-    SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Kit, Nest, Operation, Order, Prepared, SyncShape,
 };
 
 use super::account::ZendeskAccount;
-use super::object::{EXTERNAL_ID, ID, ORGANIZATIONS, Object, TICKETS, USERS};
+use super::object::{EXTERNAL_ID, ID, Object};
 use super::records;
 use super::send::ZendeskDestination;
 
@@ -38,25 +37,16 @@ pub(super) struct ZendeskSync {
 impl ZendeskSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &ZendeskAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
-        let errors = into.problems().errors();
         let skip_verify_email = into.bool("skip_verify_email").unwrap_or(true);
-        let object = object(into, shape)?;
-        let matched = matched(into, shape, object);
-        check_removed(into, shape, object);
-        shape.refuse_conditional_writes("Zendesk", into.problems());
+        let object = Object::named(&shape.object.as_ref()?.0)?;
+        let matched = (shape.match_field.as_ref()?.0, shape.matched()?.0.to_owned());
         for (place, field) in shape.fields.iter().enumerate() {
-            let is_match = shape.match_field.as_ref().is_some_and(|(own, _)| *own == place);
-            if field.target != ID || !is_match {
+            if field.target != ID || place != matched.0 {
                 object.check(field, into.problems());
             }
         }
-        let targets: Vec<&str> = shape.fields.iter().map(|field| field.target.as_str()).collect();
-        let nest = Nest::compile(&targets);
-        if into.problems().errors() > errors {
-            return None;
-        }
-        let matched = (matched?, targets.get(matched?)?.to_string());
-        Some(Self { account: account.clone(), object, matched, nest: nest.ok()?, skip_verify_email })
+        let nest = shape.nest(into.problems())?;
+        Some(Self { account: account.clone(), object, matched, nest, skip_verify_email })
     }
 
     /// Whether records are found by an id that somebody else gave them.
@@ -82,7 +72,7 @@ impl Prepared for ZendeskSync {
         let alone = operation == Operation::Upsert && self.object.is_upserted_alone();
         let (max_rows, evidence, concurrency) =
             if alone { (1, Evidence::Row, CALLS) } else { (MAX_ROWS, Evidence::Job, JOBS) };
-        let timeout = self.account.http.timeout().max(Duration::from_secs(1));
+        let timeout = self.account.http.settle_after();
         Facts {
             max_rows,
             evidence,
@@ -91,7 +81,7 @@ impl Prepared for ZendeskSync {
             // An external id must be given up before another row takes it.
             order: Order::RemovalsFirst,
             concurrency,
-            settle_after: if alone || self.account.is_stand_in() { timeout } else { timeout.max(SETTLED) },
+            settle_after: if alone || self.account.http.is_stand_in() { timeout } else { timeout.max(SETTLED) },
             scopes: self.scopes(),
             ..Facts::default()
         }
@@ -102,7 +92,7 @@ impl Prepared for ZendeskSync {
     }
 
     fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
+        Some(self.account.http.limiter(kit))
     }
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
@@ -119,58 +109,6 @@ impl Prepared for ZendeskSync {
 
 /// The keys of `[into]`, for editors.
 pub(super) fn json_schema() -> serde_json::Value {
-    serde_json::json!({
-        "properties": {
-            "skip_verify_email": {
-                "description": "New users of Zendesk get no message that asks them to verify their address. Default true.",
-                "type": "boolean"
-            }
-        }
-    })
-}
-
-fn object(into: &ConfigTable, shape: &SyncShape) -> Option<&'static Object> {
-    let Some((name, span)) = &shape.object else {
-        into.missing("object");
-        return None;
-    };
-    let object = Object::named(name);
-    if object.is_none() {
-        let message = format!("Zendesk's \"{name}\" cannot be written here");
-        let remedy = format!("one of: {}, {}, {}", USERS.name, ORGANIZATIONS.name, TICKETS.name);
-        into.problems().push(Problem::error("unknown-object", message).at(span).remedy(remedy));
-    }
-    object
-}
-
-/// The place of the match field.
-fn matched(into: &ConfigTable, shape: &SyncShape, object: &Object) -> Option<usize> {
-    let ((mode, span), only) = (&shape.mode, object.mode());
-    if *mode != only {
-        let message = format!("Zendesk's {} cannot be written in mode \"{}\"", object.name, mode.as_str());
-        let remedy = format!("use mode = \"{}\"", only.as_str());
-        into.problems().push(Problem::error("unsupported-mode", message).at(span).remedy(remedy));
-    }
-    let Some((place, span)) = &shape.match_field else {
-        into.missing("match");
-        return None;
-    };
-    let target = shape.fields.get(*place)?.target.as_str();
-    if !object.finders.contains(&target) {
-        let message = format!("Zendesk's {} are not matched by `{target}`", object.name);
-        let remedy = format!("match by {}", object.finders.join(" or "));
-        into.problems().push(Problem::error("unsupported-match", message).at(span).remedy(remedy));
-    }
-    Some(*place)
-}
-
-fn check_removed(into: &ConfigTable, shape: &SyncShape, object: &Object) {
-    let (removed, span) = &shape.removed;
-    let deletes = !object.is_tickets();
-    if *removed == Removed::Ignore || (*removed == Removed::Delete && deletes) {
-        return;
-    }
-    let message = format!("removed = \"{}\" is not offered for Zendesk's {}", removed.as_str(), object.name);
-    let remedy = if deletes { "use removed = \"delete\" or \"ignore\"" } else { "use removed = \"ignore\"" };
-    into.problems().push(Problem::error("unsupported-removed", message).at(span).remedy(remedy));
+    let skip = "New users of Zendesk get no message that asks them to verify their address. Default true.";
+    serde_json::json!({ "properties": { "skip_verify_email": schema::flag(skip) } })
 }

@@ -5,6 +5,7 @@
 //! the value of a secret.
 
 mod problem;
+pub mod schema;
 mod secret;
 mod table;
 mod unit;

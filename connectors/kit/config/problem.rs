@@ -118,6 +118,27 @@ impl Problems {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
+    /// Adds an error of `code` at `span`: what is wrong, and what to do about it.
+    pub fn refuse(&self, code: &'static str, span: &Span, message: impl Into<String>, remedy: &str) {
+        self.push(Problem::error(code, message).at(span).remedy(remedy));
+    }
+
+    /// The same of a word that is not known; `near` is one that may be meant.
+    pub fn refuse_near(
+        &self,
+        code: &'static str,
+        span: &Span,
+        message: impl Into<String>,
+        near: Option<&str>,
+        remedy: &str,
+    ) {
+        let problem = Problem::error(code, message).at(span).remedy(remedy);
+        self.push(match near {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+
     /// How many errors there are: compare before and after to learn whether a step failed.
     pub fn errors(&self) -> usize {
         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! A TOML table that is read key by key.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -272,19 +272,31 @@ impl ConfigTable {
 
     /// An optional whole number of at least `min`.
     pub fn number(&mut self, key: &str, min: u64) -> Option<u64> {
+        self.number_within(key, min..=u64::MAX)
+    }
+
+    /// An optional whole number within these.
+    pub fn number_within(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let item = self.take(key)?;
         let ItemKind::Integer(n) = item.kind else {
             self.wrong_type(key, "a whole number", &item);
             return None;
         };
-        match u64::try_from(n) {
-            Ok(n) if n >= min => Some(n),
-            _ => {
-                let message = format!("`{}` must be at least {min}, not {n}", self.path_of(key));
-                self.problems.push(Problem::error("out-of-range", message).at(&item.span));
-                None
-            }
+        let found = u64::try_from(n).ok().filter(|n| range.contains(n));
+        if found.is_none() {
+            let (bound, limit) = match u64::try_from(n) {
+                Ok(n) if n > *range.end() => ("most", range.end()),
+                _ => ("least", range.start()),
+            };
+            let message = format!("`{}` must be at {bound} {limit}, not {n}", self.path_of(key));
+            self.problems.push(Problem::error("out-of-range", message).at(&item.span));
         }
+        found
+    }
+
+    /// An optional whole number from 1 to `most`, of things that go together.
+    pub fn size_to(&mut self, key: &str, most: u64) -> Option<usize> {
+        self.number_within(key, 1..=most).and_then(|size| usize::try_from(size).ok())
     }
 
     /// An optional list of strings, each with its place.
@@ -322,6 +334,17 @@ impl ConfigTable {
         }
         self.problems.push(problem);
         None
+    }
+
+    /// One of a closed list of words, which must be given.
+    pub fn required_choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        if !self.has(key) {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let problem = Problem::error("missing-key", format!("`[{}]` needs `{key}`", self.path())).at(&self.span);
+            self.problems.push(problem.remedy(format!("one of: {}", words.join(", "))));
+            return None;
+        }
+        self.choice(key, choices)
     }
 
     /// One of a closed list of words.

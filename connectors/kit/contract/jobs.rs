@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::http::{Case, HttpSubject, serve};
-use super::subject::{NOWHERE, NoTickets, batch, open};
+use super::subject::{NO_TICKETS, NOWHERE, batch, open};
 use super::{Received, Reply, Scripted, run};
 use crate::batch::{Batch, Delivery, Progress, Verdict};
 use crate::fault::{Fault, FaultClass};
@@ -41,7 +41,7 @@ async fn asked<S: JobSubject + 'static>(
         .await;
         let prepared = subject.prepare(server.url());
         let destination = open(&**subject, &*prepared);
-        let delivery = destination.write(&run(), None, &batch, &NoTickets).await.expect("the job is taken");
+        let delivery = destination.write(&run(), &batch, NO_TICKETS).await.expect("the job is taken");
         // An operation that needs no job has nothing to be asked after.
         let Delivery::Pending(ticket) = delivery else { continue };
         let progress = destination.poll(&run(), &ticket, &batch).await;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::run;
 use crate::batch::{Batch, Delivery, Operation, Outcomes, Progress, Row, SaveTicket, Ticket, Verdict};
 use crate::context::Kit;
-use crate::destination::{Destination, Prepared};
+use crate::destination::{Destination, Prepared, Tickets};
 use crate::facts::Session;
 use crate::fault::Fault;
 
@@ -38,7 +38,10 @@ pub(super) const FIRST_OP: u64 = 700;
 
 /// Keeps no ticket.
 #[derive(Clone, Copy, Debug)]
-pub struct NoTickets;
+struct NoTickets;
+
+/// Outside a session, and without keeping tickets.
+pub const NO_TICKETS: Tickets<'static> = Tickets { session: None, save: &NoTickets };
 
 #[async_trait]
 impl SaveTicket for NoTickets {
@@ -71,7 +74,8 @@ pub(super) async fn write(
         Session::None => None,
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
-    let ticket = match destination.write(&run(), session.as_ref(), batch, &NoTickets).await? {
+    let tickets = Tickets { session: session.as_ref(), ..NO_TICKETS };
+    let ticket = match destination.write(&run(), batch, tickets).await? {
         Delivery::Pending(ticket) => ticket,
         other => return Ok(other),
     };

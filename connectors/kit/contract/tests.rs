@@ -7,9 +7,9 @@ use reqwest::Url;
 use serde_json::json;
 
 use super::{Case, HttpSubject, Received, Scripted, Subject, row};
-use crate::batch::{Batch, Delivery, Operation, Outcomes, Row, SaveTicket, Ticket, Verdict};
+use crate::batch::{Batch, Delivery, Operation, Outcomes, Row, Verdict};
 use crate::context::Kit;
-use crate::destination::{AccountReport, Destination, Prepared, Run};
+use crate::destination::{AccountReport, Destination, Prepared, Run, Tickets};
 use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::http::limit::Limiter;
@@ -29,13 +29,7 @@ impl Destination for At {
         Ok(AccountReport::default())
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        _save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         let client = Http::new(&HttpOptions::default(), Auth::None, Arc::new(Limiter::new(&[])))?;
         let _ = client.send(Request::new(reqwest::Method::POST, self.0.clone())).await;
         Ok(Delivery::Settled(Outcomes::all(batch, &Verdict::Written { remote_id: None })))

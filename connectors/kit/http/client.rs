@@ -291,6 +291,19 @@ impl Http {
         self.send_with(request, Some(&token)).await
     }
 
+    /// Makes a call that applies nothing, as one that only reads: it may always be made again.
+    ///
+    /// # Errors
+    /// As [`Http::send`], but never `Ambiguous`.
+    pub async fn ask(&self, request: Request) -> Result<Answer, Fault> {
+        self.send(request).await.map_err(Fault::not_applied)
+    }
+
+    /// What `plan --request` shows of requests.
+    pub fn previews(&self, requests: &[Request]) -> Vec<RequestPreview> {
+        requests.iter().map(|request| request.preview(&self.auth)).collect()
+    }
+
     /// Asks an endpoint about the access token, which goes as a member of a form, so that no log of URLs has it.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ impl HttpKeys {
         });
         let within = proxy.iter().filter_map(|proxy| proxy.url.host_str()).map(str::to_owned);
         HttpOptions {
+            first_byte_timeout: self.timeout(),
             timeout: self.timeout(),
             reach: Reach::and(self.private_hosts.iter().cloned().chain(within)),
             proxy,

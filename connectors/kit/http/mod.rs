@@ -4,6 +4,7 @@
 //! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
 //! call without an answer: `Transient` when nothing was sent, `Ambiguous` otherwise.
 
+mod account;
 pub mod assertion;
 mod base;
 mod client;
@@ -16,6 +17,7 @@ pub mod retry;
 mod tests;
 pub mod token;
 
+pub use account::HttpAccount;
 pub use base::{BaseUrl, is_loopback, quota_share, scaled};
 pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
 pub use form::{Form, idempotency_key};

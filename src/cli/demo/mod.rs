@@ -139,7 +139,7 @@ async fn start_sandbox() -> Result<Box<dyn Sandbox>, DemoError> {
         .map_err(io("cannot open a loopback port for the stand-in"))?;
     let hubspot = backhaul_connectors::destinations()
         .iter()
-        .find_map(|kind| kind.sandbox().filter(|sandbox| sandbox.name() == "hubspot"))
+        .find_map(|kind| kind.sandbox.map(|sandbox| sandbox()).filter(|sandbox| sandbox.name() == "hubspot"))
         .ok_or_else(|| DemoError::Broken("this program was built without the stand-in of HubSpot".into()))?;
     let settings = [("properties".to_owned(), PROPERTIES.to_owned())];
     Ok(hubspot.start(listener, &settings).await?)

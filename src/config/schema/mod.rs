@@ -31,11 +31,8 @@ pub fn backhaul_toml_with(registry: &Registry<'_>) -> Value {
     let mut definitions = take_definitions(&mut schema);
     let warehouses: Vec<Value> =
         registry.warehouses.iter().map(|kind| tagged(kind.name(), kind.json_schema(), &mut definitions)).collect();
-    let destinations: Vec<Value> = registry
-        .destinations
-        .iter()
-        .map(|kind| tagged(kind.name(), kind.json_schema().account, &mut definitions))
-        .collect();
+    let destinations: Vec<Value> =
+        registry.destinations.iter().map(|kind| tagged(kind.name, (kind.schema)().account, &mut definitions)).collect();
     // A secret reference stands in every kind's keys, whether or not ours use one.
     definitions.entry("Secret").or_insert_with(|| without_meta(schema_of::<tables::Secret>()));
     schema["properties"]["warehouses"]["additionalProperties"] = json!({ "oneOf": warehouses });
@@ -52,8 +49,8 @@ pub fn sync_toml_with(registry: &Registry<'_>) -> Value {
     definitions.entry("Secret").or_insert_with(|| without_meta(schema_of::<tables::Secret>()));
     let mut keys: Map<String, Value> = Map::new();
     for kind in registry.destinations {
-        let KindSchema { into, .. } = kind.json_schema();
-        let mut own = hoist(kind.name(), into, &mut definitions);
+        let KindSchema { into, .. } = (kind.schema)();
+        let mut own = hoist(kind.name, into, &mut definitions);
         let Some(Value::Object(properties)) = own.get_mut("properties").map(Value::take) else { continue };
         for (key, value) in properties {
             match keys.get_mut(&key) {

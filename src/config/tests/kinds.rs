@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::config::{ConfigTable, ItemKind, Problem};
+use backhaul_kit::config::{ConfigTable, ItemKind};
 use backhaul_kit::{
-    About, Account, AddressKind, Destination, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, ModelQuery,
-    Operation, Prepared, Removed, Source, SourceKind, SyncShape, WarehouseConfig,
+    Account, AddressKind, Destination, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, ModelQuery, Object,
+    ObjectName, Operation, Prepared, Removed, Source, SourceKind, SyncShape, WarehouseConfig, WritePolicy,
 };
 
 use crate::config::Registry;
 
 /// Three warehouses and two destinations.
-pub(crate) const REGISTRY: Registry<'static> =
-    Registry { warehouses: &[&Postgres, &Sqlite, &Files], destinations: &[&HubSpot, &Http] };
+pub(crate) static REGISTRY: Registry<'static> =
+    Registry { warehouses: &[&Postgres, &Sqlite, &Files], destinations: &[&HUBSPOT, &HTTP] };
 
 struct Postgres;
 struct Sqlite;
@@ -109,9 +109,6 @@ impl SourceKind for Files {
     }
 }
 
-struct HubSpot;
-struct Http;
-
 struct HubSpotAccount;
 struct HttpAccount(String);
 
@@ -147,77 +144,56 @@ impl Prepared for Ready {
     }
 }
 
-fn about(title: &'static str) -> About {
-    About {
-        title,
-        summary: "for tests",
-        objects: "any",
-        modes: &[Mode::Upsert],
-        removed: &[Removed::Ignore],
-        proof: "docs only",
-    }
-}
-
-impl DestinationKind for HubSpot {
-    fn name(&self) -> &'static str {
-        "hubspot"
-    }
-
-    fn about(&self) -> About {
-        about("HubSpot")
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
+static HUBSPOT: DestinationKind = DestinationKind {
+    name: "hubspot",
+    title: "HubSpot",
+    summary: "for tests",
+    objects: &[Object {
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
+        flat: true,
+        ..Object::PLAIN
+    }],
+    proof: "docs only",
+    errors: &[],
+    example: "",
+    read: |table| {
         let token = table.required_secret("token");
         table.percent("quota");
         table.text("base_url");
         token.map(|_| Box::new(HubSpotAccount) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema {
-            account: serde_json::json!({"type": "object", "required": ["token"], "properties": {
-                "token": {"$ref": "#/$defs/Secret"}, "quota": {"type": "string"}, "base_url": {"type": "string"}
-            }}),
-            into: serde_json::json!({"type": "object", "properties": {}}),
-        }
-    }
-}
+    },
+    schema: || KindSchema {
+        account: serde_json::json!({"type": "object", "required": ["token"], "properties": {
+            "token": {"$ref": "#/$defs/Secret"}, "quota": {"type": "string"}, "base_url": {"type": "string"}
+        }}),
+        into: serde_json::json!({"type": "object", "properties": {}}),
+    },
+    sandbox: None,
+};
 
 impl Account for HubSpotAccount {
-    fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        let problems = into.problems().clone();
-        let before = problems.errors();
-        if shape.object.is_none() {
-            into.missing("object");
-        }
-        if shape.mode.0 == Mode::Append {
-            problems.push(Problem::error("unknown-choice", "HubSpot records cannot be appended").at(&shape.mode.1));
-        }
-        for field in shape.fields.iter().filter(|field| field.target.contains('.')) {
-            problems.push(Problem::error("bad-field", "HubSpot properties cannot be nested").at(&field.span));
-        }
-        (problems.errors() == before).then(|| {
-            let object = shape.object.as_ref().map(|(object, _)| object.clone()).unwrap_or_default();
-            Arc::new(Ready { object, address: AddressKind::MatchValue, consent: &[] }) as Arc<dyn Prepared>
-        })
-    }
-
-    fn is_stand_in(&self) -> bool {
-        false
+    fn sync(&self, _: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
+        let object = shape.object.as_ref().map(|(object, _)| object.clone()).unwrap_or_default();
+        Some(Arc::new(Ready { object, address: AddressKind::MatchValue, consent: &[] }))
     }
 }
 
-impl DestinationKind for Http {
-    fn name(&self) -> &'static str {
-        "http"
-    }
-
-    fn about(&self) -> About {
-        about("HTTP")
-    }
-
-    fn account(&self, table: &mut ConfigTable) -> Option<Box<dyn Account>> {
+static HTTP: DestinationKind = DestinationKind {
+    name: "http",
+    title: "HTTP",
+    summary: "for tests",
+    objects: &[Object {
+        name: ObjectName::Perhaps("any"),
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience, Mode::Append],
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Delete, Removed::Clear],
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
+        ..Object::PLAIN
+    }],
+    proof: "docs only",
+    errors: &[],
+    example: "",
+    read: |table| {
         let url = table.required_text("url");
         if let Some(mut headers) = table.table("headers") {
             for (name, _) in headers.keys() {
@@ -229,19 +205,17 @@ impl DestinationKind for Http {
             headers.finish();
         }
         url.map(|url| Box::new(HttpAccount(url)) as Box<dyn Account>)
-    }
-
-    fn json_schema(&self) -> KindSchema {
-        KindSchema {
-            account: serde_json::json!({"type": "object", "required": ["url"], "properties": {
-                "url": {"type": "string"}, "headers": {"type": "object"}
-            }}),
-            into: serde_json::json!({"type": "object", "required": ["success"], "properties": {
-                "path": {"type": "string"}, "success": {"type": "object"}
-            }}),
-        }
-    }
-}
+    },
+    schema: || KindSchema {
+        account: serde_json::json!({"type": "object", "required": ["url"], "properties": {
+            "url": {"type": "string"}, "headers": {"type": "object"}
+        }}),
+        into: serde_json::json!({"type": "object", "required": ["success"], "properties": {
+            "path": {"type": "string"}, "success": {"type": "object"}
+        }}),
+    },
+    sandbox: None,
+};
 
 impl Account for HttpAccount {
     fn sync(&self, into: &mut ConfigTable, _: &SyncShape) -> Option<Arc<dyn Prepared>> {
@@ -258,9 +232,5 @@ impl Account for HttpAccount {
             let object = format!("{}{path}", self.0);
             Arc::new(Ready { object, address: AddressKind::None, consent }) as Arc<dyn Prepared>
         })
-    }
-
-    fn is_stand_in(&self) -> bool {
-        false
     }
 }

@@ -80,7 +80,7 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "Changed"), names(incremental::CHANGED));
     assert_eq!(words(&sync_toml, "Normaliser"), names(backhaul_kit::normalise::Normaliser::CHOICES));
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
-    assert_eq!(words(&sync_toml, "WritePolicy"), names(fields::WRITE));
+    assert_eq!(words(&sync_toml, "WritePolicy"), names(backhaul_kit::WritePolicy::CHOICES));
     assert_eq!(words(&sync_toml, "Missing"), names(crate::diff::Missing::CHOICES));
     assert_eq!(words(&sync_toml, "OnRemap"), names(guards::ON_REMAP));
     let on_unknown = sync_toml["$defs"]["OnUnknown"]["oneOf"].as_array().expect("a list of words");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Facts, Fault, Operation, Outcomes, Progress, Reason, RequestPreview,
-    Run, SaveTicket, Ticket, Verdict,
+    Run, Ticket, Tickets, Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -79,13 +79,7 @@ impl Destination for Scripted {
         Ok(Some(ticket("session")))
     }
 
-    async fn write(
-        &self,
-        _run: &Run,
-        _session: Option<&Ticket>,
-        batch: &Batch,
-        save: &dyn SaveTicket,
-    ) -> Result<Delivery, Fault> {
+    async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         let number = {
             let mut calls = self.calls.lock().expect("no panic while held");
             calls.push(Call {
@@ -99,7 +93,7 @@ impl Destination for Scripted {
         tokio::time::sleep(self.latency).await;
         let answer = (self.script)(number, batch);
         if let Ok(Delivery::Pending(ticket)) = &answer {
-            save.save(ticket).await?;
+            tickets.save.save(ticket).await?;
         }
         answer
     }

@@ -1,13 +1,12 @@
 //! Wrong configurations, and the schema.
 
-use super::super::FileKind;
+use super::super::FILE;
 use crate::destinations::fixture;
-use backhaul_kit::DestinationKind as _;
 
 fn problems(account: &str, into: &str, fields: &[&str]) -> Vec<(&'static str, String)> {
     let removed = if into.contains("removed") { "" } else { "removed = \"delete\"\n" };
     let text = format!("[account]\n{account}\n[into]\n{removed}{into}\n");
-    let (_, problems) = fixture::read(&FileKind, &text, &["id"], fields);
+    let (_, problems) = fixture::read(&FILE, &text, &["id"], fields);
     let marked = |problem: backhaul_kit::config::Problem| {
         let span = problem.span.expect("every problem has a place");
         (problem.code, span.file.text[span.range].to_owned())
@@ -28,8 +27,8 @@ fn what_is_wrong_is_said_where_it_stands() {
     for (line, code, marked) in [
         ("object = \"a/b\"", "bad-file-name", "\"a/b\""),
         ("object = \".hidden\"", "bad-file-name", "\".hidden\""),
-        ("mode = \"audience\"", "mode-unsupported", "\"audience\""),
-        ("removed = \"archive\"", "removed-unsupported", "\"archive\""),
+        ("mode = \"audience\"", "unsupported-mode", "\"audience\""),
+        ("removed = \"archive\"", "unsupported-removed", "\"archive\""),
         ("compress = true", "unknown-key", "compress"),
     ] {
         assert_eq!(problems("path = \"out\"", &format!("{good}\n{line}"), &["email"]), of(&[(code, marked)]));
@@ -46,7 +45,7 @@ fn the_column_of_changes_is_not_taken() {
 
 #[test]
 fn the_schema_names_the_keys_that_are_read() {
-    let schema = FileKind.json_schema();
+    let schema = (FILE.schema)();
     for (schema, keys) in [(&schema.account, vec!["path"]), (&schema.into, vec!["format", "set"])] {
         jsonschema::meta::validate(schema).expect("a valid JSON Schema");
         let named: Vec<&String> = schema["properties"].as_object().expect("an object schema").keys().collect();
@@ -58,7 +57,7 @@ fn the_schema_names_the_keys_that_are_read() {
 fn the_example_of_the_documentation_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
     assert!(text.contains("[into]"), "{text}");
-    let (prepared, found) = fixture::read(&FileKind, &text, &["id"], &["email"]);
+    let (prepared, found) = fixture::read(&FILE, &text, &["id"], &["email"]);
     assert_eq!(found, []);
     assert_eq!(prepared.expect("a destination").object(), "customers");
 }

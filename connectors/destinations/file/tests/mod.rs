@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use backhaul_kit::Prepared;
 
-use super::FileKind;
+use super::FILE;
 use crate::destinations::fixture;
 
 /// A sync into `folder` that must be right.
 fn prepared(folder: &Path, into: &str, key: &[&str], fields: &[&str]) -> Arc<dyn Prepared> {
     let text = format!("[account]\npath = '{}'\n[into]\nremoved = \"delete\"\n{into}\n", folder.display());
-    fixture::prepared(&FileKind, &text, key, fields)
+    fixture::prepared(&FILE, &text, key, fields)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use backhaul_kit::contract::{NoTickets, canary_kit, row, run};
+use backhaul_kit::contract::{NO_TICKETS, canary_kit, row, run};
 use backhaul_kit::{
-    Batch, ChangeKind, Delivery, Destination, Fault, FaultClass, Operation, Prepared, Row, Run, Ticket, Value, Verdict,
+    Batch, ChangeKind, Delivery, Destination, Fault, FaultClass, Operation, Prepared, Row, Run, Ticket, Tickets, Value,
+    Verdict,
 };
 
 use super::super::manifest::Manifest;
@@ -35,7 +36,7 @@ fn batch(rows: Vec<Row>) -> Batch {
 }
 
 async fn write(destination: &dyn Destination, ticket: &Ticket, rows: Vec<Row>) -> Result<Delivery, Fault> {
-    destination.write(&run(), Some(ticket), &batch(rows), &NoTickets).await
+    destination.write(&run(), &batch(rows), Tickets { session: Some(ticket), ..NO_TICKETS }).await
 }
 
 async fn begin(destination: &dyn Destination, run: &Run) -> Ticket {

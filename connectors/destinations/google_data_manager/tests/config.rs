@@ -10,7 +10,7 @@ const ACCOUNT: &str =
 const INTO: &str = "audience = \"987\"\nmode = \"audience\"";
 
 fn read(account: &str, into: &str, fields: &[&str]) -> (Option<Arc<dyn Prepared>>, Vec<Problem>) {
-    fixture::read(&GoogleDataManager, &format!("[account]\n{account}\n[into]\n{into}\n"), &["id"], fields)
+    fixture::read(&GOOGLE_DATA_MANAGER, &format!("[account]\n{account}\n[into]\n{into}\n"), &["id"], fields)
 }
 
 fn codes(account: &str, into: &str, fields: &[&str]) -> Vec<&'static str> {
@@ -24,7 +24,7 @@ fn the_example_of_the_documentation_is_right() {
     let example = fixture::example(include_str!("../mod.rs"));
     let (tables, _) = example.split_once("\n[fields]").expect("fields");
     let fields = ["email", "phone", "first_name", "last_name", "country", "postcode"];
-    let prepared = fixture::prepared(&GoogleDataManager, tables, &["id"], &fields);
+    let prepared = fixture::prepared(&GOOGLE_DATA_MANAGER, tables, &["id"], &fields);
     assert_eq!(prepared.object(), "user_lists/987");
 }
 
@@ -54,8 +54,8 @@ fn every_problem_is_told_at_once() {
 #[test]
 fn a_misspelt_field_is_told_the_nearest_name_and_half_an_address_what_is_lacking() {
     let (_, problems) = read(ACCOUNT, INTO, &["emial", "first_name"]);
-    let remedies: Vec<&str> = problems.iter().filter_map(|problem| problem.remedy.as_deref()).collect();
-    assert!(remedies[0].contains("`email`") && remedies[0].contains("postcode"), "{remedies:?}");
+    assert_eq!(problems[0].label.as_deref(), Some("did you mean `email`?"));
+    assert!(problems[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("postcode")), "{problems:?}");
     assert!(problems[1].message.ends_with("last_name, country, postcode lack"), "{}", problems[1].message);
 }
 
@@ -66,7 +66,7 @@ fn hosts_are_named_and_a_stand_in_is_known() {
         let file = backhaul_kit::config::SourceFile { path: "backhaul.toml".into(), text };
         let problems = backhaul_kit::config::Problems::default();
         let mut table = backhaul_kit::config::parse(&Arc::new(file), &problems);
-        let account = backhaul_kit::DestinationKind::account(&GoogleDataManager, &mut table).expect("an account");
+        let account = backhaul_kit::DestinationKind::account(&GOOGLE_DATA_MANAGER, &mut table).expect("an account");
         (account.hosts(), account.is_stand_in())
     };
     let live = vec!["datamanager.googleapis.com:443".to_owned(), "oauth2.googleapis.com:443".to_owned()];

@@ -23,7 +23,7 @@ impl Subject for Audience {
         let secret = "{ file = \"secret\" }";
         let oauth = format!("oauth = {{ client_id = \"me\", client_secret = {secret}, refresh_token = {secret} }}");
         let text = text(url, "").replace("service_account = { file = \"key\" }", &oauth);
-        fixture::prepared(&GoogleDataManager, &text, &["id"], FIELDS)
+        fixture::prepared(&GOOGLE_DATA_MANAGER, &text, &["id"], FIELDS)
     }
 
     fn kit(&self) -> Arc<Kit> {

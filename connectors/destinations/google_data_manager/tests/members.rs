@@ -3,7 +3,7 @@
 use super::*;
 
 fn lines(fields: &[&str], into: &str, texts: &[&str]) -> String {
-    let prepared = fixture::prepared(&GoogleDataManager, &text("http://127.0.0.1:1", into), &["id"], fields);
+    let prepared = fixture::prepared(&GOOGLE_DATA_MANAGER, &text("http://127.0.0.1:1", into), &["id"], fields);
     let value = |text: &&str| if text.is_empty() { Value::Null } else { Value::Text((*text).to_owned()) };
     let fields: Vec<FieldValue> = texts.iter().map(|text| FieldValue::Set(value(text))).collect();
     prepared.hashes(&fields).expect("a destination that finds members by hashes")

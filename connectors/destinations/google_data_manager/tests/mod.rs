@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NoTickets, run};
+use backhaul_kit::contract::{NO_TICKETS, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Outcomes, Prepared, Progress,
     Row, Sandbox, Ticket, Value, Verdict, key,
@@ -19,7 +19,7 @@ use backhaul_kit::{
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
-use super::GoogleDataManager;
+use super::GOOGLE_DATA_MANAGER;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -50,7 +50,7 @@ struct Bench {
 fn open_text(text: &str, fields: &[&str], key: &str) -> Bench {
     let project = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(project.path().join("key"), key).expect("a key");
-    let prepared = fixture::prepared(&GoogleDataManager, text, &["id"], fields);
+    let prepared = fixture::prepared(&GOOGLE_DATA_MANAGER, text, &["id"], fields);
     let kit = Kit::new(Secrets::from_env(project.path()));
     Bench { destination: prepared.open(kit).expect("an open destination"), prepared, _project: project }
 }
@@ -131,7 +131,7 @@ fn code(verdict: &Verdict) -> &str {
 
 impl Bench {
     async fn write(&self, batch: &Batch) -> Result<Delivery, Fault> {
-        self.destination.write(&run(), None, batch, &NoTickets).await
+        self.destination.write(&run(), batch, NO_TICKETS).await
     }
 
     /// The ticket of a batch that was taken in.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::contract::{NoTickets, Reply, Scripted, Server, canary_kit, row, run};
+use backhaul_kit::contract::{NO_TICKETS, Reply, Scripted, Server, canary_kit, row, run};
 use backhaul_kit::{Batch, Delivery, Fault, FaultClass, Operation, Reason, Value, Verdict};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn answered(request: &str, batch: &Batch, answer: Scripted) -> Result<Vec<
     let server = Server::start(move |_| Reply::Answer(answer.clone())).await;
     let text = format!("[account]\nurl = \"{}\"\n[into]\n[into.request]\nurl = \"/rows\"\n{request}", server.url());
     let destination = prepared(&text, &["email"]).open(canary_kit(".".as_ref())).expect("opens");
-    match destination.write(&run(), None, batch, &NoTickets).await? {
+    match destination.write(&run(), batch, NO_TICKETS).await? {
         Delivery::Settled(outcomes) => Ok(outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect()),
         other => panic!("{other:?}"),
     }

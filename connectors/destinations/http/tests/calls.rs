@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use backhaul_kit::contract::{NoTickets, canary_kit, row, run};
+use backhaul_kit::contract::{NO_TICKETS, canary_kit, row, run};
 use backhaul_kit::{Batch, Delivery, Destination, FaultClass, Operation, Value, Verdict};
 use serde_json::{Value as Body, json};
 
@@ -73,7 +73,7 @@ fn destination(url: &str, secrets: &std::path::Path) -> Arc<dyn Destination> {
 }
 
 async fn send(destination: &dyn Destination, batch: &Batch) -> Vec<Verdict> {
-    match destination.write(&run(), None, batch, &NoTickets).await.expect("an answer") {
+    match destination.write(&run(), batch, NO_TICKETS).await.expect("an answer") {
         Delivery::Settled(outcomes) => outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect(),
         other => panic!("{other:?}"),
     }
@@ -170,7 +170,7 @@ async fn a_token_that_expires_in_mid_run_is_renewed_once_and_no_row_fails() {
         calls.spawn(async move {
             let rows = vec![row(n, n as i64, vec![Value::Text("a@example.com".into())])];
             let batch = Batch { operation: Operation::Upsert, seq: n, last: false, rows };
-            destination.write(&run(), None, &batch, &NoTickets).await
+            destination.write(&run(), &batch, NO_TICKETS).await
         });
         // Three at a time: a token that expires is refused to all who use it.
         if n % 3 == 2 {
@@ -199,13 +199,13 @@ async fn a_host_inside_the_network_is_not_connected_to_unless_it_is_named() {
         last: false,
         rows: vec![row(0, 1, vec![Value::Text("a@example.com".into())])],
     };
-    let fault = open("").write(&run(), None, &batch, &NoTickets).await.expect_err("not connected to");
+    let fault = open("").write(&run(), &batch, NO_TICKETS).await.expect_err("not connected to");
     assert_eq!(fault.class, FaultClass::Config);
     assert!(fault.message.starts_with("10.255.255.1 has an address that is not public"), "{}", fault.message);
     assert!(fault.remedy_text().contains("private_hosts"), "{}", fault.remedy_text());
     let named = open("private_hosts = [\"10.255.255.1\"]\n");
     // What is there, if anything, depends on the network; it is tried.
-    if let Err(fault) = named.write(&run(), None, &batch, &NoTickets).await {
+    if let Err(fault) = named.write(&run(), &batch, NO_TICKETS).await {
         assert!(!fault.message.contains("not public"), "{}", fault.message);
     }
 }

@@ -103,7 +103,7 @@ fn removals_need_a_call_that_names_the_row() {
     let found = problems(&format!("{ACCOUNT}[into]\n{request}{}", remove("/a/{{ key }}")));
     assert_eq!(found[0].0, "remove-unused");
     let found = problems(&format!("{ACCOUNT}[into]\nremoved = \"clear\"\n{request}{}", remove("/a/{{ key }}")));
-    assert_eq!(found, of(&[("removed-unsupported", "\"clear\"")]));
+    assert_eq!(found, of(&[("unsupported-removed", "\"clear\"")]));
 }
 
 #[test]

@@ -49,25 +49,25 @@ fn syncs_that_hubspot_cannot_do_are_refused() {
 #[test]
 fn an_object_written_in_the_singular_gets_the_nearest_name() {
     let problems = read("", &Wanted { object: "contact", ..CONTACTS }).err().expect("refused");
-    assert_eq!(problems[0].label.as_deref(), Some("did you mean \"contacts\"?"));
+    assert_eq!(problems[0].label.as_deref(), Some("did you mean `contacts`?"));
 }
 
 #[test]
 fn a_field_that_may_be_left_out_of_an_upsert_by_email_is_warned_of() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: "token = { env = \"T\" }".into() });
     let problems = Problems::default();
-    let account = HubSpot.account(&mut parse(&file, &problems)).expect("an account");
+    let account = HUBSPOT.account(&mut parse(&file, &problems)).expect("an account");
     let mut shape = shape(&Wanted { match_on: Some("email"), fields: &["email", "phone"], ..CONTACTS });
     for field in &mut shape.fields {
         field.null = NullPolicy::Skip;
     }
     shape.fields[1].write = WritePolicy::Always;
-    assert!(account.sync(&mut parse(&file, &problems), &shape).is_some());
+    assert!(HUBSPOT.sync(account.as_ref(), &mut parse(&file, &problems), &shape).is_some());
     let found = problems.take();
     assert_eq!((found.len(), found[0].code, found[0].severity), (1, "partial-upsert", Severity::Warning));
     assert!(found[0].message.contains("`phone`"));
     shape.fields[1].write = WritePolicy::IfEmpty;
-    assert!(account.sync(&mut parse(&file, &problems), &shape).is_none());
+    assert!(HUBSPOT.sync(account.as_ref(), &mut parse(&file, &problems), &shape).is_none());
     assert_eq!(problems.take()[0].code, "unsupported-write");
 }
 
@@ -92,8 +92,8 @@ fn facts_say_what_the_vendor_documents() {
 fn the_schema_names_exactly_the_keys_that_are_read() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: String::new() });
     let mut table = parse(&file, &Problems::default());
-    assert!(HubSpot.account(&mut table).is_none(), "the token is required");
-    let schema = HubSpot.json_schema().account;
+    assert!(HUBSPOT.account(&mut table).is_none(), "the token is required");
+    let schema = (HUBSPOT.schema)().account;
     let mut described: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
     let mut known: Vec<&String> = table.known().iter().collect();
     described.sort();

@@ -12,7 +12,6 @@ mod stand_in;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request as Received, State};
@@ -20,13 +19,12 @@ use axum::response::Response;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Secrets, SourceFile, Span, parse};
 use backhaul_kit::http::{Answer, Request};
 use backhaul_kit::{
-    Address, Batch, ChangeKind, Delivery, Destination, DestinationKind as _, Fault, FieldShape, FieldValue, Kit, Mode,
-    NullPolicy, Operation, Outcomes, Prepared, Removed, Row, Run, Sandbox, SaveTicket, SyncShape, Ticket, Value,
-    Verdict, WritePolicy,
+    Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldShape, FieldValue, Kit, Mode, NullPolicy, Operation,
+    Outcomes, Prepared, Removed, Row, Run, Sandbox, SyncShape, Value, Verdict, WritePolicy,
 };
 use tokio::net::TcpListener;
 
-use super::HubSpot;
+use super::HUBSPOT;
 use super::sandbox;
 use crate::destinations::described::client;
 
@@ -67,11 +65,11 @@ fn read(keys: &str, wanted: &Wanted) -> Result<Arc<dyn Prepared>, Vec<Problem>> 
     let file = |text: &str| Arc::new(SourceFile { path: "backhaul.toml".into(), text: text.to_owned() });
     let problems = Problems::default();
     let mut table: ConfigTable = parse(&file(&format!("token = {{ file = \"token\" }}\n{keys}")), &problems);
-    let account = HubSpot.account(&mut table);
+    let account = HUBSPOT.account(&mut table);
     table.finish();
     let Some(account) = account else { return Err(problems.take()) };
     let mut into = parse(&file(""), &problems);
-    let prepared = account.sync(&mut into, &shape(wanted));
+    let prepared = HUBSPOT.sync(account.as_ref(), &mut into, &shape(wanted));
     into.finish();
     let found = problems.take();
     match prepared {
@@ -124,7 +122,7 @@ pub(crate) async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
 impl Bench {
     /// Writes a batch.
     async fn write(&self, batch: &Batch) -> Result<Outcomes, Fault> {
-        match self.destination.write(&run(), None, batch, &NoTickets).await? {
+        match self.destination.write(&run(), batch, backhaul_kit::contract::NO_TICKETS).await? {
             Delivery::Settled(outcomes) => Ok(outcomes),
             other => panic!("HubSpot settles at once, not {other:?}"),
         }
@@ -186,16 +184,6 @@ fn rejection(verdict: &Verdict) -> (&str, Option<&str>) {
     match verdict {
         Verdict::Rejected(reason) => (&reason.code, reason.field.as_deref()),
         other => panic!("not a rejection: {other:?}"),
-    }
-}
-
-/// The destination has no jobs.
-pub(crate) struct NoTickets;
-
-#[async_trait]
-impl SaveTicket for NoTickets {
-    async fn save(&self, ticket: &Ticket) -> Result<(), Fault> {
-        Err(Fault::bug(format!("HubSpot saved a ticket of kind {}", ticket.kind)))
     }
 }
 

@@ -169,7 +169,7 @@ async fn a_job_is_lost_where_nobody_knows_it() {
     };
     assert!(matches!(poll("mailchimp_batch", "77").await, Progress::Lost));
     assert!(matches!(poll("http_job", "1").await, Progress::Lost));
-    assert!(matches!(bench.destination.write(&run(), None, &rows, &NoTickets).await, Ok(Delivery::Pending(_))));
+    assert!(matches!(bench.destination.write(&run(), &rows, NO_TICKETS).await, Ok(Delivery::Pending(_))));
     assert!(matches!(poll("mailchimp_batch", "1").await, Progress::Running { .. }));
     sandbox.set("forget_jobs", "").expect("a setting");
     assert!(matches!(poll("mailchimp_batch", "1").await, Progress::Lost));

@@ -1,14 +1,14 @@
 //! What the configuration may say, and the facts that follow.
 
 use backhaul_kit::config::{Problems, SourceFile, parse};
-use backhaul_kit::{Account, AddressKind, DestinationKind as _, Evidence, Order};
+use backhaul_kit::{Account, AddressKind, Evidence, Order};
 
 use super::*;
 
 /// The codes of all problems with an account's and a sync's lines.
 fn codes(account: &str, into: &str, fields: &[&str]) -> Vec<&'static str> {
     let text = format!("[account]\n{account}\n[into]\n{into}\n");
-    fixture::read(&Mailchimp, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
+    fixture::read(&MAILCHIMP, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
 }
 
 const OF_KEY: &str = "key = { env = \"K\" }";
@@ -16,7 +16,7 @@ const OF_KEY: &str = "key = { env = \"K\" }";
 #[test]
 fn the_example_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
-    let (_, problems) = fixture::read(&Mailchimp, &text, &["id"], FIELDS);
+    let (_, problems) = fixture::read(&MAILCHIMP, &text, &["id"], FIELDS);
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["archive-stays"], "a warning, as the documentation says");
 }
@@ -117,7 +117,7 @@ fn facts_say_what_is_documented() {
 
 fn account(text: &str) -> Box<dyn Account> {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: text.to_owned() });
-    Mailchimp.account(&mut parse(&file, &Problems::default())).expect("an account")
+    MAILCHIMP.account(&mut parse(&file, &Problems::default())).expect("an account")
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn the_host_is_in_the_key_or_named_beside_a_token() {
 fn the_schema_names_exactly_the_keys_that_are_read() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: String::from("token = { env = \"T\" }") });
     let mut table = parse(&file, &Problems::default());
-    assert!(Mailchimp.account(&mut table).is_none(), "a data centre is required");
-    let schema = Mailchimp.json_schema();
+    assert!(MAILCHIMP.account(&mut table).is_none(), "a data centre is required");
+    let schema = (MAILCHIMP.schema)();
     let mut described: Vec<&str> =
         schema.account["properties"].as_object().expect("properties").keys().map(String::as_str).collect();
     let mut known: Vec<&str> = table.known().iter().map(String::as_str).collect();

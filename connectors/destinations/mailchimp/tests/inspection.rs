@@ -36,7 +36,7 @@ async fn a_token_is_a_bearer() {
     let project = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(project.path().join("key"), KEY).expect("a token");
     let text = text(&sandbox.url(), NEW).replace("key =", "token =");
-    let sync = fixture::prepared(&Mailchimp, &text, &["id"], FIELDS);
+    let sync = fixture::prepared(&MAILCHIMP, &text, &["id"], FIELDS);
     let destination = sync.open(Kit::new(Secrets::from_env(project.path()))).expect("an open destination");
     destination.check().await.expect("a report");
 }

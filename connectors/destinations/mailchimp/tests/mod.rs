@@ -11,14 +11,14 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NoTickets, run};
+use backhaul_kit::contract::{NO_TICKETS, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
     Sandbox, Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
-use super::Mailchimp;
+use super::MAILCHIMP;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -37,7 +37,7 @@ fn text(url: &str, into: &str) -> String {
 }
 
 fn prepared(url: &str, into: &str, fields: &[&str]) -> Arc<dyn Prepared> {
-    fixture::prepared(&Mailchimp, &text(url, into), &["id"], fields)
+    fixture::prepared(&MAILCHIMP, &text(url, into), &["id"], fields)
 }
 
 /// An open destination.
@@ -135,7 +135,7 @@ fn archive(file: &str) -> Vec<u8> {
 impl Bench {
     /// Writes a batch, and asks after its job until it is done.
     async fn write(&self, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-        let mut delivery = self.destination.write(&run(), None, batch, &NoTickets).await?;
+        let mut delivery = self.destination.write(&run(), batch, NO_TICKETS).await?;
         loop {
             delivery = match delivery {
                 Delivery::Settled(outcomes) => return Ok(outcomes.into_vec().into_iter().map(|(_, v)| v).collect()),

@@ -1,14 +1,14 @@
 //! What the configuration may say, and the facts that follow.
 
 use backhaul_kit::config::{Problems, SourceFile, parse};
-use backhaul_kit::{AddressKind, DestinationKind as _, Evidence, Order, Session};
+use backhaul_kit::{AddressKind, Evidence, Order, Session};
 
 use super::*;
 
 /// The codes of all problems with an account's and a sync's lines.
 fn codes(account: &str, into: &str, fields: &[&str]) -> Vec<&'static str> {
     let text = format!("[account]\ntoken = {{ env = \"T\" }}\n{account}\n[into]\n{into}\n");
-    fixture::read(&Meta, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
+    fixture::read(&META, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
 }
 
 const ACCOUNT: &str = "ad_account = \"act_1\"";
@@ -19,7 +19,7 @@ fn the_example_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
     let text = text.split("[fields]").next().expect("a beginning");
     let fields = ["EMAIL", "PHONE", "FN", "LN", "COUNTRY", "EXTERN_ID"];
-    assert_eq!(fixture::prepared(&Meta, text, &["id"], &fields).object(), "audience 23851234567890");
+    assert_eq!(fixture::prepared(&META, text, &["id"], &fields).object(), "audience 23851234567890");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_meta_cannot_do_is_refused() {
 #[test]
 fn an_unknown_key_is_told_with_the_nearest() {
     let text = format!("[account]\ntoken = {{ env = \"T\" }}\n{ACCOUNT}\n[into]\n{INTO}\n");
-    let problems = fixture::read(&Meta, &text, &["id"], &["EMIAL"]).1;
+    let problems = fixture::read(&META, &text, &["id"], &["EMIAL"]).1;
     assert_eq!(problems[0].label.as_deref(), Some("did you mean `EMAIL`?"));
 }
 
@@ -94,8 +94,8 @@ fn facts_say_what_is_documented() {
 fn the_schema_names_exactly_the_keys_that_are_read() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: String::new() });
     let mut table = parse(&file, &Problems::default());
-    assert!(Meta.account(&mut table).is_none(), "token and ad account are required");
-    let schema = Meta.json_schema();
+    assert!(META.account(&mut table).is_none(), "token and ad account are required");
+    let schema = (META.schema)();
     let mut described: Vec<&String> = schema.account["properties"].as_object().expect("properties").keys().collect();
     let mut known: Vec<&String> = table.known().iter().collect();
     described.sort();

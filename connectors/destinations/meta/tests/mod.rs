@@ -10,7 +10,7 @@ mod people;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::NoTickets;
+use backhaul_kit::contract::NO_TICKETS;
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
     Value, Verdict, key,
@@ -18,7 +18,7 @@ use backhaul_kit::{
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
-use super::Meta;
+use super::META;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -37,7 +37,7 @@ fn text(url: &str, account: &str, into: &str) -> String {
 }
 
 fn prepared(url: &str, account: &str, into: &str, fields: &[&str]) -> Arc<dyn Prepared> {
-    fixture::prepared(&Meta, &text(url, account, into), &["id"], fields)
+    fixture::prepared(&META, &text(url, account, into), &["id"], fields)
 }
 
 /// An open destination.
@@ -63,7 +63,7 @@ impl Bench {
     }
 
     async fn write(&self, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-        match self.destination.write(&run(), None, batch, &NoTickets).await? {
+        match self.destination.write(&run(), batch, NO_TICKETS).await? {
             Delivery::Settled(outcomes) => Ok(outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect()),
             other => panic!("Meta settles at once, not {other:?}"),
         }

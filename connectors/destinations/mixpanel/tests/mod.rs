@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{Problem, Problems, Secrets, SourceFile, Span, parse};
 use backhaul_kit::{
-    Address, Batch, ChangeKind, Delivery, Destination, DestinationKind as _, Fault, FieldShape, FieldValue, Kit, Mode,
-    NullPolicy, Operation, Prepared, Removed, Row, Run, Sandbox, SyncShape, Value, Verdict, WritePolicy,
+    Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldShape, FieldValue, Kit, Mode, NullPolicy, Operation,
+    Prepared, Removed, Row, Run, Sandbox, SyncShape, Value, Verdict, WritePolicy,
 };
 use tokio::net::TcpListener;
 
-use super::Mixpanel;
+use super::MIXPANEL;
 use super::sandbox;
 
 /// What a sync asks for.
@@ -52,11 +52,11 @@ fn read(keys: &str, wanted: &Wanted) -> Result<Arc<dyn Prepared>, Vec<Problem>> 
     let file = |text: &str| Arc::new(SourceFile { path: "backhaul.toml".into(), text: text.to_owned() });
     let problems = Problems::default();
     let mut table = parse(&file(&format!("token = {{ file = \"token\" }}\n{keys}")), &problems);
-    let account = Mixpanel.account(&mut table);
+    let account = MIXPANEL.account(&mut table);
     table.finish();
     let Some(account) = account else { return Err(problems.take()) };
     let mut into = parse(&file(""), &problems);
-    let prepared = account.sync(&mut into, &shape(wanted));
+    let prepared = MIXPANEL.sync(account.as_ref(), &mut into, &shape(wanted));
     into.finish();
     match (prepared, problems.take()) {
         (Some(prepared), found) if found.is_empty() => Ok(prepared),
@@ -109,8 +109,7 @@ impl Bench {
     }
 
     async fn write(&self, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-        let save = backhaul_kit::contract::NoTickets;
-        match self.destination.write(&run(), None, batch, &save).await? {
+        match self.destination.write(&run(), batch, backhaul_kit::contract::NO_TICKETS).await? {
             Delivery::Settled(outcomes) => Ok(outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect()),
             other => panic!("Mixpanel settles at once, not {other:?}"),
         }

@@ -46,6 +46,8 @@ fn token(org: &mut Org, call: &Call<'_>) -> (u16, Value) {
         }
         _ => return refused("unsupported_grant_type", "grant type not supported"),
     }
+    // Getting a token is a call like others.
+    org.common.calls += 1;
     let token = format!("{}!session{}", org.id, org.common.calls);
     org.tokens.push(token.clone());
     let (scope, url) = (org.scopes.join(" "), "https://sandbox.my.salesforce.com");

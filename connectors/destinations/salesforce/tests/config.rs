@@ -1,7 +1,7 @@
 //! What the configuration may say, and the facts that follow.
 
 use backhaul_kit::config::{Problems, SourceFile, parse};
-use backhaul_kit::{AddressKind, DestinationKind as _, Evidence, Order};
+use backhaul_kit::{AddressKind, Evidence, Order};
 
 use super::*;
 
@@ -11,7 +11,7 @@ const SECRET_KEYS: &str = "client_secret = { env = \"S\" }";
 /// The codes of all problems with an account's and a sync's lines.
 fn codes(account: &str, into: &str, fields: &[&str]) -> Vec<&'static str> {
     let text = format!("[account]\nclient_id = \"app\"\n{account}\n[into]\n{into}\n");
-    fixture::read(&Salesforce, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
+    fixture::read(&SALESFORCE, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
 }
 
 fn account_codes(keys: &str) -> Vec<&'static str> {
@@ -25,7 +25,7 @@ fn into_codes(into: &str, fields: &[&str]) -> Vec<&'static str> {
 #[test]
 fn the_example_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
-    assert_eq!(fixture::read(&Salesforce, &text, &["id"], FIELDS).1, []);
+    assert_eq!(fixture::read(&SALESFORCE, &text, &["id"], FIELDS).1, []);
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn facts_say_what_is_documented_and_follow_the_size_of_the_run() {
 fn the_schema_names_exactly_the_keys_that_are_read() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: String::new() });
     let mut table = parse(&file, &Problems::default());
-    assert!(Salesforce.account(&mut table).is_none(), "a domain is required");
-    let schema = Salesforce.json_schema();
+    assert!(SALESFORCE.account(&mut table).is_none(), "a domain is required");
+    let schema = (SALESFORCE.schema)();
     let mut described: Vec<&String> = schema.account["properties"].as_object().expect("properties").keys().collect();
     let mut known: Vec<&String> = table.known().iter().collect();
     described.sort();

@@ -177,7 +177,7 @@ async fn what_goes_wrong_before_a_job_is_closed_was_not_applied() {
     let rows = many(Operation::Upsert, "pro");
     for setting in ["lose_next", "fail_next"] {
         set(&*sandbox, setting, "1");
-        let fault = bench.destination.write(&run(), None, &rows, &NoTickets).await.expect_err("no job");
+        let fault = bench.destination.write(&run(), &rows, NO_TICKETS).await.expect_err("no job");
         assert_eq!(fault.class, FaultClass::Transient, "{setting}");
     }
     // The process died before the file was there: the job is called off, its rows come again.

@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NoTickets, run};
+use backhaul_kit::contract::{NO_TICKETS, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Outcomes, Prepared, Progress,
-    Row, Sandbox, SaveTicket, Ticket, Value, Verdict, key,
+    Row, Sandbox, SaveTicket, Ticket, Tickets, Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
-use super::Salesforce;
+use super::SALESFORCE;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -40,7 +40,7 @@ fn text(url: &str, into: &str) -> String {
 }
 
 fn prepared(url: &str, into: &str, fields: &[&str]) -> Arc<dyn Prepared> {
-    fixture::prepared(&Salesforce, &text(url, into), &["id"], fields)
+    fixture::prepared(&SALESFORCE, &text(url, into), &["id"], fields)
 }
 
 /// An open destination.
@@ -53,7 +53,7 @@ fn open_text(text: &str, fields: &[&str], secret: &str) -> Bench {
     let project = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(project.path().join("key"), secret).expect("a secret");
     let kit = Kit::new(Secrets::from_env(project.path()));
-    let prepared = fixture::prepared(&Salesforce, text, &["id"], fields);
+    let prepared = fixture::prepared(&SALESFORCE, text, &["id"], fields);
     Bench { destination: prepared.open(kit).expect("an open destination"), _project: project }
 }
 
@@ -138,10 +138,10 @@ fn of(outcomes: Outcomes) -> Vec<Verdict> {
 
 /// Keeps the tickets.
 #[derive(Default)]
-struct Tickets(Mutex<Vec<Ticket>>);
+struct Kept(Mutex<Vec<Ticket>>);
 
 #[async_trait]
-impl SaveTicket for Tickets {
+impl SaveTicket for Kept {
     async fn save(&self, ticket: &Ticket) -> Result<(), Fault> {
         self.0.lock().expect("no panic").push(ticket.clone());
         Ok(())
@@ -150,7 +150,7 @@ impl SaveTicket for Tickets {
 
 impl Bench {
     async fn write(&self, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-        match self.destination.write(&run(), None, batch, &NoTickets).await? {
+        match self.destination.write(&run(), batch, NO_TICKETS).await? {
             Delivery::Settled(outcomes) => Ok(of(outcomes)),
             other => panic!("a call settles at once, not {other:?}"),
         }
@@ -162,8 +162,9 @@ impl Bench {
 
     /// Starts a job.
     async fn start(&self, batch: &Batch) -> (Ticket, Vec<Ticket>) {
-        let tickets = Tickets::default();
-        let delivery = self.destination.write(&run(), None, batch, &tickets).await.expect("a job");
+        let tickets = Kept::default();
+        let saving = Tickets { session: None, save: &tickets };
+        let delivery = self.destination.write(&run(), batch, saving).await.expect("a job");
         let Delivery::Pending(ticket) = delivery else { panic!("not a job: {delivery:?}") };
         (ticket, tickets.0.into_inner().expect("no panic"))
     }

@@ -4,11 +4,11 @@ use backhaul_kit::config::ConfigTable;
 use backhaul_kit::{AddressKind, DestinationKind, Operation};
 
 use super::super::super::fixture;
-use super::super::{MariaDbKind, PostgresKind};
+use super::super::{MARIADB, POSTGRES};
 
 fn codes(into: &str, fields: &[&str]) -> Vec<(&'static str, String)> {
     let text = format!("[account]\nurl = {{ env = \"URL\" }}\n[into]\nmatch = \"id\"\n{into}\n");
-    let (_, problems) = fixture::read(&PostgresKind, &text, &["id"], fields);
+    let (_, problems) = fixture::read(&POSTGRES, &text, &["id"], fields);
     let marked = |problem: backhaul_kit::config::Problem| {
         let span = problem.span.expect("every problem has a place");
         (problem.code, span.file.text[span.range].to_owned())
@@ -39,14 +39,14 @@ fn what_is_wrong_is_said_where_it_stands() {
 
 #[test]
 fn an_account_needs_a_url_by_reference() {
-    for kind in [&PostgresKind as &dyn DestinationKind, &MariaDbKind] {
+    for kind in [&POSTGRES as &DestinationKind, &MARIADB] {
         let of = |text: &str| {
             let text = format!("[account]\n{text}\n[into]\nobject = \"a\"\nmode = \"append\"\n");
             let (_, problems) = fixture::read(kind, &text, &["id"], &["id"]);
             problems.into_iter().map(|problem| problem.code).collect::<Vec<_>>()
         };
         let expected: &[&str] =
-            if kind.name() == "mariadb" && !cfg!(feature = "mariadb") { &["not-in-this-build"] } else { &[] };
+            if kind.name == "mariadb" && !cfg!(feature = "mariadb") { &["not-in-this-build"] } else { &[] };
         assert_eq!(
             of("url = { env = \"URL\" }\ntimeout = \"5s\"\nconcurrency = 2\nsslrootcert = \"ca.pem\""),
             expected
@@ -60,7 +60,7 @@ fn an_account_needs_a_url_by_reference() {
 fn facts_follow_the_mode() {
     let of = |into: &str| {
         let text = format!("[account]\nurl = {{ env = \"URL\" }}\n[into]\nobject = \"a\"\nmatch = \"id\"\n{into}\n");
-        fixture::prepared(&PostgresKind, &text, &["id"], &["id", "name"])
+        fixture::prepared(&POSTGRES, &text, &["id"], &["id", "name"])
     };
     let upsert = of("removed = \"delete\"\nbatch_size = 50");
     assert_eq!(upsert.facts(Operation::Upsert).max_rows, 50);
@@ -75,8 +75,8 @@ fn facts_follow_the_mode() {
 
 #[test]
 fn the_schema_has_every_key_that_is_read_and_no_other() {
-    for kind in [&PostgresKind as &dyn DestinationKind, &MariaDbKind] {
-        let schema = kind.json_schema();
+    for kind in [&POSTGRES as &DestinationKind, &MARIADB] {
+        let schema = (kind.schema)();
         let named = |schema: &serde_json::Value| {
             let mut keys: Vec<String> = schema["properties"].as_object().expect("an object").keys().cloned().collect();
             keys.sort();
@@ -96,7 +96,7 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
 #[test]
 fn the_example_of_the_documentation_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
-    let (prepared, found) = fixture::read(&PostgresKind, &text, &["email"], &["email", "name"]);
+    let (prepared, found) = fixture::read(&POSTGRES, &text, &["email"], &["email", "name"]);
     assert_eq!(found, []);
     assert_eq!(prepared.expect("a destination").object(), "crm.customers");
 }

@@ -8,12 +8,12 @@ use backhaul_kit::{DestinationKind, Kit, Operation, Prepared, Row};
 use super::super::super::fixture;
 use super::{found_by, text};
 
-struct Table(tempfile::TempDir, &'static dyn DestinationKind);
+struct Table(tempfile::TempDir, &'static DestinationKind);
 
 impl Table {
-    fn of(kind: &'static dyn DestinationKind) -> Self {
+    fn of(kind: &'static DestinationKind) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("{}://user:{CANARY}@127.0.0.1:9/shop", kind.name());
+        let url = format!("{}://user:{CANARY}@127.0.0.1:9/shop", kind.name);
         std::fs::write(folder.path().join("url"), url).expect("written");
         Self(folder, kind)
     }
@@ -43,11 +43,11 @@ impl Subject for Table {
 
 mod postgres {
     use super::*;
-    backhaul_kit::contract_tests!(Table::of(&super::super::super::PostgresKind));
+    backhaul_kit::contract_tests!(Table::of(&super::super::super::POSTGRES));
 }
 
 #[cfg(feature = "mariadb")]
 mod mariadb {
     use super::*;
-    backhaul_kit::contract_tests!(Table::of(&super::super::super::MariaDbKind));
+    backhaul_kit::contract_tests!(Table::of(&super::super::super::MARIADB));
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::server::{Server, address, name};
 use super::{WRITTEN, bisect, found_by, open, row, text, write};
-use crate::destinations::sql::MariaDbKind;
+use crate::destinations::sql::MARIADB;
 
 pub(super) struct MariaDbServer {
     name: String,
@@ -43,8 +43,8 @@ impl Server for MariaDbServer {
         self.watcher.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect("dropped");
     }
 
-    fn kind(&self) -> &'static dyn DestinationKind {
-        &MariaDbKind
+    fn kind(&self) -> &'static DestinationKind {
+        &MARIADB
     }
 
     fn folder(&self) -> &Path {

@@ -13,7 +13,7 @@ mod server;
 
 use std::sync::Arc;
 
-use backhaul_kit::contract::{NoTickets, canary_kit, row, run};
+use backhaul_kit::contract::{NO_TICKETS, canary_kit, row, run};
 use backhaul_kit::{Batch, Delivery, Destination, Fault, FaultClass, Operation, Prepared, Row, Value, Verdict};
 
 use super::super::fixture;
@@ -78,7 +78,7 @@ fn found_by(mut row: Row, match_value: &str) -> Row {
 }
 
 async fn try_write(destination: &dyn Destination, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-    match destination.write(&run(), None, batch, &NoTickets).await? {
+    match destination.write(&run(), batch, NO_TICKETS).await? {
         Delivery::Settled(outcomes) => Ok(outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect()),
         other => panic!("{other:?}"),
     }

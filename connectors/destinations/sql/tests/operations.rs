@@ -68,7 +68,7 @@ async fn entries_of_earlier_runs_go(server: &mut impl Server) {
     let events = open(server, INTO, &["id", "note"]);
     let next = Run { id: "run-2".into(), ..run() };
     let rows = batch(Operation::Append, vec![event(1)]);
-    events.write(&next, None, &rows, &backhaul_kit::contract::NoTickets).await.expect("written");
+    events.write(&next, &rows, backhaul_kit::contract::NO_TICKETS).await.expect("written");
     let seen = server.column("SELECT concat_ws(' ', sync, run, op) FROM delivered ORDER BY sync").await;
     assert_eq!(seen, ["contract run-2 1", "other run-0 1"]);
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::server::{Server, address, name};
 use super::{WRITTEN, batch, bisect, open, row, text, try_write, write};
-use crate::destinations::sql::PostgresKind;
+use crate::destinations::sql::POSTGRES;
 
 pub(super) struct PostgresServer {
     name: String,
@@ -50,8 +50,8 @@ impl Server for PostgresServer {
         server.execute(AssertSqlSafe(sql)).await.expect("dropped");
     }
 
-    fn kind(&self) -> &'static dyn DestinationKind {
-        &PostgresKind
+    fn kind(&self) -> &'static DestinationKind {
+        &POSTGRES
     }
 
     fn folder(&self) -> &Path {

@@ -16,7 +16,7 @@ async fn missing_rights_are_named_with_their_grants(server: &mut impl Server) {
     server.run("CREATE TABLE people (id int PRIMARY KEY, name varchar(100), points int)").await;
     server.as_weak_user().await;
     let into = "match = \"id\"\nremoved = \"delete\"";
-    if server.kind().name() == "postgres" {
+    if server.kind().name == "postgres" {
         let people = open(server, into, &["id", "name"]);
         let report = people.check().await.expect("checked");
         assert_eq!(
@@ -77,10 +77,10 @@ async fn the_account_is_known(server: &mut impl Server) {
     server.run("CREATE TABLE people (id int PRIMARY KEY)").await;
     let people = open(server, "match = \"id\"", &["id"]);
     let (one, other) = (people.check().await.expect("checked"), people.check().await.expect("checked"));
-    assert!(one.identity.starts_with(server.kind().name()), "{}", one.identity);
+    assert!(one.identity.starts_with(server.kind().name), "{}", one.identity);
     assert_eq!(one.identity, other.identity);
     assert!(!one.excess.is_empty(), "an administrator has too many rights");
-    std::fs::write(server.folder().join("url"), format!("{}://u:canary@127.0.0.1:9/x", server.kind().name()))
+    std::fs::write(server.folder().join("url"), format!("{}://u:canary@127.0.0.1:9/x", server.kind().name))
         .expect("written");
     let fault = open(server, "match = \"id\"", &["id"]).check().await.expect_err("nobody listens");
     assert_eq!(fault.class, FaultClass::Transient);

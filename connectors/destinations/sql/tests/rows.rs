@@ -154,7 +154,7 @@ async fn a_removed_row_is_emptied(server: &mut impl Server) {
 
 async fn names_are_only_names(server: &mut impl Server) {
     // In the way in which each server quotes names.
-    let quote = if server.kind().name() == "postgres" { '"' } else { '`' };
+    let quote = if server.kind().name == "postgres" { '"' } else { '`' };
     let quoted = |name: &str| super::super::name::quoted(name, quote);
     let (table, column) = ("Select \"x\"; `drop`", "order by \"1\" -- `2`");
     server.run(&format!("CREATE TABLE {} (id int PRIMARY KEY, {} int)", quoted(table), quoted(column))).await;

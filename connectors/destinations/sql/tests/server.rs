@@ -18,7 +18,7 @@ pub(super) trait Server: Sized + Send + Sync {
     async fn end(self);
 
     /// The kind of destination.
-    fn kind(&self) -> &'static dyn DestinationKind;
+    fn kind(&self) -> &'static DestinationKind;
 
     /// Where the secret `url` is.
     fn folder(&self) -> &Path;

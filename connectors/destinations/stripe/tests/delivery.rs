@@ -216,7 +216,7 @@ async fn a_customer_that_is_made_in_the_run_is_not_read_back() {
         let before = sandbox.calls();
         let run = Run { started, ..run() };
         let row = new(&[&calls.to_string(), "ada@example.com", "free"]);
-        bench.destination.write(&run, None, &batch(Operation::Create, row), &NoTickets).await.expect("an answer");
+        bench.destination.write(&run, &batch(Operation::Create, row), NO_TICKETS).await.expect("an answer");
         assert_eq!(sandbox.calls() - before, calls);
     }
 }

@@ -10,14 +10,14 @@ mod spec;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::NoTickets;
+use backhaul_kit::contract::NO_TICKETS;
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
     Value, Verdict, key,
 };
 use tokio::net::TcpListener;
 
-use super::Stripe;
+use super::STRIPE;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -38,7 +38,7 @@ fn text(url: &str, into: &str) -> String {
 }
 
 fn prepared(url: &str, into: &str, fields: &[&str]) -> Arc<dyn Prepared> {
-    fixture::prepared(&Stripe, &text(url, into), &["id"], fields)
+    fixture::prepared(&STRIPE, &text(url, into), &["id"], fields)
 }
 
 /// An open destination.
@@ -130,7 +130,7 @@ fn code(verdict: &Verdict) -> &str {
 
 impl Bench {
     async fn write(&self, operation: Operation, row: Row) -> Result<Verdict, Fault> {
-        match self.destination.write(&run(), None, &batch(operation, row), &NoTickets).await? {
+        match self.destination.write(&run(), &batch(operation, row), NO_TICKETS).await? {
             Delivery::Settled(outcomes) => Ok(outcomes.into_vec().remove(0).1),
             other => panic!("Stripe settles at once, not {other:?}"),
         }

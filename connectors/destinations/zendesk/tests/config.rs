@@ -1,14 +1,14 @@
 //! What the configuration may say, and the facts that follow.
 
 use backhaul_kit::config::{Problems, SourceFile, parse};
-use backhaul_kit::{AddressKind, DestinationKind as _, Evidence, Order};
+use backhaul_kit::{AddressKind, Evidence, Order};
 
 use super::*;
 
 /// The codes of all problems with an account's and a sync's lines.
 fn codes(account: &str, into: &str, fields: &[&str]) -> Vec<&'static str> {
     let text = format!("[account]\n{account}\n[into]\n{into}\n");
-    fixture::read(&Zendesk, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
+    fixture::read(&ZENDESK, &text, &["id"], fields).1.iter().map(|problem| problem.code).collect()
 }
 
 const ACCOUNT: &str = "subdomain = \"acme\"\ntoken = { env = \"T\" }";
@@ -16,7 +16,7 @@ const ACCOUNT: &str = "subdomain = \"acme\"\ntoken = { env = \"T\" }";
 #[test]
 fn the_example_is_right() {
     let text = fixture::example(include_str!("../mod.rs"));
-    assert_eq!(fixture::read(&Zendesk, &text, &["id"], USER).1, []);
+    assert_eq!(fixture::read(&ZENDESK, &text, &["id"], USER).1, []);
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn facts_say_what_is_documented() {
 fn the_schema_names_exactly_the_keys_that_are_read() {
     let file = Arc::new(SourceFile { path: "t.toml".into(), text: String::new() });
     let mut table = parse(&file, &Problems::default());
-    assert!(Zendesk.account(&mut table).is_none(), "a subdomain is required");
-    let schema = Zendesk.json_schema();
+    assert!(ZENDESK.account(&mut table).is_none(), "a subdomain is required");
+    let schema = (ZENDESK.schema)();
     let mut described: Vec<&String> = schema.account["properties"].as_object().expect("properties").keys().collect();
     let mut known: Vec<&String> = table.known().iter().collect();
     described.sort();

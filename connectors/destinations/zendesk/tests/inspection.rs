@@ -45,7 +45,7 @@ async fn an_api_token_has_no_scopes_and_says_whose_it_is() {
     std::fs::write(project.path().join("token"), TOKEN).expect("a token");
     let text = text(&sandbox.url(), USERS).replace("token = ", "email = \"ops@example.com\"\napi_token = ");
     let kit = Kit::new(Secrets::from_env(project.path()));
-    let destination = fixture::prepared(&Zendesk, &text, &["id"], USER).open(kit).expect("an open destination");
+    let destination = fixture::prepared(&ZENDESK, &text, &["id"], USER).open(kit).expect("an open destination");
     let report = destination.check().await.expect("a report");
     assert_eq!((report.missing.len(), report.excess.len()), (0, 0));
     assert!(report.unknowable[0].contains("admin") && report.unknowable[0].contains("2027"), "{:?}", report.unknowable);

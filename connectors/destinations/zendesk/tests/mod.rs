@@ -9,7 +9,7 @@ mod inspection;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NoTickets, run};
+use backhaul_kit::contract::{NO_TICKETS, run};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
     Sandbox, Value, Verdict, key,
@@ -17,7 +17,7 @@ use backhaul_kit::{
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
-use super::Zendesk;
+use super::ZENDESK;
 use super::sandbox;
 use crate::destinations::fixture;
 
@@ -37,7 +37,7 @@ fn text(url: &str, into: &str) -> String {
 }
 
 fn prepared(url: &str, into: &str, fields: &[&str]) -> Arc<dyn Prepared> {
-    fixture::prepared(&Zendesk, &text(url, into), &["id"], fields)
+    fixture::prepared(&ZENDESK, &text(url, into), &["id"], fields)
 }
 
 /// An open destination.
@@ -113,7 +113,7 @@ fn code(verdict: &Verdict) -> &str {
 
 impl Bench {
     async fn begin(&self, batch: &Batch) -> Result<Delivery, Fault> {
-        self.destination.write(&run(), None, batch, &NoTickets).await
+        self.destination.write(&run(), batch, NO_TICKETS).await
     }
 
     /// Writes, and asks after the job until it ends.
