@@ -264,8 +264,8 @@ mod tests {
             rows: 200,
             removed: 7,
             accepted: 9,
-            ineligible: CauseCounts { withdrawn: 3, suppressed: 2, held_out: 11 },
-            removed_for: CauseCounts { withdrawn: 1, suppressed: 2, held_out: 4 },
+            ineligible: CauseCounts { withdrawn: 3, suppressed: 2, held_out: 11, erased: 0 },
+            removed_for: CauseCounts { withdrawn: 1, suppressed: 2, held_out: 4, erased: 0 },
             frozen: 1,
             ..RunCounts::default()
         };

@@ -59,6 +59,8 @@ pub struct Suppression {
     pub on: Vec<Pair>,
     /// How many rows it may lose from one run to the next; default 10 % beyond 20.
     pub max_shrink: Threshold,
+    /// Whether its people asked to be erased: what was delivered of them is removed, never frozen.
+    pub erases: bool,
 }
 
 /// A column of a list, and the column of a sync's model that is compared with it.
@@ -153,7 +155,11 @@ pub(super) struct WrittenList {
     model: Option<(String, Span)>,
     on: Vec<Pair>,
     max_shrink: Threshold,
+    erases: bool,
 }
+
+/// The values of `cause`: whether a list erases.
+pub(super) const CAUSES: &[(&str, bool)] = &[("suppressed", false), ("erased", true)];
 
 /// Reads the keys of a suppression list.
 pub(super) fn read_list(table: &mut ConfigTable) -> WrittenList {
@@ -178,7 +184,8 @@ pub(super) fn read_list(table: &mut ConfigTable) -> WrittenList {
         pairs.finish();
     }
     let max_shrink = guards::threshold(table, "max_shrink").unwrap_or(DEFAULT_MAX_SHRINK);
-    WrittenList { model, on, max_shrink }
+    let erases = table.choice("cause", CAUSES).unwrap_or(false);
+    WrittenList { model, on, max_shrink, erases }
 }
 
 /// Reads the keys of a holdout.
@@ -350,6 +357,17 @@ impl Written {
             let place = self.consent_span.as_ref().unwrap_or(&target.shape.span);
             check_consent(&people.consent, target, place, problems);
             people.on_ineligible = on_ineligible(self.on_ineligible, target, problems);
+            let erasing = people.suppress.iter().find(|list| list.erases);
+            if let (OnIneligible::Freeze, Some(list)) = (people.on_ineligible, erasing) {
+                let place = self.suppress.iter().find(|(name, _)| *name == list.name).map(|(_, span)| span);
+                let message =
+                    format!("\"{}\" is a list of people to erase, and this sync leaves their records", list.name);
+                let remedy =
+                    "say how they are removed, as on_ineligible = \"delete\" (or \"remove\": as `removed` says)";
+                problems.push(
+                    Problem::error("frozen-erasure", message).at(place.unwrap_or(&target.shape.span)).remedy(remedy),
+                );
+            }
         }
         people
     }
@@ -368,8 +386,8 @@ impl Written {
                 continue;
             };
             let model = list.model.as_ref().and_then(|(model, _)| models.get(model)?.clone());
-            let (on, max_shrink) = (list.on.clone(), list.max_shrink);
-            lists.extend(model.map(|model| Suppression { name: name.clone(), model, on, max_shrink }));
+            let (on, max_shrink, erases) = (list.on.clone(), list.max_shrink, list.erases);
+            lists.extend(model.map(|model| Suppression { name: name.clone(), model, on, max_shrink, erases }));
         }
         lists
     }

@@ -15,7 +15,7 @@ pub enum Cause {
     Suppressed,
     /// Its person is held out.
     HeldOut,
-    /// Its person was erased. Reserved: nothing makes it yet.
+    /// Its person asked to be erased.
     Erased,
 }
 
@@ -66,13 +66,16 @@ pub struct CauseCounts {
     pub suppressed: u64,
     /// Held out.
     pub held_out: u64,
+    /// Asked to be erased.
+    pub erased: u64,
 }
 
 impl CauseCounts {
     /// Adds one.
     pub(super) fn add(&mut self, cause: Cause) {
         match cause {
-            Cause::Left | Cause::Erased => {}
+            Cause::Left => {}
+            Cause::Erased => self.erased += 1,
             Cause::Withdrawn => self.withdrawn += 1,
             Cause::Suppressed => self.suppressed += 1,
             Cause::HeldOut => self.held_out += 1,
@@ -86,13 +89,17 @@ impl CauseCounts {
 
     /// Those that are [urgent](Cause::is_urgent).
     pub fn urgent(self) -> u64 {
-        self.withdrawn + self.suppressed
+        self.withdrawn + self.suppressed + self.erased
     }
 
     /// `3 withdrawn, 2 suppressed`; empty where there are none.
     pub fn text(self) -> String {
-        let parts =
-            [(self.withdrawn, Cause::Withdrawn), (self.suppressed, Cause::Suppressed), (self.held_out, Cause::HeldOut)];
+        let parts = [
+            (self.erased, Cause::Erased),
+            (self.withdrawn, Cause::Withdrawn),
+            (self.suppressed, Cause::Suppressed),
+            (self.held_out, Cause::HeldOut),
+        ];
         let parts: Vec<String> =
             parts.iter().filter(|(n, _)| *n > 0).map(|(n, cause)| format!("{n} {}", cause.as_str())).collect();
         parts.join(", ")
@@ -107,9 +114,9 @@ mod tests {
     fn causes_are_counted_apart_and_what_left_is_not() {
         let mut counts = CauseCounts::default();
         Cause::ALL.into_iter().chain([Cause::Withdrawn]).for_each(|cause| counts.add(cause));
-        assert_eq!(counts, CauseCounts { withdrawn: 2, suppressed: 1, held_out: 1 });
-        assert_eq!((counts.total(), counts.urgent()), (4, 3));
-        assert_eq!(counts.text(), "2 withdrawn, 1 suppressed, 1 held out");
+        assert_eq!(counts, CauseCounts { withdrawn: 2, suppressed: 1, held_out: 1, erased: 1 });
+        assert_eq!((counts.total(), counts.urgent()), (5, 4));
+        assert_eq!(counts.text(), "1 erased, 2 withdrawn, 1 suppressed, 1 held out");
         assert_eq!(CauseCounts::default().text(), "");
     }
 }

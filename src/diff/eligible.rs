@@ -99,8 +99,8 @@ pub struct Given {
 /// Decides who may be sent; columns are places in the scan's projection.
 #[derive(Default)]
 pub struct Eligibility {
-    /// Columns whose value must not be on this column of a list.
-    pub suppressed: Vec<(usize, ListColumn)>,
+    /// Columns whose value must not be on this column of a list, and what it is for if it is.
+    pub suppressed: Vec<(usize, ListColumn, Cause)>,
     /// The lists.
     pub listed: Listed,
     /// Signals, all of which must have been given.
@@ -112,7 +112,8 @@ pub struct Eligibility {
 }
 
 impl Eligibility {
-    /// Why a row may not be sent, if it may not. Of several causes the first counts: suppressed, withdrawn, held out.
+    /// Why a row may not be sent, if it may not. Of several causes the first counts: those of the lists in their order,
+    /// withdrawn, held out.
     ///
     /// # Errors
     /// A value cannot be read, or has no exact form, or a list cannot be read: nobody is let through by mistake.
@@ -125,9 +126,9 @@ impl Eligibility {
     /// # Errors
     /// As it says.
     pub fn judge(&self, value: impl Fn(usize) -> Result<Value, Fault>) -> Result<Option<Cause>, DiffError> {
-        for (column, on) in &self.suppressed {
+        for (column, on, cause) in &self.suppressed {
             if self.listed.has(*on, &value(*column)?)? {
-                return Ok(Some(Cause::Suppressed));
+                return Ok(Some(*cause));
             }
         }
         for given in &self.consent {
@@ -288,7 +289,7 @@ mod tests {
             let mails: Vec<Value> = list.iter().map(|(_, mail)| text(&address(*mail).to_uppercase())).collect();
             let values = ids.iter().map(|id| (FIRST, id)).chain(mails.iter().map(|mail| (SECOND, mail)));
             let eligibility = Eligibility {
-                suppressed: vec![(0, FIRST), (1, SECOND)],
+                suppressed: vec![(0, FIRST, Cause::Erased), (1, SECOND, Cause::Suppressed)],
                 listed: lists(memory, values),
                 consent: vec![
                     Given { column: 2, granted: granted(&["granted"]) },
@@ -304,10 +305,12 @@ mod tests {
                 more.clone(),
             ];
             let judged = eligibility.judge(|column| Ok(row[column].clone())).expect("judged");
-            let is_listed = list.iter().any(|(listed, _)| Some(*listed) == id) || list.iter().any(|(_, listed)| Some(*listed) == mail);
+            let erased = list.iter().any(|(listed, _)| Some(*listed) == id);
+            let is_listed = list.iter().any(|(_, listed)| Some(*listed) == mail);
             let consents = consent == text("granted") && more == Value::Bool(true);
             let held_out = id.is_some_and(|id| Draw::new(share, "s").holds_out(&Value::Int(id)).expect("drawn"));
             let expected = match (is_listed, consents, held_out) {
+                _ if erased => Some(Cause::Erased),
                 (true, _, _) => Some(Cause::Suppressed),
                 (_, false, _) => Some(Cause::Withdrawn),
                 (_, _, true) => Some(Cause::HeldOut),

@@ -2,10 +2,10 @@
 
 use super::Cause;
 
-/// One bit a record; and two for those of rows that may not be sent, where there are any.
+/// One bit a record; and four for those of rows that may not be sent, where there are any.
 pub(super) struct Seen {
     words: Vec<u64>,
-    /// 32 records a word: 0, or the cause for which the record is removed though its row is there.
+    /// 16 records a word: 0, or the code of the cause for which the record is removed though its row is there.
     causes: Vec<u64>,
     records: u64,
 }
@@ -32,15 +32,15 @@ impl Seen {
     pub(super) fn turn_away(&mut self, ordinal: u64, cause: Cause) {
         self.words[(ordinal / 64) as usize] &= !(1 << (ordinal % 64));
         if self.causes.is_empty() {
-            self.causes = vec![0; self.records.div_ceil(32) as usize];
+            self.causes = vec![0; self.records.div_ceil(16) as usize];
         }
-        self.causes[(ordinal / 32) as usize] |= u64::from(cause.code() & 3) << (ordinal % 32 * 2);
+        self.causes[(ordinal / 16) as usize] |= u64::from(cause.code() & 15) << (ordinal % 16 * 4);
     }
 
     /// Why a record that is not marked is removed.
     pub(super) fn cause(&self, ordinal: u64) -> Cause {
-        let word = self.causes.get((ordinal / 32) as usize).copied().unwrap_or(0);
-        Cause::of_code((word >> (ordinal % 32 * 2) & 3) as u8).unwrap_or_default()
+        let word = self.causes.get((ordinal / 16) as usize).copied().unwrap_or(0);
+        Cause::of_code((word >> (ordinal % 16 * 4) & 15) as u8).unwrap_or_default()
     }
 
     /// Whether a record was marked.

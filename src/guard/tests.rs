@@ -55,7 +55,7 @@ fn people_who_may_not_be_sent_have_a_limit_of_their_own_and_those_held_out_none(
     let counts = |withdrawn, suppressed, held_out, left| PlanCounts {
         rows: 900,
         removed: withdrawn + suppressed + held_out + left,
-        removed_for: CauseCounts { withdrawn, suppressed, held_out },
+        removed_for: CauseCounts { withdrawn, suppressed, held_out, erased: 0 },
         ..PlanCounts::default()
     };
     assert!(codes(&counts(60, 40, 900, 100), 1000, |_, _| ()).is_empty(), "exactly 10 %, and all the others");

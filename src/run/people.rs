@@ -18,7 +18,9 @@ use jiff::tz::TimeZone;
 use super::RunError;
 use super::scan::{at_sql, model_of, source};
 use crate::config::{ModelDef, OnIneligible, Project, Signal, Suppression, SyncDef, Threshold};
-use crate::diff::{DiffError, Draw, Eligibility, Given, ListColumn, Lists, OpKind, PlanError, PlanReader, Scratch};
+use crate::diff::{
+    Cause, DiffError, Draw, Eligibility, Given, ListColumn, Lists, OpKind, PlanError, PlanReader, Scratch,
+};
 use crate::mapping::{cannot_identify, is_identifying};
 use crate::state::FieldValues;
 
@@ -66,13 +68,16 @@ impl Asked<'_> {
         let mut decider =
             Decider { eligibility: Eligibility { removes, ..Eligibility::default() }, lists: ListRows::new() };
         let mut lists = Lists::new(self.project.state.memory, scratch);
-        for list in &people.suppress {
+        let (erasing, others): (Vec<_>, Vec<_>) = people.suppress.iter().partition(|list| list.erases);
+        for list in erasing.into_iter().chain(others) {
+            let cause = if list.erases { Cause::Erased } else { Cause::Suppressed };
             let first = decider.eligibility.suppressed.len() as u64;
             let rows = self.list(scan, list, first, &mut lists).await?;
             check_shrink(list, rows, self.before.get(&list.name).copied())?;
             decider.lists.insert(list.name.clone(), rows);
             let columns = (first..).map(ListColumn);
-            decider.eligibility.suppressed.extend(list.on.iter().map(|pair| place(&pair.sent)).zip(columns));
+            let sent = list.on.iter().map(|pair| place(&pair.sent)).zip(columns);
+            decider.eligibility.suppressed.extend(sent.map(|(column, on)| (column, on, cause)));
         }
         let sorting = tokio::task::spawn_blocking(|| lists.ready());
         decider.eligibility.listed =

@@ -27,6 +27,34 @@ fn from_a_held_run_those_who_may_not_be_sent_leave_first_and_nothing_else_moves(
 }
 
 #[test]
+fn people_to_erase_leave_first_and_are_told_apart_from_those_suppressed() {
+    let ads = Ads::delivered("", "max_removed = 0");
+    ads.write_sync("suppress = [\"blocked\", \"erasure\"]", "max_removed = 0");
+    ads.project.append(
+        "backhaul.toml",
+        "\n[suppression.erasure]\nmodel = \"erasure\"\non = { id = \"id\" }\ncause = \"erased\"\n",
+    );
+    ads.project.write("models/erasure.toml", &crate::support::project::model("select * from erasure", "id"));
+    let before = ads.there();
+    // 11 is on both lists; 20 left the model, which its guard holds.
+    ads.execute(
+        "create table erasure (id bigint);
+         insert into erasure values (10), (11);
+         insert into blocked values (11, null), (12, null);
+         delete from people where id = 20;",
+    );
+    ads.project.backhaul(&["plan", "ads"]).expect(0).says(&["(2 erased, 1 suppressed)"]);
+    let ended = ads.run(5);
+    let counts = &ended["runs"][0]["counts"];
+    assert_eq!(
+        (&counts["removed_for"]["erased"], &counts["removed_for"]["suppressed"]),
+        (&2.into(), &1.into()),
+        "{ended}"
+    );
+    assert_eq!(ads.there(), before.difference(&set([10, 11, 12])).copied().collect());
+}
+
+#[test]
 fn with_a_held_mapping_change_they_leave_and_the_change_stays_held() {
     let ads = Ads::delivered("", "");
     let before = ads.there();

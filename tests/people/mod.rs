@@ -68,12 +68,13 @@ impl Ads {
     }
 
     fn write_sync(&self, top: &str, guards: &str) {
+        let suppress = if top.contains("suppress") { "" } else { "suppress = [\"blocked\"]" };
         self.project.write(
             "syncs/ads.toml",
             &format!(
                 r#"model = "people"
 destination = "api"
-suppress = ["blocked"]
+{suppress}
 holdout = "always-on"
 {top}
 

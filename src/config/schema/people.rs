@@ -20,6 +20,16 @@ pub(super) struct Suppression {
     on: BTreeMap<String, String>,
     /// How many rows it may lose from one run to the next; default "10%" beyond 20.
     max_shrink: Option<Threshold>,
+    /// Why its people are not sent; default "suppressed". What was delivered of people who are "erased" is removed.
+    cause: Option<ListCause>,
+}
+
+/// Why the people of a list are not sent.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum ListCause {
+    Suppressed,
+    Erased,
 }
 
 /// A share of people who are not sent, to compare them with the others.

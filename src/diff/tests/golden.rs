@@ -178,7 +178,7 @@ fn third_plan(folder: &Path, path: &Path) -> PlanSummary {
     third[2].n = 7;
     third[5].note = 1;
     let eligibility = Eligibility {
-        suppressed: vec![(0, ListColumn(0))],
+        suppressed: vec![(0, ListColumn(0), Cause::Suppressed)],
         listed: listed(&[6], 1 << 20),
         consent: vec![Given { column: 3, granted: ["0".to_owned()].into() }],
         holdout: Some((0, Draw::new(0.01, "golden"))),

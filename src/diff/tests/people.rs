@@ -14,7 +14,7 @@ const SHARE: f64 = 0.2;
 
 fn eligibility(suppressed: &[i64], share: f64, removes: bool, memory: u64) -> Eligibility {
     Eligibility {
-        suppressed: vec![(ID, ListColumn(0))],
+        suppressed: vec![(ID, ListColumn(0), Cause::Suppressed)],
         listed: listed(suppressed, memory),
         consent: vec![Given { column: NOTE, granted: ["0".to_owned()].into() }],
         holdout: Some((ID, Draw::new(share, "test"))),
