@@ -213,6 +213,14 @@ impl DestinationKind {
                 let message = format!("{} cannot write `{}` with write = \"{word}\"", self.title, field.target);
                 let remedy = "every field that is sent is written: use write = \"always\"";
                 problems.refuse("unsupported-write", &field.span, message, remedy);
+            } else if field.write == WritePolicy::OnCreate && *mode == Mode::Update {
+                let message = format!("`{}` is never written: mode \"update\" creates no record", field.target);
+                problems.refuse(
+                    "unsupported-write",
+                    &field.span,
+                    message,
+                    "use mode = \"upsert\", or take the field out",
+                );
             }
         }
         match (object.matched, shape.matched()) {

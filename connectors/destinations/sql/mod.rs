@@ -75,7 +75,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed, WritePolicy};
 
 use account::{Dialect, SqlAccount};
 
@@ -86,6 +86,7 @@ const fn table(name: &'static str) -> Object {
         modes: &[Mode::Upsert, Mode::Update, Mode::Append],
         removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
         flat: true,
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
         instead: &[
             ("create", "use mode = \"append\": a unique index refuses rows that are there already"),
             ("audience", "use mode = \"upsert\" with removed = \"delete\": the table then holds the members"),

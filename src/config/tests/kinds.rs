@@ -149,9 +149,10 @@ static HUBSPOT: DestinationKind = DestinationKind {
     title: "HubSpot",
     summary: "for tests",
     objects: &[Object {
-        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
-        removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience],
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Delete, Removed::Clear],
         flat: true,
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
         ..Object::PLAIN
     }],
     proof: "docs only",
