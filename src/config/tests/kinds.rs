@@ -30,10 +30,6 @@ impl WarehouseConfig for Closed {
     fn keeps_snapshots(&self) -> bool {
         self.keeps_snapshots
     }
-
-    fn scans_since(&self) -> bool {
-        true
-    }
 }
 
 impl SourceKind for Postgres {
@@ -150,9 +146,9 @@ static HUBSPOT: DestinationKind = DestinationKind {
     summary: "for tests",
     objects: &[Object {
         modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience],
-        removed: &[Removed::Ignore, Removed::Archive, Removed::Delete, Removed::Clear],
-        flat: true,
+        removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
         writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
+        flat: true,
         ..Object::PLAIN
     }],
     proof: "docs only",
