@@ -142,6 +142,13 @@ pub static MIXPANEL: DestinationKind = DestinationKind {
         },
     ],
     proof: "spec",
+    validated: &[
+        "POST /engage#profile-delete",
+        "POST /engage#profile-set",
+        "POST /engage#profile-set-once",
+        "POST /engage#profile-unset",
+        "POST /import",
+    ],
     errors: &[
         (
             "TIME_IN_FUTURE (rejects)",

@@ -108,6 +108,15 @@ pub static STRIPE: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "spec",
+    validated: &[
+        "DELETE /v1/customers/{customer}",
+        "GET /v1/account",
+        "GET /v1/customers",
+        "GET /v1/customers/search",
+        "GET /v1/customers/{customer}",
+        "POST /v1/customers",
+        "POST /v1/customers/{customer}",
+    ],
     errors: &[
         ("email_invalid … (rejects)", "Stripe refuses a parameter of the row: mend the value or the mapping"),
         (
