@@ -4,9 +4,10 @@ use backhaul_kit::config::{Problem, Span, nearest};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
+use super::form::Form;
 use super::template::Template;
 use super::{Mapper, Source, Step, settle};
-use crate::config::{Check, CheckKind, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
+use crate::config::{Check, CheckKind, Country, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
 use crate::diff;
 
 /// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
@@ -20,7 +21,11 @@ pub fn columns(sync: &SyncDef) -> Vec<String> {
             FieldSource::Reference(reference) => std::slice::from_ref(&reference.column.0),
             FieldSource::Value(_) => &[],
         };
-        for column in read {
+        let country = match &field.country {
+            Some(Country::Column(column, _)) => Some(column),
+            Some(Country::Is(_)) | None => None,
+        };
+        for column in read.iter().chain(country) {
             if !columns.contains(column) {
                 columns.push(column.clone());
             }
@@ -69,6 +74,9 @@ impl Mapper {
         let mut steps = Vec::with_capacity(sync.fields.len());
         for field in &sync.fields {
             problems.extend(checker.field(field));
+            if let Some(Country::Column(column, span)) = &field.country {
+                problems.extend(checker.normalised(column, span, Some(Normaliser::Country)));
+            }
             match bind(field, &columns) {
                 Ok(step) => steps.push(step),
                 Err(problem) => problems.push(problem),
@@ -130,7 +138,7 @@ fn bind(field: &Field, columns: &[String]) -> Result<Step, Problem> {
             Source::Template(template, places(read))
         }
     };
-    Ok(Step { source, normalise: field.normalise, default: field.default.clone(), null: field.null })
+    Ok(Step { source, form: Form::of(field, columns), default: field.default.clone(), null: field.null })
 }
 
 struct Checker<'a> {

@@ -350,12 +350,30 @@ pub(super) struct FieldTable {
     /// The form that the value is brought into.
     #[schemars(rename = "as")]
     normalise: Option<Normaliser>,
+    /// Where telephone numbers are dialled that do not say their country (`as = "phone"`).
+    country: Option<CountryRule>,
     /// What is sent instead of a NULL.
     default: Option<Constant>,
     /// What a NULL does; default "send", "skip" for the match field.
     null: Option<NullPolicy>,
     /// When the field is written; default "always".
     write: Option<WritePolicy>,
+}
+
+/// A country's code (ISO 3166-1 alpha-2), or the column that has it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum CountryRule {
+    Code(String),
+    Column(CountryColumn),
+}
+
+/// Where a row's country stands.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CountryColumn {
+    /// A column of the model.
+    column: String,
 }
 
 /// What becomes of a row whose record is not there.
