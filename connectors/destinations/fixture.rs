@@ -11,7 +11,8 @@ use backhaul_kit::{
 
 /// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first, and
 /// `consent`, the signals that `[consent]` names. The sync is named
-/// `customers`; its mode is `upsert` where nothing is said.
+/// `customers`; its mode is `upsert` where nothing is said. A field is its name, perhaps with its `write`:
+/// `plan=if_empty`.
 pub(crate) fn read(
     kind: &DestinationKind,
     text: &str,
@@ -57,11 +58,17 @@ pub(crate) fn example(source: &str) -> String {
 
 fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
     let span = into.span().clone();
-    let field = |target: &&str| FieldShape {
+    let names: Vec<&str> = fields.iter().map(|field| field.split('=').next().unwrap_or(field)).collect();
+    let write = |field: &str| match field.split_once('=') {
+        Some((_, "if_empty")) => WritePolicy::IfEmpty,
+        Some((_, "on_create")) => WritePolicy::OnCreate,
+        _ => WritePolicy::Always,
+    };
+    let field = |(target, field): (&&str, &&str)| FieldShape {
         target: (*target).into(),
         span: span.clone(),
         null: NullPolicy::Send,
-        write: WritePolicy::Always,
+        write: write(field),
     };
     SyncShape {
         name: "customers".into(),
@@ -70,8 +77,8 @@ fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
         removed: into.choice_at("removed", Removed::CHOICES).unwrap_or((Removed::Ignore, span.clone())),
         match_field: into
             .text_at("match")
-            .and_then(|(target, span)| Some((fields.iter().position(|field| *field == target)?, span))),
-        fields: fields.iter().map(field).collect(),
+            .and_then(|(target, span)| Some((names.iter().position(|field| *field == target)?, span))),
+        fields: names.iter().zip(fields).map(field).collect(),
         key: key.iter().map(|column| (*column).into()).collect(),
         consent: into.texts_at("consent").into_iter().flatten().map(|(signal, _)| signal).collect(),
         span,

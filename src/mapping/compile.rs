@@ -34,6 +34,18 @@ pub fn columns(sync: &SyncDef) -> Vec<String> {
     columns
 }
 
+/// The type that each field of a sync sends, where a column gives it one and `as` leaves it.
+pub fn classes(sync: &SyncDef, schema: &Schema) -> Vec<Option<TypeClass>> {
+    let class = |field: &Field| match (&field.source, field.normalise) {
+        (FieldSource::Column(column, _), None) => schema.column(column).map(|(_, column)| column.class.clone()),
+        (FieldSource::Column(..), Some(Normaliser::Date)) => Some(TypeClass::Date),
+        (FieldSource::Column(..), Some(Normaliser::Timestamp)) => Some(TypeClass::Timestamp),
+        (FieldSource::Column(..), Some(Normaliser::Boolean)) => Some(TypeClass::Bool),
+        _ => None,
+    };
+    sync.fields.iter().map(class).collect()
+}
+
 impl Mapper {
     /// Binds the fields of `sync` to the columns of its model.
     ///

@@ -14,7 +14,7 @@ mod tests;
 
 use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
 
-pub use compile::{cannot_identify, columns, is_identifying};
+pub use compile::{cannot_identify, classes, columns, is_identifying};
 pub(crate) use form::Form;
 
 use crate::diff::{Reference, RowMapper};

@@ -103,33 +103,16 @@ impl HubSpotDestination {
     }
 }
 
-/// The column types that fit a property. Text always does: it is what travels, and HubSpot judges each value.
+/// The types of columns that fit a property. Text is what travels, and HubSpot judges each value: what could be read is
+/// not refused here.
 fn accepted(kind: &str) -> Vec<TypeClass> {
-    let mut accepted = vec![TypeClass::Any, TypeClass::Text];
-    accepted.extend(match kind {
-        "number" => vec![TypeClass::Integer, TypeClass::Decimal, TypeClass::Float],
-        "bool" => vec![TypeClass::Bool],
-        "date" => vec![TypeClass::Date],
-        "datetime" => vec![TypeClass::Timestamp],
-        "enumeration" => vec![
-            TypeClass::Bool,
-            TypeClass::Integer,
-            TypeClass::Array(Box::new(TypeClass::Text)),
-            TypeClass::Array(Box::new(TypeClass::Integer)),
-        ],
-        _ => vec![
-            TypeClass::Bool,
-            TypeClass::Integer,
-            TypeClass::Decimal,
-            TypeClass::Float,
-            TypeClass::Date,
-            TypeClass::Time,
-            TypeClass::Timestamp,
-            TypeClass::LocalTimestamp,
-            TypeClass::Interval,
-            TypeClass::Uuid,
-            TypeClass::Json,
-        ],
-    });
-    accepted
+    use TypeClass as T;
+    match kind {
+        "number" => vec![T::Integer, T::Decimal, T::Float],
+        "bool" => vec![T::Bool],
+        "date" => vec![T::Date],
+        "datetime" => vec![T::Timestamp, T::LocalTimestamp, T::Date],
+        "enumeration" => vec![T::Bool, T::Integer, T::Uuid, T::Array(Box::new(T::Any))],
+        _ => Vec::new(),
+    }
 }
