@@ -50,4 +50,5 @@ pub use project::{
     Check, CheckKind, CheckSeverity, Country, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow,
     OnUnknown, Priority, Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
 };
+pub use references::Missing;
 pub use render::{problems_json, render};

@@ -15,7 +15,7 @@ use regex::Regex;
 use super::guards::{Guards, OnHold};
 use super::incremental::Incremental;
 use super::people::People;
-use crate::diff::Missing;
+use super::references::Missing;
 
 /// A checked project.
 pub struct Project {
