@@ -29,9 +29,7 @@ impl HttpDestination {
         let call = self.sync.call(batch.operation).ok_or_else(|| {
             Fault::bug(format!("a batch of `{}`, for which there is no call", batch.operation.as_str()))
         })?;
-        if batch.rows.len() > call.batch_size {
-            return Err(Fault::bug(format!("{} rows in a call of at most {}", batch.rows.len(), call.batch_size)));
-        }
+        batch.at_most(call.batch_size)?;
         Ok(call)
     }
 }

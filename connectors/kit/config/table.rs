@@ -180,9 +180,7 @@ impl ConfigTable {
 
     /// Takes any value.
     pub fn take(&mut self, key: &str) -> Option<Item> {
-        self.note(key);
-        let at = self.entries.iter().position(|e| e.key == key)?;
-        Some(self.entries.remove(at).item)
+        self.take_with_key(key).map(|(_, item)| item)
     }
 
     /// Takes any value with the place of its key.
@@ -236,10 +234,7 @@ impl ConfigTable {
 
     /// A required string, with its place.
     pub fn required_text_at(&mut self, key: &str) -> Option<(String, Span)> {
-        if !self.has(key) {
-            self.missing(key);
-            return None;
-        }
+        self.require(key)?;
         self.text_at(key)
     }
 
@@ -250,12 +245,21 @@ impl ConfigTable {
 
     /// Reports a missing key.
     pub fn missing(&self, key: &str) {
+        self.lacks(key, &format!("add `{key} = …`"));
+    }
+
+    fn lacks(&self, key: &str, remedy: &str) {
         let place = if self.path.is_empty() { String::from("this file") } else { format!("`[{}]`", self.path) };
-        self.problems.push(
-            Problem::error("missing-key", format!("{place} needs `{key}`"))
-                .at(&self.span)
-                .remedy(format!("add `{key} = …`")),
-        );
+        self.problems.refuse("missing-key", &self.span, format!("{place} needs `{key}`"), remedy);
+    }
+
+    /// Whether the key is there; reports where it is not.
+    fn require(&mut self, key: &str) -> Option<()> {
+        let there = self.has(key);
+        if !there {
+            self.missing(key);
+        }
+        there.then_some(())
     }
 
     /// An optional boolean.
@@ -340,8 +344,7 @@ impl ConfigTable {
     pub fn required_choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         if !self.has(key) {
             let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let problem = Problem::error("missing-key", format!("`[{}]` needs `{key}`", self.path())).at(&self.span);
-            self.problems.push(problem.remedy(format!("one of: {}", words.join(", "))));
+            self.lacks(key, &format!("one of: {}", words.join(", ")));
             return None;
         }
         self.choice(key, choices)
@@ -357,11 +360,9 @@ impl ConfigTable {
         let (text, span) = self.text_at(key)?;
         let parsed = parse_duration(&text);
         if parsed.is_none() {
-            self.problems.push(
-                Problem::error("bad-duration", format!("`{}` is not a duration: \"{text}\"", self.path_of(key)))
-                    .at(&span)
-                    .remedy("a number and a unit (ms, s, m, h, d), as \"15m\" or \"1h 30m\""),
-            );
+            let message = format!("`{}` is not a duration: \"{text}\"", self.path_of(key));
+            let remedy = "a number and a unit (ms, s, m, h, d), as \"15m\" or \"1h 30m\"";
+            self.problems.refuse("bad-duration", &span, message, remedy);
         }
         parsed
     }
@@ -380,11 +381,9 @@ impl ConfigTable {
             _ => None,
         };
         if parsed.is_none() {
-            self.problems.push(
-                Problem::error("bad-size", format!("`{}` is not a size", self.path_of(key))).at(&item.span).remedy(
-                    "a number of bytes, or a number and a unit (KB, MB, GB, TB, KiB, MiB, GiB, TiB), as \"1GiB\"",
-                ),
-            );
+            let message = format!("`{}` is not a size", self.path_of(key));
+            let remedy = "a number of bytes, or a number and a unit (KB, MB, GB, TB, KiB, MiB, GiB, TiB), as \"1GiB\"";
+            self.problems.refuse("bad-size", &item.span, message, remedy);
         }
         parsed.map(|bytes| (bytes, item.span))
     }
@@ -402,11 +401,8 @@ impl ConfigTable {
         };
         if parsed.is_none() {
             let message = format!("`{}` must be a percentage from 0% to 100%", self.path_of(key));
-            self.problems.push(
-                Problem::error("bad-percentage", message)
-                    .at(&item.span)
-                    .remedy("write it as a string with a percent sign, as \"5%\""),
-            );
+            let remedy = "write it as a string with a percent sign, as \"5%\"";
+            self.problems.refuse("bad-percentage", &item.span, message, remedy);
         }
         parsed
     }
@@ -489,10 +485,7 @@ impl ConfigTable {
 
     /// A required secret reference.
     pub fn required_secret(&mut self, key: &str) -> Option<SecretRef> {
-        if !self.has(key) {
-            self.missing(key);
-            return None;
-        }
+        self.require(key)?;
         self.secret(key)
     }
 

@@ -79,6 +79,7 @@ macro_rules! http_contract_tests {
             an_error_of_the_server_is_ambiguous
             a_refused_call_is_no_success
             a_call_that_is_too_large_is_cut
+            one_row_more_than_a_call_takes_is_cut
             throttling_is_known_in_every_form
             a_credential_that_expires_on_the_way_is_told
             whatever_text_a_row_holds_the_call_is_sound

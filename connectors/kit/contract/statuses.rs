@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::http::{Case, HttpSubject, exchanges, serve};
-use super::subject::{NOWHERE, batch, open, write};
+use super::http::{Case, HttpSubject, calls, exchanges, serve};
+use super::subject::{FIRST_OP, NOWHERE, batch, open, write};
 use super::{Received, Reply, Scripted};
 use crate::batch::{Batch, Delivery, Verdict};
 use crate::fault::FaultClass;
 
 /// Rows of a batch, where a call takes as many.
 const ROWS: usize = 3;
+/// Caps beyond this are none.
+const MOST_ROWS: usize = 100_000;
 
 /// A status that refuses a call counts for no row, whether JSON, a page or nothing comes with it. A removal may take
 /// 404 and 410 for a record that is gone.
@@ -47,6 +49,22 @@ pub async fn a_call_that_is_too_large_is_cut<S: HttpSubject + 'static>(subject: 
         if exchange.batch.rows.len() > 1 && exchange.received.len() == 1 {
             assert_eq!(exchange.fault().class, FaultClass::Split);
         }
+    }
+}
+
+/// One row more than a call takes, the engine's mistake, is cut without a call.
+pub async fn one_row_more_than_a_call_takes_is_cut<S: HttpSubject + 'static>(subject: S) {
+    let subject = Arc::new(subject);
+    for operation in subject.operations() {
+        let server = serve(&subject, |_| Reply::Answer(Scripted::empty(500))).await;
+        let prepared = subject.prepare(server.url());
+        let caps = [0, u64::MAX].map(|rows| prepared.facts_for(operation, rows).max_rows);
+        let Some(most) = caps.into_iter().max().filter(|most| *most <= MOST_ROWS) else { continue };
+        let rows = (0..=most as u64).map(|n| subject.row(operation, FIRST_OP + n)).collect();
+        let batch = Batch { operation, seq: 0, last: true, rows };
+        let fault = write(&*open(&*subject, &*prepared), &*prepared, &batch).await.expect_err("too many rows");
+        assert_eq!(fault.class, FaultClass::Split, "{operation:?}: {fault}");
+        assert_eq!(calls(&*subject, &server).len(), 0, "{operation:?}: a call was made");
     }
 }
 

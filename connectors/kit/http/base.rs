@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::reach::host_and_port;
-use crate::config::{ConfigTable, Problem};
+use crate::config::ConfigTable;
 use crate::fault::Fault;
 
 /// The base URL of an API: the vendor's own, or that of a stand-in on this machine.
@@ -14,22 +14,22 @@ impl BaseUrl {
     /// Reads `base_url`; `live` (a URL) where it is left out. Problems go to the table.
     pub fn read(table: &mut ConfigTable, live: &str) -> Option<Self> {
         let Some((text, span)) = table.text_at("base_url") else { return Url::parse(live).ok().map(Self) };
-        let refuse = |message: &str, remedy: String| {
+        let refuse = |message: &str, remedy: &str| {
             let message = format!("`{}` {message}", table.path_of("base_url"));
-            table.problems().push(Problem::error("bad-url", message).at(&span).remedy(remedy));
+            table.problems().refuse("bad-url", &span, message, remedy);
         };
         let Some(url) = Url::parse(&text).ok().filter(|url| url.has_host() && !url.cannot_be_a_base()) else {
-            refuse("is not a URL", format!("write it as \"{live}\", or leave it out"));
+            refuse("is not a URL", &format!("write it as \"{live}\", or leave it out"));
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            refuse("has more than scheme, host, port and path", "leave out user, query and fragment".into());
+            refuse("has more than scheme, host, port and path", "leave out user, query and fragment");
             return None;
         }
         let base = Self(url);
         if base.0.scheme() != "https" && !(base.0.scheme() == "http" && base.is_loopback()) {
             let remedy = "use https; only a stand-in on this machine may use http";
-            refuse("would send the credential unencrypted", remedy.into());
+            refuse("would send the credential unencrypted", remedy);
             return None;
         }
         Some(base)
@@ -90,7 +90,7 @@ pub fn quota_share(table: &mut ConfigTable) -> f64 {
     let share = table.percent("quota").unwrap_or(1.0);
     if share <= 0.0 {
         let message = format!("`{}` leaves no call at all", table.path_of("quota"));
-        table.problems().push(Problem::error("out-of-range", message).at(table.span()).remedy("give it more than 0%"));
+        table.problems().refuse("out-of-range", table.span(), message, "give it more than 0%");
     }
     share
 }

@@ -40,6 +40,25 @@ pub enum Auth {
     OAuth(Arc<Tokens>),
 }
 
+impl Auth {
+    /// The header that it makes: what `secret`, `token` and `login` (of user and password) say of the credential.
+    fn header(
+        &self,
+        secret: impl Fn(&Secret) -> Result<String, Fault>,
+        token: impl FnOnce(&Tokens) -> Result<String, Fault>,
+        login: impl Fn(&str, &str) -> String,
+    ) -> Result<Option<(HeaderName, String)>, Fault> {
+        Ok(Some(match self {
+            Self::None => return Ok(None),
+            Self::Header(name, value) => (name.clone(), secret(value)?),
+            Self::Bearer(value) => (AUTHORIZATION, format!("Bearer {}", secret(value)?)),
+            Self::Basic { user, password } => (AUTHORIZATION, login(user, &secret(password)?)),
+            Self::BasicKey(key) => (AUTHORIZATION, login(&secret(key)?, "")),
+            Self::OAuth(tokens) => (AUTHORIZATION, format!("Bearer {}", token(tokens)?)),
+        }))
+    }
+}
+
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
@@ -146,17 +165,11 @@ impl Request {
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        match auth {
-            Auth::None => {}
-            Auth::Bearer(secret) => headers.push(("authorization".into(), format!("Bearer <{}>", secret.reference()))),
-            Auth::Header(name, secret) => headers.push((name.to_string(), format!("<{}>", secret.reference()))),
-            Auth::Basic { user, password } => {
-                headers.push(("authorization".into(), format!("Basic {user}:<{}>", password.reference())));
-            }
-            Auth::BasicKey(key) => headers.push(("authorization".into(), format!("Basic <{}>:", key.reference()))),
-            Auth::OAuth(tokens) => {
-                headers.push(("authorization".into(), format!("Bearer <access token of {}>", tokens.of_whom())));
-            }
+        let named = |secret: &Secret| Ok(format!("<{}>", secret.reference()));
+        let token = |tokens: &Tokens| Ok(format!("<access token of {}>", tokens.of_whom()));
+        let login = |user: &str, password: &str| format!("Basic {user}:{password}");
+        if let Ok(Some((name, value))) = auth.header(named, token, login) {
+            headers.push((name.to_string(), value));
         }
         let masked =
             self.inset.as_ref().map(|inset| inset.fill(&self.body, &format!("<{}>", inset.secret.reference())));
@@ -357,32 +370,17 @@ impl Http {
     }
 
     fn authorize(&self, headers: &mut HeaderMap, token: Option<&SecretString>) -> Result<(), Fault> {
-        let sensitive = |text: String| {
-            let mut value = HeaderValue::from_str(&text)
-                .map_err(|_| Fault::auth("the credential has characters that no HTTP header can carry"))?;
-            value.set_sensitive(true);
-            Ok::<_, Fault>(value)
+        let revealed = |secret: &Secret| Ok(secret.reveal()?.expose_secret().to_owned());
+        let held = |_: &Tokens| match token {
+            Some(token) => Ok(token.expose_secret().to_owned()),
+            None => Err(Fault::bug("a call without its access token")),
         };
-        match &self.auth {
-            Auth::None => {}
-            Auth::Bearer(secret) => {
-                headers.insert(AUTHORIZATION, sensitive(format!("Bearer {}", secret.reveal()?.expose_secret()))?);
-            }
-            Auth::Header(name, secret) => {
-                headers.insert(name, sensitive(secret.reveal()?.expose_secret().to_owned())?);
-            }
-            Auth::Basic { user, password } => {
-                headers.insert(AUTHORIZATION, sensitive(basic(user, &password.reveal()?))?);
-            }
-            Auth::BasicKey(key) => {
-                headers
-                    .insert(AUTHORIZATION, sensitive(basic(key.reveal()?.expose_secret(), &SecretString::default()))?);
-            }
-            Auth::OAuth(_) => {
-                let token = token.ok_or_else(|| Fault::bug("a call without its access token"))?;
-                headers.insert(AUTHORIZATION, sensitive(format!("Bearer {}", token.expose_secret()))?);
-            }
-        }
+        let login = |user: &str, password: &str| basic(user, &SecretString::from(password));
+        let Some((name, text)) = self.auth.header(revealed, held, login)? else { return Ok(()) };
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| Fault::auth("the credential has characters that no HTTP header can carry"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
         Ok(())
     }
 }

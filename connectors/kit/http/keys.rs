@@ -87,8 +87,8 @@ impl ProxyKeys {
         let password = table.secret("password");
         if user.is_some() != password.is_some() {
             let message = format!("`{}` needs `user` and `password`, or neither", table.path());
-            let problem = Problem::error("contradiction", message).at(table.span());
-            table.problems().push(problem.remedy("give both, or none for a proxy that asks for no login"));
+            let remedy = "give both, or none for a proxy that asks for no login";
+            table.problems().refuse("contradiction", table.span(), message, remedy);
         }
         let (text, span) = address?;
         let url = Url::parse(&text).ok().filter(|url| {
