@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
     SyncShape,
@@ -105,10 +104,6 @@ impl Prepared for HubSpotSync {
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
         lookup::check(object, by)
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

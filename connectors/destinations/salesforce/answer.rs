@@ -4,15 +4,36 @@ use std::time::Duration;
 
 use backhaul_kit::http::{Answer, fault_of_status, retry_after};
 use backhaul_kit::{Batch, Fault, Operation, Outcomes, Reason, Verdict};
+use serde::Deserialize;
 
 use super::draft::{Draft, is_by_id};
-use super::wire::{SaveResult, VendorError};
 
 /// How long nothing is sent once the day's calls are used up. The day is a rolling one, and nothing says when calls are
 /// free again. More than an hour, so that the run ends and its rows come with a later one.
 pub(super) const DAY_PAUSE: Duration = Duration::from_secs(61 * 60);
 /// Codes that no row is to blame for.
 const OF_SYNC: [&str; 4] = ["INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "MALFORMED_QUERY"];
+
+/// An error, of a call or of a row.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct VendorError {
+    /// `REQUIRED_FIELD_MISSING` …; calls and rows name it differently.
+    #[serde(alias = "errorCode", alias = "statusCode")]
+    pub(super) code: String,
+    /// For people; may quote values.
+    pub(super) message: String,
+    pub(super) fields: Vec<String>,
+}
+
+/// What became of one record.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SaveResult {
+    pub(super) id: Option<String>,
+    pub(super) success: bool,
+    pub(super) errors: Vec<VendorError>,
+}
 
 /// The calls of the last day, and how many a day has: `Sforce-Limit-Info: api-usage=18/5000`.
 pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
@@ -26,52 +47,47 @@ pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
 /// # Errors
 /// What the answer says of the call and not of rows.
 pub(super) fn of_collection(answer: &Answer, batch: &Batch, draft: &Draft<'_>) -> Result<Outcomes, Fault> {
-    let refused = refusal(answer, draft.records.len())?;
-    let results: Vec<SaveResult> = answer.json().unwrap_or_default();
-    // A success that does not name the rows proves nothing.
-    let fits = results.len() == draft.records.len();
-    let verdict = |(number, key): (usize, &str)| match (&refused, results.get(number)) {
-        (Some(reason), _) => Verdict::Rejected(reason.clone()),
-        (None, Some(result)) if fits => of_result(result, draft.operation, key),
-        _ => Verdict::Unknown,
+    let results = match refusal(answer, draft.records.len())? {
+        Some(error) => vec![SaveResult { errors: vec![error], ..SaveResult::default() }],
+        None => answer.json().unwrap_or_default(),
     };
-    let said = draft.records.iter().enumerate().map(|(number, one)| (one.place, verdict((number, &one.key))));
+    // An answer that does not name the rows proves nothing.
+    let fits = results.len() == draft.records.len();
+    let named = draft.records.iter().zip(results).filter(|_| fits);
+    let said = named.map(|(record, result)| (record.place, of_result(result, draft.operation, &record.key)));
     Outcomes::at_places(batch, said.chain(draft.settled.iter().cloned()))
 }
 
-fn of_result(result: &SaveResult, operation: Operation, key: &str) -> Verdict {
+fn of_result(result: SaveResult, operation: Operation, key: &str) -> Verdict {
     // An id has 15 characters, and three more that only check them.
     let is_it = |id: &str| !is_by_id(operation) || id.get(..15) == key.get(..15);
-    match (&result.id, result.errors.first()) {
-        (Some(id), _) if result.success && is_it(id) => Verdict::Written { remote_id: Some(id.clone()) },
+    match (result.id, result.errors.into_iter().next()) {
+        (Some(id), _) if result.success && is_it(&id) => Verdict::Written { remote_id: Some(id) },
         (_, Some(error)) if !result.success => of_error(error, operation),
         _ => Verdict::Unknown,
     }
 }
 
 /// The verdict of a row with that error.
-pub(super) fn of_error(error: &VendorError, operation: Operation) -> Verdict {
+pub(super) fn of_error(error: VendorError, operation: Operation) -> Verdict {
     match error.code.as_str() {
         // Somebody else was at the record, or the organisation's own triggers had too much to do at once.
         "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "REQUEST_LIMIT_EXCEEDED" => Verdict::Retry(None),
         _ if error.message.contains("Too many SOQL queries") => Verdict::Retry(None),
         "ENTITY_IS_DELETED" if operation.is_removal() => Verdict::Unchanged,
-        _ => Verdict::Rejected(reason(error)),
+        _ => Verdict::Rejected(Reason {
+            field: error.fields.into_iter().next(),
+            ..Reason::new(error.code, error.message)
+        }),
     }
 }
 
-fn reason(error: &VendorError) -> Reason {
-    let or = |text: &str, other: &str| String::from(if text.is_empty() { other } else { text });
-    let code = or(&error.code, "REFUSED");
-    Reason { text: or(&error.message, &code), field: error.fields.first().cloned(), code }
-}
-
-/// The reason to reject the only row of a call that was refused for it; `None` for a success. One value that cannot be
-/// read has the whole call refused.
-fn refusal(answer: &Answer, records: usize) -> Result<Option<Reason>, Fault> {
+/// What the only row of a call was refused for; `None` for a success. One value that cannot be read has the whole call
+/// refused.
+fn refusal(answer: &Answer, records: usize) -> Result<Option<VendorError>, Fault> {
     let Some(fault) = fault(answer) else { return Ok(None) };
     match first_error(answer).filter(|error| !OF_SYNC.contains(&error.code.as_str())) {
-        Some(error) if answer.status == 400 && records == 1 => Ok(Some(reason(&error))),
+        Some(error) if answer.status == 400 && records == 1 => Ok(Some(error)),
         Some(_) if answer.status == 400 => Err(Fault::split(fault.message)),
         _ => Err(fault),
     }
