@@ -223,6 +223,7 @@ impl Bench {
             config_digest: [1; 32],
             binding: Binding { identity: "bench".into(), object: "rows".into(), environment: "default".into() },
             removals: true,
+            removes_left: true,
             moves: false,
             match_field: None,
             hashes: false,

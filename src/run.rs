@@ -91,6 +91,7 @@ pub use site::state_key;
 use site::{Site, make_private};
 use stage::Stage;
 pub use verify::{Damage, Verified, verify};
+pub use watermark::watermark;
 
 /// What happens during a run, for whoever watches.
 #[derive(Clone, Copy, Debug)]
@@ -279,7 +280,8 @@ impl Runs {
         }
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
-        advance.record.warnings = warnings(sync, &plan, &planned)?;
+        advance.record.warnings = warnings(sync, &planned);
+        advance.record.fields = people::refused_values(&plan)?;
         let held_back = holds::held_back(sync, &plan, &holds, Operations::of(sync).write.1.whole_set);
         advance.record.counts.held_back = held_back;
         let is_held = !holds.is_empty() && held_back == 0;
@@ -366,13 +368,12 @@ fn takes_all_at_once(sync: &SyncDef) -> bool {
 }
 
 /// What a run says although nothing is held.
-fn warnings(sync: &SyncDef, plan: &PlanReader, planned: &Planned) -> Result<Vec<String>, RunError> {
+fn warnings(sync: &SyncDef, planned: &Planned) -> Vec<String> {
     let mut warnings = check::warnings(&planned.findings);
     if let Consent::Waived(reason) = &sync.people.consent {
         warnings.push(format!("consent is not asked for: {reason}"));
     }
-    warnings.extend(people::refused_values(plan)?);
-    Ok(warnings)
+    warnings
 }
 
 fn note_plan(record: &mut RunRecord, planned: &Planned, files: &RunFiles) {

@@ -90,6 +90,14 @@ fn new_rows_are_asked_for_and_late_ones_within_the_lookback(warehouse: &Warehous
     assert_eq!((world.planned("rows"), world.planned("unchanged")), (13, 13), "twelve hours, and the newest row");
     world.project.backhaul(&["plan", SYNC]).expect(0).says(&["asked for rows since 2024-03-01T17:00:00Z (`at`)"]);
 
+    world
+        .project
+        .backhaul(&["status"])
+        .expect(0)
+        .says(&["has delivered the rows of its model up to 2024-03-02 05:00:00Z"]);
+    let status = world.project.backhaul(&["status", "--output", "json"]).expect(0).json();
+    assert_eq!(status["syncs"][0]["watermark"], "2024-03-02T05:00:00.000Z");
+
     // Row 31 is new, 32 is late within the lookback, 33 is later than that.
     world.add([31], 3);
     world.add([32, 33], 2);
@@ -312,4 +320,42 @@ fn unchanged_rows_are_sent_again_slice_by_slice() {
     world.run(&["--full"]).expect(0).says(&["200 accepted"]);
     world.project.write(&sync_file(), &sync("100d"));
     assert_eq!(world.planned("refreshed"), 0);
+}
+
+#[test]
+fn files_grow_by_the_times_in_them() {
+    let sink = Sink::start();
+    let mut project = Project::new(&Warehouse::sqlite());
+    project.add_sink(&sink.url());
+    project.append("backhaul.toml", "\n[warehouses.lake]\ntype = \"files\"\nroot = \"lake\"\nquiet = false\n");
+    let by_files = model("lookback = \"12h\", begin = \"all\"")
+        .replace("\"analytics\"", "\"lake\"")
+        .replace("table = \"events\"", "files = \"*.csv\"");
+    project.write("models/events.toml", &by_files);
+    project.write(&sync_file(), &sync("upsert", ""));
+    let file = |name: &str, rows: &[(i64, &str)]| {
+        let rows: String = rows.iter().map(|(id, at)| format!("{id},event {id},{at}\n")).collect();
+        project.write(&format!("lake/{name}.csv"), &format!("id,name,at\n{rows}"));
+    };
+    let run = |code: i32, says: &str| {
+        project.backhaul(&["run", SYNC]).expect(code).says(&[says]);
+    };
+    file("one", &[(1, "2024-03-01T00:00:00Z"), (2, "2024-03-01 20:00:00"), (3, "2024-03-02T01:00:00+01:00")]);
+    sink.reject(&[1], "NOT_YET", "not yet");
+    run(3, "2 accepted");
+    let planned = |count: &str| {
+        let plan = project.backhaul(&["plan", SYNC, "--output", "json"]).expect(0).json();
+        plan["plans"][0]["counts"][count].as_u64().expect("a count")
+    };
+    assert_eq!(planned("rows"), 3, "the window, and the key that was refused");
+    sink.reject(&[], "", "");
+    // 4 is late within the lookback, 5 later than that, and 2 leaves.
+    file("one", &[(1, "2024-03-01T00:00:00Z"), (3, "2024-03-02T01:00:00+01:00")]);
+    file("two", &[(4, "2024-03-01T13:00:00Z"), (5, "2024-03-01T11:00:00Z"), (6, "2024-03-05")]);
+    run(0, "3 accepted");
+    let ids: Vec<String> = sink.records().into_keys().collect();
+    assert_eq!(ids, ["1", "2", "3", "4", "6"]);
+    assert_eq!(planned("rows"), 1);
+    project.write("models/events.toml", &by_files.replace("column = \"at\"", "column = \"name\""));
+    run(0, "rows have no time in `name`");
 }

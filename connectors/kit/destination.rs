@@ -314,7 +314,7 @@ pub trait SandboxKind: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// What it can be told (`--set key=value`), with one line each.
-    fn settings(&self) -> &'static [(&'static str, &'static str)];
+    fn settings(&self) -> Vec<(&'static str, &'static str)>;
 
     /// Serves on `listener` until the returned handle is dropped.
     ///

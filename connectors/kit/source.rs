@@ -48,8 +48,8 @@ pub trait WarehouseConfig: Send + Sync {
     /// A secret that cannot be read.
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault>;
 
-    /// Whether its sources can scan a part of a model ([`Model::since`]).
-    fn scans_since(&self) -> bool {
+    /// Whether the column of [`Model::since`] may have texts: whether they are compared as the moments that they say.
+    fn times_in_text(&self) -> bool {
         false
     }
 
@@ -134,7 +134,7 @@ pub struct Model {
     pub query: ModelQuery,
     /// The sync's `where`, as SQL over the model's columns.
     pub filter: Option<String>,
-    /// The rows that [`Scan::pages`] gives; `None` for all. Only where [`WarehouseConfig::scans_since`] says so.
+    /// The rows that [`Scan::pages`] gives; `None` for all.
     pub since: Option<Since>,
     /// Let the warehouse work on the model in parallel: a plain table is read in several lanes, where the warehouse can
     /// do that; other queries may have parallel plans, whose row order is not repeatable.

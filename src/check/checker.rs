@@ -5,15 +5,11 @@ use jiff::Timestamp;
 
 use super::{Finding, is_screened, row, time};
 use crate::config::{Check, CheckKind, OnBadRow};
-use crate::diff::{Budget, DiffError, PlanError, Repeats};
+use crate::diff::{Budget, DiffError, PlanError, Repeats, Scratch};
 use crate::mask::mask_key;
-use crate::snapshot::sealed::SealedWriter;
 
 /// How many of the keys in question a finding names.
 const EXAMPLES: usize = 5;
-
-/// Makes the file for hashes that memory has no room for.
-pub(crate) type Scratch = Box<dyn Fn() -> Result<SealedWriter, PlanError> + Send>;
 
 /// What the whole of a model is compared with.
 #[derive(Clone, Debug)]
@@ -113,7 +109,7 @@ impl Checker {
                             value.encode(encoded);
                             hashes.push(KeyHash::of(encoded, *seed), &*scratch)?;
                         }
-                        Memory::Newest(newest) => *newest = time::micros(&value).max(*newest),
+                        Memory::Newest(newest) => *newest = value.moment().max(*newest),
                         Memory::Nothing | Memory::Hashes(_) => {}
                     }
                 }
@@ -132,7 +128,7 @@ impl Checker {
     pub fn newest(&mut self, column: &str, value: &Value) {
         for asked in self.columns.iter_mut().filter(|known| known.name == column).flat_map(|known| &mut known.asked) {
             if asked.is_dated() {
-                asked.memory = Memory::Newest(time::micros(value));
+                asked.memory = Memory::Newest(value.moment());
             }
         }
     }

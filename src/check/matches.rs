@@ -3,9 +3,8 @@
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{KeyHash, Projection, RowPage};
 
-use super::checker::Scratch;
 use crate::config::{FieldSource, SyncDef};
-use crate::diff::{Budget, DiffError, Repeats};
+use crate::diff::{Budget, DiffError, Repeats, Scratch};
 
 /// Looks at the match value of every row. NULL matches nothing; a value that `as` refuses is a rejected row.
 pub struct MatchValues {

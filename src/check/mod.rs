@@ -35,11 +35,9 @@ mod screen;
 mod tests;
 mod time;
 
-pub(crate) use checker::Scratch;
 pub use checker::{Checker, Past};
 pub use matches::MatchValues;
 pub use screen::Screened;
-pub(crate) use time::micros;
 
 use crate::config::{Check, CheckKind, CheckSeverity, OnBadRow};
 use crate::diff::PlanCounts;

@@ -2,27 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::Value;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-
-/// Microseconds since 1970; what has no time zone is taken as UTC, and a date as its first moment. `None` for what is
-/// no time.
-pub(crate) fn micros(value: &Value) -> Option<i64> {
-    match value {
-        Value::Timestamp(micros) | Value::LocalTimestamp(micros) => Some(*micros),
-        Value::Date(days) => i64::from(*days).checked_mul(MICROS_PER_DAY),
-        Value::Text(text) => {
-            let zoned = text.parse::<Timestamp>();
-            let time = zoned.or_else(|_| text.parse::<DateTime>()?.to_zoned(TimeZone::UTC).map(|z| z.timestamp()));
-            time.ok().map(Timestamp::as_microsecond)
-        }
-        _ => None,
-    }
-}
 
 /// The sentence of a newest value that is too old, or missing.
 pub(super) fn stale(newest: Option<i64>, within: Duration, now: Timestamp) -> Option<String> {

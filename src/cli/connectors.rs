@@ -251,7 +251,7 @@ fn show(
             example: files_of(kind.example),
             operations: operations(kind),
             errors: kind.errors,
-            sandbox: kind.sandbox.map(|sandbox| sandbox().settings().to_vec()).unwrap_or_default(),
+            sandbox: kind.sandbox.map(|sandbox| sandbox().settings()).unwrap_or_default(),
         });
     }
     if found.is_empty() {

@@ -9,7 +9,7 @@ use super::screen::{Align, Format, Table, block, duration, json, moment, number,
 use super::{Engine, Exit, Failure, Screen, project, select};
 use crate::config::Project;
 use crate::diff::CauseCounts;
-use crate::state::{RunCounts, RunError, RunRecord, RunStatus, StateError, Trigger};
+use crate::state::{FieldValues, RunCounts, RunError, RunRecord, RunStatus, StateError, Trigger};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +62,8 @@ pub(super) struct RunView {
     pub(super) account: Option<String>,
     pub(super) held_reasons: Vec<String>,
     pub(super) warnings: Vec<String>,
+    /// Of fields that refused values.
+    pub(super) fields: Vec<FieldValues>,
     pub(super) error: Option<RunError>,
     pub(super) exit: Option<u8>,
 }
@@ -84,6 +86,7 @@ impl RunView {
             account: run.identity.clone(),
             held_reasons: run.held_reasons.clone(),
             warnings: run.warnings.clone(),
+            fields: run.fields.clone(),
             error: run.error.clone(),
             exit: run.exit_code,
         }
@@ -118,7 +121,8 @@ pub(super) fn in_brackets(counts: CauseCounts) -> String {
 
 /// What its owner should know although nothing was held.
 pub(super) fn warnings(run: &RunView) -> impl Iterator<Item = String> {
-    run.warnings.iter().map(|warning| format!("warning: {warning}"))
+    let fields = run.fields.iter().map(ToString::to_string);
+    run.warnings.iter().cloned().chain(fields).map(|warning| format!("warning: {warning}"))
 }
 
 /// What to do about refused rows.
@@ -333,6 +337,12 @@ pub(super) mod tests {
             },
             warnings: match status {
                 RunStatus::Partial => vec!["check not_null: `email` is NULL in 3 of 20018 rows, as 1••••".into()],
+                _ => Vec::new(),
+            },
+            fields: match status {
+                RunStatus::Partial => {
+                    vec![FieldValues { field: "email".into(), code: "INVALID_EMAIL".into(), invalid: 3, valid: 253 }]
+                }
                 _ => Vec::new(),
             },
             error: (status == RunStatus::Failed).then(|| RunError {

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::runs::{RunView, held_steps, rejects_step, warnings};
+use super::runs::{RunView, held_steps, in_brackets, rejects_step, warnings};
 use super::screen::{Align, Format, Table, block, json, moment, number, plural, relative};
 use super::{Engine, Exit, Failure, Screen, ls, project, select};
 use crate::config::{Project, Schedule, SyncDef};
 use crate::daemon::schedule::{Due, due};
+use crate::run::watermark;
 use crate::state::{Allowance, RunStatus, State};
 
 const EXAMPLES: &str = "\
@@ -39,6 +40,9 @@ struct Standing {
     last_success: Option<Timestamp>,
     /// Rows that are kept because they were refused.
     rejects: u64,
+    /// The newest row that was delivered of a model that grows.
+    #[serde(serialize_with = "json::some_time")]
+    watermark: Option<Timestamp>,
     /// Limits of its guards that an operator raised for a while.
     raised: Vec<RaisedLimit>,
     last_run: Option<RunView>,
@@ -76,7 +80,12 @@ pub(super) async fn status(
     let mut overview = Overview { syncs: Vec::new() };
     for sync in &syncs {
         let rejects = rejects.get(&sync.name).copied().unwrap_or(0);
-        overview.syncs.push(standing(sync, state.as_ref(), rejects, now).await?);
+        let mut standing = standing(sync, state.as_ref(), rejects, now).await?;
+        standing.watermark = watermark(project, sync).unwrap_or_else(|error| {
+            screen.note(&format!("how far the model of {} was delivered cannot be told: {error}", sync.name));
+            None
+        });
+        overview.syncs.push(standing);
     }
     screen.show(&overview, |format| text(&overview, format, now))?;
     Ok(Exit::Ok)
@@ -90,6 +99,7 @@ async fn standing(sync: &SyncDef, state: Option<&State>, rejects: u64, now: Time
         next: None,
         last_success: None,
         rejects,
+        watermark: None,
         raised: Vec::new(),
         last_run: None,
     };
@@ -144,8 +154,9 @@ fn text(overview: &Overview, format: Format, now: Timestamp) -> String {
     let mut text = table.render(format);
     for standing in &overview.syncs {
         let warned = standing.last_run.iter().flat_map(warnings).map(|text| format!("{}: {text}", standing.sync));
+        let told = people(standing).into_iter().chain(growth(standing));
         let raised = standing.raised.iter().map(|raised| raised.text(&standing.sync));
-        for hint in hint(standing).into_iter().chain(warned).chain(raised) {
+        for hint in hint(standing).into_iter().chain(told).chain(warned).chain(raised) {
             text.push_str("\n\n");
             text.push_str(&block(&hint, format));
         }
@@ -164,6 +175,31 @@ impl RaisedLimit {
         let Self { limit, value, until, run } = self;
         format!("{limit} of {sync} is raised to {value} until {} (by the approval of run {run})", moment(*until))
     }
+}
+
+/// What the last run made of people who may not be sent, where there were any.
+fn people(standing: &Standing) -> Option<String> {
+    let counts = &standing.last_run.as_ref()?.counts;
+    let (ineligible, removed) = (counts.ineligible, counts.removed_for);
+    if ineligible.total() + removed.total() + counts.vetoed == 0 {
+        return None;
+    }
+    let rows = plural(ineligible.total(), "row");
+    let parts = [
+        (removed.total(), "removed for it"),
+        (counts.frozen, "left as they are at the destination"),
+        (counts.vetoed, "taken out when the plan was approved"),
+        (counts.accepted, "accepted in all"),
+    ];
+    let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {} {what}", number(*n)));
+    let parts: String = parts.collect();
+    Some(format!("{}: {rows} of people who may not be sent{}{parts}", standing.sync, in_brackets(ineligible)))
+}
+
+/// How far a model that grows was delivered.
+fn growth(standing: &Standing) -> Option<String> {
+    let newest = standing.watermark?;
+    Some(format!("{} has delivered the rows of its model up to {}", standing.sync, moment(newest)))
 }
 
 /// What its owner should know or do.
@@ -199,6 +235,8 @@ fn hint(standing: &Standing) -> Option<String> {
 mod tests {
     use super::super::runs::tests::{at, view};
     use super::*;
+    use crate::diff::CauseCounts;
+    use crate::state::RunCounts;
 
     fn overview() -> Overview {
         let standing = |sync: &str, rejects, next: Option<&str>, last_run| Standing {
@@ -208,6 +246,7 @@ mod tests {
             next: next.map(at),
             last_success: Some(at("2026-11-20T11:45:00Z")),
             rejects,
+            watermark: None,
             raised: Vec::new(),
             last_run,
         };
@@ -220,11 +259,25 @@ mod tests {
             until: at("2026-11-20T14:00:00Z"),
             run: "20261120T114500-11aa".into(),
         });
+        let mut ads = view("succeeded");
+        ads.counts = RunCounts {
+            rows: 200,
+            removed: 7,
+            accepted: 9,
+            ineligible: CauseCounts { withdrawn: 3, suppressed: 2, held_out: 11 },
+            removed_for: CauseCounts { withdrawn: 1, suppressed: 2, held_out: 4 },
+            frozen: 1,
+            ..RunCounts::default()
+        };
+        let mut events = standing("events", 0, Some("2026-11-20T12:15:00Z"), Some(view("succeeded")));
+        events.watermark = Some(at("2026-11-20T11:41:07.25Z"));
         Overview {
             syncs: vec![
+                standing("ads", 0, Some("2026-11-20T12:15:00Z"), Some(ads)),
                 manual,
                 held,
                 standing("deals", 0, Some("2026-11-20T12:15:00Z"), Some(view("failed"))),
+                events,
                 standing("vip-crm", 3, Some("2026-11-20T12:00:00Z"), Some(view("partial"))),
             ],
         }

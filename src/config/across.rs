@@ -121,7 +121,8 @@ fn check_removal(sync: &SyncDef, other: &SyncDef, shared: &str, problems: &Probl
     let (how, span) = if remover.shape.mode.0 == Mode::Audience {
         (String::from("an audience removes members"), &remover.shape.mode.1)
     } else {
-        (format!("`removed = \"{}\"`", remover.shape.removed.0.as_str()), &remover.shape.removed.1)
+        let key = if remover.removes_left { "removed" } else { "on_ineligible" };
+        (format!("`{key} = \"{}\"`", remover.shape.removed.0.as_str()), &remover.shape.removed.1)
     };
     problems.push(
         Problem::error(

@@ -51,21 +51,9 @@ pub(super) enum Changed {
 /// The values of `changed`.
 pub(super) const CHANGED: &[(&str, Changed)] = &[("ignore", Changed::Ignore), ("send", Changed::Send)];
 
-/// Reads `incremental` of a model; its column, with its place, goes to `mentioned`. `scans_since` says whether the
-/// model's warehouse can be asked for new rows.
-pub(super) fn read(
-    model: &mut ConfigTable,
-    scans_since: bool,
-    mentioned: &mut Vec<(String, Span)>,
-) -> Option<Incremental> {
+/// Reads `incremental` of a model; its column, with its place, goes to `mentioned`.
+pub(super) fn read(model: &mut ConfigTable, mentioned: &mut Vec<(String, Span)>) -> Option<Incremental> {
     let (span, item) = model.take_with_key("incremental")?;
-    if !scans_since {
-        model.problems().push(
-            Problem::error("no-incremental", "this warehouse cannot be asked for new rows only")
-                .at(&span)
-                .remedy("take `incremental` out: every scan then brings all rows, and what is unchanged is not sent"),
-        );
-    }
     let mut table = model.item_table("incremental", item)?;
     let incremental = read_keys(&mut table, span, mentioned);
     table.finish();
@@ -114,6 +102,8 @@ fn moment(text: &str) -> Option<Timestamp> {
 /// What a sync has that goes with whole models only.
 pub(super) struct Wanted<'a> {
     pub(super) shape: &'a SyncShape,
+    /// Whether rows that left the model are removed.
+    pub(super) removes_left: bool,
     pub(super) facts: &'a Facts,
     /// `diff`, with its place.
     pub(super) diff: Option<&'a (DiffPlace, Span)>,
@@ -161,7 +151,10 @@ impl Wanted<'_> {
             let what = String::from("an audience removes what left the model");
             refuse("incremental-removal", what, mode_span, "give the sync a model without `incremental`");
         } else if *removed != Removed::Ignore {
-            let what = format!("`removed = \"{}\"` is about rows that left the model", removed.as_str());
+            let what = match self.removes_left {
+                true => format!("`removed = \"{}\"` is about rows that left the model", removed.as_str()),
+                false => String::from("people are removed by `on_ineligible` whenever they may not be sent"),
+            };
             refuse("incremental-removal", what, removed_span, whole);
         } else if self.facts.whole_set {
             let what = String::from("this destination writes the whole set at once");

@@ -9,7 +9,7 @@ use backhaul_kit::{AddressKind, Facts, FieldShape, Mode, Prepared, Removed, Sync
 use super::incremental::Changed;
 use super::project::{Field, ModelDef};
 use super::root::Root;
-use super::{fields, incremental, names};
+use super::{fields, incremental, names, people};
 
 /// The keys that every destination has.
 pub(super) struct Common {
@@ -30,6 +30,8 @@ pub(super) struct Target {
     pub(super) fields: Vec<Field>,
     /// Whether an accepted row is left alone although it has changed.
     pub(super) ignores_changed: bool,
+    /// Whether rows that left the model are removed; if not, `shape.removed` is how people who may not be sent are.
+    pub(super) removes_left: bool,
     /// The group that it belongs to.
     pub(super) group: Option<(String, Span)>,
 }
@@ -100,7 +102,7 @@ pub(super) fn read(
     model: Option<&ModelDef>,
     destination: Option<&str>,
     root: &Root,
-    consent: Vec<String>,
+    people: &people::Written,
 ) -> Option<Target> {
     let common = common(&mut into);
     let merged = merge(&into, &common, own, root);
@@ -115,11 +117,13 @@ pub(super) fn read(
     };
     let model = model?;
     let ignores_changed = incremental::ignores_changed(common.changed.as_ref(), mode.0, model, &into);
+    let removed = common.removed.unwrap_or_else(|| (Removed::Ignore, into.span().clone()));
+    let removes_left = mode.0 == Mode::Audience || removed.0 != Removed::Ignore;
     let shape = SyncShape {
         name: sync.to_owned(),
         object: common.object,
         mode,
-        removed: common.removed.unwrap_or_else(|| (Removed::Ignore, into.span().clone())),
+        removed: people.removal().filter(|_| !removes_left).unwrap_or(removed),
         match_field: matched,
         fields: fields
             .iter()
@@ -131,7 +135,7 @@ pub(super) fn read(
             })
             .collect(),
         key: model.key.iter().map(|(column, _)| column.clone()).collect(),
-        consent,
+        consent: people.signals(),
         span: into.span().clone(),
     };
     let prepared = destination.kind.sync(destination.account.as_ref(), &mut into, &shape);
@@ -139,7 +143,9 @@ pub(super) fn read(
         check_match(&into, &shape, prepared.as_ref());
     }
     into.finish();
-    Some(Target { prepared: prepared?, shape, fields, ignores_changed, group: common.group })
+    let prepared = prepared?;
+    let removes_left = removes_left || prepared.facts(shape.mode.0.write_operation()).whole_set;
+    Some(Target { prepared, shape, fields, ignores_changed, removes_left, group: common.group })
 }
 
 fn merge(into: &ConfigTable, common: &Common, own: &[fields::Written], root: &Root) -> Vec<fields::Written> {

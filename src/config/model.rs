@@ -56,10 +56,7 @@ pub(super) fn read(
     let person = table.text_at("person");
     let mut mentioned: Vec<(String, Span)> = person.iter().cloned().collect();
     let personal = personal(table, &mut mentioned);
-    let known = warehouse.as_ref().and_then(|(name, _)| around.root.warehouses.get(name));
-    // Of a warehouse with problems of its own nothing is known.
-    let scans_since = known.is_none_or(|warehouse| warehouse.config.scans_since());
-    let incremental = incremental::read(table, scans_since, &mut mentioned);
+    let incremental = incremental::read(table, &mut mentioned);
     let checks = checks::read_table(table);
     let parallel = table.bool("parallel").unwrap_or(false);
     let timeout = table.duration("timeout");

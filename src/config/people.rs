@@ -13,9 +13,24 @@ use super::project::{DiffPlace, ModelDef};
 use super::root::Root;
 use super::{checks, into, names};
 
+/// `on_ineligible` as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ineligible {
+    Freeze,
+    /// As `removed` says.
+    Remove,
+    /// In this way, although rows that left the model stay.
+    By(Removed),
+}
+
 /// The values of `on_ineligible`.
-pub(super) const ON_INELIGIBLE: &[(&str, OnIneligible)] =
-    &[("freeze", OnIneligible::Freeze), ("remove", OnIneligible::Remove)];
+pub(super) const ON_INELIGIBLE: &[(&str, Ineligible)] = &[
+    ("freeze", Ineligible::Freeze),
+    ("remove", Ineligible::Remove),
+    ("archive", Ineligible::By(Removed::Archive)),
+    ("delete", Ineligible::By(Removed::Delete)),
+    ("clear", Ineligible::By(Removed::Clear)),
+];
 
 /// A list mostly grows: a tenth less, and more than 20 rows less, is not taken for what it is.
 const DEFAULT_MAX_SHRINK: Threshold = Threshold::Percent { fraction: 0.1, beyond: 20 };
@@ -108,7 +123,7 @@ pub enum OnIneligible {
     /// It stays as it is: neither updated nor removed.
     #[default]
     Freeze,
-    /// It is removed as `removed` says.
+    /// It is removed, as `removed` says or in a way of its own.
     Remove,
 }
 
@@ -220,7 +235,7 @@ pub(super) struct Written {
     holdout: Option<(String, Span)>,
     consent: Consent,
     consent_span: Option<Span>,
-    on_ineligible: Option<(OnIneligible, Span)>,
+    on_ineligible: Option<(Ineligible, Span)>,
 }
 
 /// Reads a sync's keys.
@@ -284,6 +299,14 @@ fn consent(mut table: ConfigTable) -> Consent {
 }
 
 impl Written {
+    /// How records of people who may not be sent are removed where rows that left the model stay.
+    pub(super) fn removal(&self) -> Option<(Removed, Span)> {
+        match &self.on_ineligible {
+            Some((Ineligible::By(how), span)) => Some((*how, span.clone())),
+            _ => None,
+        }
+    }
+
     /// The names of the signals of consent.
     pub(super) fn signals(&self) -> Vec<String> {
         match &self.consent {
@@ -312,8 +335,10 @@ impl Written {
         };
         let problems = table.problems();
         if let (DiffPlace::Warehouse, Some(span), true) = (diff, &first, people.decide()) {
-            let message = "with `diff = \"warehouse\"` most rows stay there: who may be sent cannot be decided here";
-            let remedy = "take `diff` out, or leave those who may not be sent out of the model and set `removed`";
+            let message = "who may be sent is decided here, for every row of the model, in a form of its values that the \
+                           warehouse cannot compute; with `diff = \"warehouse\"` unchanged rows stay there";
+            let remedy = "take `diff` out; or leave those who may not be sent out of the model, with `where` for \
+                          example: they then count as rows that left it, for `removed` and its guards";
             problems.push(Problem::error("no-warehouse-people", message).at(span).remedy(remedy));
         }
         if let Some((_, span)) = self.on_ineligible.as_ref().filter(|_| first.is_none()) {
@@ -381,26 +406,41 @@ fn check_consent(consent: &Consent, target: &into::Target, place: &Span, problem
 }
 
 /// What becomes of records whose rows may no longer be sent.
-fn on_ineligible(written: Option<(OnIneligible, Span)>, target: &into::Target, problems: &Problems) -> OnIneligible {
+fn on_ineligible(written: Option<(Ineligible, Span)>, target: &into::Target, problems: &Problems) -> OnIneligible {
     let always = if target.shape.mode.0 == Mode::Audience {
         Some("an audience")
     } else {
         target.write_facts().whole_set.then_some("a destination that takes the whole set at once")
     };
+    let refuse = |code: &'static str, message: String, span: &Span, remedy: &str| {
+        problems.push(Problem::error(code, message).at(span).remedy(remedy));
+    };
+    let removed = target.shape.removed.0;
     match (written, always) {
-        (Some((OnIneligible::Freeze, span)), Some(what)) => {
+        (Some((Ineligible::Freeze, span)), Some(what)) => {
             let message = format!("{what} keeps nobody who may not be sent");
-            problems.push(Problem::error("contradiction", message).at(&span).remedy("take `on_ineligible` out"));
-            OnIneligible::Remove
+            refuse("contradiction", message, &span, "take `on_ineligible` out");
         }
-        (_, Some(_)) => OnIneligible::Remove,
-        (Some((OnIneligible::Remove, span)), None) if target.shape.removed.0 == Removed::Ignore => {
+        (Some((Ineligible::By(_), span)), Some(what)) => {
+            let message = format!("{what} has one way of removal");
+            refuse("contradiction", message, &span, "take `on_ineligible` out: they are removed always");
+        }
+        (Some((Ineligible::By(how), span)), None) if how != removed => {
+            let message = format!(
+                "rows that left the model are removed by \"{}\", and a sync has one way of removal",
+                removed.as_str()
+            );
+            refuse("contradiction", message, &span, "on_ineligible = \"remove\": it is done as `removed` says");
+        }
+        (Some((Ineligible::Remove, span)), None) if removed == Removed::Ignore => {
             let message = "`on_ineligible = \"remove\"` removes records as `removed` says, and that is \"ignore\"";
-            let remedy = "say how in [into], as removed = \"archive\" (rows that left the model are removed, too)";
-            problems.push(Problem::error("no-removal", message).at(&span).remedy(remedy));
-            OnIneligible::Remove
+            let remedy = "say how they are removed, as on_ineligible = \"archive\", \"delete\" or \"clear\"; or in [into] \
+                          `removed`, for rows that left the model, too";
+            refuse("no-removal", String::from(message), &span, remedy);
         }
-        (Some((written, _)), None) => written,
-        (None, None) => OnIneligible::default(),
+        (Some((Ineligible::Freeze, _)) | None, None) => return OnIneligible::Freeze,
+        (Some((Ineligible::Remove | Ineligible::By(_), _)), None) | (Some((Ineligible::Remove, _)) | None, Some(_)) => {
+        }
     }
+    OnIneligible::Remove
 }

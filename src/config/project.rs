@@ -377,6 +377,9 @@ pub struct SyncDef {
     pub group: Option<String>,
     /// `[into] changed`: whether an accepted row is left alone although it has changed.
     pub ignores_changed: bool,
+    /// Whether records of rows that left the model are removed; if not, `shape.removed` is how those of people who may not be
+    /// sent are.
+    pub removes_left: bool,
     /// `refresh_after`: how long after it was sent an unchanged row is sent again.
     pub refresh_after: Option<Duration>,
     /// Who of the model may be sent.

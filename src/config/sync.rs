@@ -95,10 +95,8 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
     }
     let into = table.table("into");
     let own = table.table("fields").map(|mut inner| fields::read(&mut inner)).unwrap_or_default();
-    let target = into.and_then(|into| {
-        let consent = people.signals();
-        into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root, consent)
-    });
+    let target = into
+        .and_then(|into| into::read(into, name, &own, model.as_deref(), destination.as_deref(), around.root, &people));
 
     let people = people.resolve(table, around.root, around.models, target.as_ref(), diff);
     let group = target.as_ref().and_then(|target| target.group.clone());
@@ -112,8 +110,9 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
 
     if let (Some(target), Some(facts), Some(model)) = (&target, &facts, &model) {
         let refresh_after = refresh_after.as_ref();
-        let (shape, diff, min_rows) = (&target.shape, written_diff.as_ref(), guards.with_min_rows());
-        for problem in (Wanted { shape, facts, diff, refresh_after, min_rows }).problems(model) {
+        let (diff, min_rows) = (written_diff.as_ref(), guards.with_min_rows());
+        let (shape, removes_left) = (&target.shape, target.removes_left);
+        for problem in (Wanted { shape, removes_left, facts, diff, refresh_after, min_rows }).problems(model) {
             problems.push(problem);
         }
     }
@@ -143,6 +142,7 @@ pub(super) fn read(table: &mut ConfigTable, name: &str, file: &Arc<SourceFile>, 
                 fields: target.fields,
                 group: target.group.map(|(name, _)| name),
                 ignores_changed: target.ignores_changed,
+                removes_left: target.removes_left,
                 refresh_after: refresh_after.map(|(after, _)| after),
                 people,
                 referred_to: false,

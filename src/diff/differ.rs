@@ -322,7 +322,9 @@ impl<'a> Differ<'a> {
             }
             self.judge.counts.left +=
                 gone.iter().filter(|(ordinal, _)| self.seen.cause(*ordinal) == Cause::Left).count() as u64;
-            if gone.is_empty() || !self.judge.request().removals {
+            let PlanRequest { removals, removes_left, .. } = *self.judge.request();
+            gone.retain(|(ordinal, _)| removals && (removes_left || self.seen.cause(*ordinal) != Cause::Left));
+            if gone.is_empty() {
                 continue;
             }
             let seen = &self.seen;

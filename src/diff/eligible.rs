@@ -9,51 +9,55 @@ use std::collections::BTreeSet;
 use backhaul_kit::{Fault, RowPage, Value, key};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::Cause;
+use super::hashes::{Gathered, Hashes, Scratch};
+use super::{Cause, DiffError};
 
 /// Values of a list are held as hashes of 64 bits: one of two million lists a stranger with a chance of 1 in 10^13.
 const LIST_SEED: u64 = 0x7065_6f70_6c65;
 
-/// The values of a column of a suppression list, as hashes.
-#[derive(Clone, Debug, Default)]
-pub struct Listed {
-    hashes: Vec<u64>,
-}
+/// Takes the values of the columns of suppression lists. A sync has one for all of its lists, so that they share its memory.
+pub(crate) struct Lists(Gathered);
 
-impl Listed {
-    /// What a value takes.
-    pub const BYTES: u64 = size_of::<u64>() as u64;
+impl Lists {
+    /// Holds a quarter of `memory` bytes, 8 for each value; what is more goes to scratch files.
+    pub(crate) fn new(memory: u64, scratch: Scratch) -> Self {
+        Self(Gathered::new(memory, scratch))
+    }
 
-    /// Adds a value; NULL is nobody.
+    /// Adds a value of a column; NULL is nobody.
     ///
     /// # Errors
-    /// A value that has no exact form.
-    pub fn add(&mut self, value: &Value) -> Result<(), Fault> {
-        self.hashes.extend(hash(value)?);
-        Ok(())
+    /// A value that has no exact form; a scratch file cannot be written.
+    pub(crate) fn add(&mut self, column: ListColumn, value: &Value) -> Result<(), DiffError> {
+        match hash(column, value)? {
+            Some(hash) => Ok(self.0.push(hash)?),
+            None => Ok(()),
+        }
     }
 
-    /// Makes it ready to be asked.
-    #[must_use]
-    pub fn ready(mut self) -> Self {
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        self.hashes.shrink_to_fit();
-        self
+    /// Makes them ready to be asked. Sorts: of large lists that takes a while.
+    ///
+    /// # Errors
+    /// A scratch file cannot be written or read.
+    pub(crate) fn ready(self) -> Result<Listed, DiffError> {
+        Ok(Listed(self.0.ready()?))
     }
+}
 
-    /// How many values it holds.
-    pub fn len(&self) -> u64 {
-        self.hashes.len() as u64
-    }
+/// A column of a sync's lists: the first, the second …
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListColumn(pub u64);
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
-    }
+/// The values of suppression lists, as hashes.
+#[derive(Default)]
+pub struct Listed(Hashes);
 
-    fn has(&self, value: &Value) -> Result<bool, Fault> {
-        Ok(hash(value)?.is_some_and(|hash| self.hashes.binary_search(&hash).is_ok()))
+impl Listed {
+    fn has(&self, column: ListColumn, value: &Value) -> Result<bool, DiffError> {
+        match hash(column, value)? {
+            Some(hash) => Ok(self.0.has(hash)?),
+            None => Ok(false),
+        }
     }
 }
 
@@ -93,10 +97,12 @@ pub struct Given {
 }
 
 /// Decides who may be sent; columns are places in the scan's projection.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Eligibility {
-    /// Columns with the values that keep a row from being sent.
-    pub suppressed: Vec<(usize, Listed)>,
+    /// Columns whose value must not be on this column of a list.
+    pub suppressed: Vec<(usize, ListColumn)>,
+    /// The lists.
+    pub listed: Listed,
     /// Signals, all of which must have been given.
     pub consent: Vec<Given>,
     /// The column that decides who is held out.
@@ -109,8 +115,8 @@ impl Eligibility {
     /// Why a row may not be sent, if it may not. Of several causes the first counts: suppressed, withdrawn, held out.
     ///
     /// # Errors
-    /// A value cannot be read, or has no exact form: nobody is let through by mistake.
-    pub fn refuses(&self, page: &dyn RowPage, row: usize) -> Result<Option<Cause>, Fault> {
+    /// A value cannot be read, or has no exact form, or a list cannot be read: nobody is let through by mistake.
+    pub fn refuses(&self, page: &dyn RowPage, row: usize) -> Result<Option<Cause>, DiffError> {
         self.judge(|column| page.value(row, column))
     }
 
@@ -118,9 +124,9 @@ impl Eligibility {
     ///
     /// # Errors
     /// As it says.
-    pub fn judge(&self, value: impl Fn(usize) -> Result<Value, Fault>) -> Result<Option<Cause>, Fault> {
-        for (column, listed) in &self.suppressed {
-            if listed.has(&value(*column)?)? {
+    pub fn judge(&self, value: impl Fn(usize) -> Result<Value, Fault>) -> Result<Option<Cause>, DiffError> {
+        for (column, on) in &self.suppressed {
+            if self.listed.has(*on, &value(*column)?)? {
                 return Ok(Some(Cause::Suppressed));
             }
         }
@@ -147,8 +153,8 @@ fn is_granted(value: &Value, granted: &BTreeSet<String>) -> bool {
     }
 }
 
-fn hash(value: &Value) -> Result<Option<u64>, Fault> {
-    Ok(canonical(value)?.map(|bytes| xxh3_64_with_seed(&bytes, LIST_SEED)))
+fn hash(column: ListColumn, value: &Value) -> Result<Option<u64>, Fault> {
+    Ok(canonical(value)?.map(|bytes| xxh3_64_with_seed(&bytes, LIST_SEED.wrapping_add(column.0))))
 }
 
 /// The one form of a value; `None` of NULL and of a text of blanks.
@@ -177,15 +183,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diff::hashes::tests::scratch;
 
     fn text(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
-    fn listed(values: &[Value]) -> Listed {
-        let mut listed = Listed::default();
-        values.iter().for_each(|value| listed.add(value).expect("a value"));
-        listed.ready()
+    const FIRST: ListColumn = ListColumn(0);
+    const SECOND: ListColumn = ListColumn(1);
+
+    fn lists<'a>(memory: u64, values: impl IntoIterator<Item = (ListColumn, &'a Value)>) -> Listed {
+        let mut lists = Lists::new(memory, scratch());
+        values.into_iter().for_each(|(column, value)| lists.add(column, value).expect("a value"));
+        lists.ready().expect("ready")
+    }
+
+    fn has(on_the_list: &Value, value: &Value) -> Result<bool, DiffError> {
+        lists(1 << 20, [(FIRST, on_the_list)]).has(FIRST, value)
     }
 
     fn granted(words: &[&str]) -> BTreeSet<String> {
@@ -202,15 +216,19 @@ mod tests {
             (text("AB-1"), text("AB-1 ")),
         ];
         for (on_the_list, sent) in &same {
-            assert!(listed(std::slice::from_ref(on_the_list)).has(sent).expect("asked"), "{on_the_list:?} {sent:?}");
+            assert!(has(on_the_list, sent).expect("asked"), "{on_the_list:?} {sent:?}");
         }
         // The case of an id tells people apart, and so do leading zeros.
         for (on_the_list, sent) in [(text("aB1"), text("AB1")), (text("007"), Value::Int(7)), (text(" "), text(""))] {
-            assert!(!listed(std::slice::from_ref(&on_the_list)).has(&sent).expect("asked"), "{on_the_list:?} {sent:?}");
+            assert!(!has(&on_the_list, &sent).expect("asked"), "{on_the_list:?} {sent:?}");
         }
-        assert_eq!(listed(&[Value::Null, text(""), text("a"), text("a ")]).len(), 1, "NULL and blanks are nobody");
+        for nobody in [Value::Null, text(""), text(" ")] {
+            assert!(!has(&nobody, &nobody).expect("asked"), "NULL and blanks are nobody");
+        }
+        let other = lists(1 << 20, [(SECOND, &text("a"))]).has(FIRST, &text("a"));
+        assert!(!other.expect("asked"), "another column of the lists");
         for shapeless in [Value::Float(0.5), Value::Invalid("NaN".into())] {
-            assert!(listed(&[text("a")]).has(&shapeless).is_err(), "nobody is let through by mistake: {shapeless:?}");
+            assert!(has(&text("a"), &shapeless).is_err(), "nobody is let through by mistake: {shapeless:?}");
         }
     }
 
@@ -263,12 +281,15 @@ mod tests {
             ],
             more in prop_oneof![Just(Value::Null), Just(Value::Bool(true)), Just(Value::Bool(false))],
             share in 0.0..=1.0f64,
+            memory in prop_oneof![Just(0), Just(64), Just(1 << 20)],
         ) {
             let address = |n: i64| format!("P{n}@Example.com");
             let ids: Vec<Value> = list.iter().map(|(id, _)| Value::Int(*id)).collect();
             let mails: Vec<Value> = list.iter().map(|(_, mail)| text(&address(*mail).to_uppercase())).collect();
+            let values = ids.iter().map(|id| (FIRST, id)).chain(mails.iter().map(|mail| (SECOND, mail)));
             let eligibility = Eligibility {
-                suppressed: vec![(0, listed(&ids)), (1, listed(&mails))],
+                suppressed: vec![(0, FIRST), (1, SECOND)],
+                listed: lists(memory, values),
                 consent: vec![
                     Given { column: 2, granted: granted(&["granted"]) },
                     Given { column: 3, granted: granted(&["true"]) },

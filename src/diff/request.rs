@@ -17,8 +17,10 @@ pub struct PlanRequest {
     pub config_digest: [u8; 32],
     /// Whose data it becomes.
     pub binding: Binding,
-    /// Whether keys that left the model are removed at the destination.
+    /// Whether the destination is told of removals.
     pub removals: bool,
+    /// Whether keys that left the model are among them; if not, only people who may not be sent are removed.
+    pub removes_left: bool,
     /// Whether a changed match value is a [`Move`](super::OpKind::Move); otherwise it is a change.
     pub moves: bool,
     /// Place of the match field among the mapped fields.

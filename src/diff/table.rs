@@ -213,7 +213,7 @@ impl<'a> TableDiffer<'a> {
         *(if asked_for_some { &mut counts.left_alone } else { &mut counts.unchanged }) += equal;
         counts.left = gone;
         self.judge.refer()?;
-        if self.judge.request().removals {
+        if self.judge.request().removals && self.judge.request().removes_left {
             self.removals()?;
         }
         self.judge.finish(proof.words())

@@ -3,8 +3,8 @@
 //!
 //! A list counts only when it is whole: its rows are proved complete as those of a model are, and it must not have lost
 //! more of them since the last run than `max_shrink` allows. How many it had then is kept in the state, for each list of
-//! the project once. Its values are held as hashes, all lists of a sync together in a quarter of `state.memory`; with more
-//! the run stops.
+//! the project once. Its values are held as hashes, all lists of a sync together in a quarter of `state.memory`; what is
+//! more goes to scratch files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,9 @@ use jiff::tz::TimeZone;
 use super::RunError;
 use super::scan::{at_sql, model_of, source};
 use crate::config::{ModelDef, OnIneligible, Project, Signal, Suppression, SyncDef, Threshold};
-use crate::diff::{Draw, Eligibility, Given, Listed, OpKind, PlanError, PlanReader};
+use crate::diff::{DiffError, Draw, Eligibility, Given, ListColumn, Lists, OpKind, PlanError, PlanReader, Scratch};
 use crate::mapping::{cannot_identify, is_identifying};
-
-/// What share of `state.memory` the values of a sync's lists may take.
-const MEMORY_SHARE: u64 = 4;
+use crate::state::FieldValues;
 
 /// How many rows every list had.
 pub(super) type ListRows = BTreeMap<String, u64>;
@@ -45,12 +43,13 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Reads the sync's lists, and adds to the projection the columns that decide and that it lacks. `None` where every
-    /// row may be sent.
+    /// Reads the sync's lists, and adds to the projection the columns that decide and that it lacks. `scratch` makes the
+    /// files for what memory has no room for. `None` where every row may be sent.
     pub(super) async fn decider(
         &self,
         scan: &mut dyn Scan,
         projection: &mut Projection,
+        scratch: Scratch,
     ) -> Result<Option<Decider>, RunError> {
         let people = &self.sync.people;
         if !people.decide() {
@@ -63,21 +62,21 @@ impl Asked<'_> {
                 projection.columns.len() - 1
             })
         };
-        let mut room = self.project.state.memory / MEMORY_SHARE / Listed::BYTES;
-        let mut decider = Decider {
-            eligibility: Eligibility {
-                removes: people.on_ineligible == OnIneligible::Remove,
-                ..Eligibility::default()
-            },
-            lists: ListRows::new(),
-        };
+        let removes = people.on_ineligible == OnIneligible::Remove;
+        let mut decider =
+            Decider { eligibility: Eligibility { removes, ..Eligibility::default() }, lists: ListRows::new() };
+        let mut lists = Lists::new(self.project.state.memory, scratch);
         for list in &people.suppress {
-            let (columns, rows) = self.list(scan, list, &mut room).await?;
+            let first = decider.eligibility.suppressed.len() as u64;
+            let rows = self.list(scan, list, first, &mut lists).await?;
             check_shrink(list, rows, self.before.get(&list.name).copied())?;
             decider.lists.insert(list.name.clone(), rows);
-            let pairs = list.on.iter().zip(columns);
-            decider.eligibility.suppressed.extend(pairs.map(|(pair, listed)| (place(&pair.sent), listed)));
+            let columns = (first..).map(ListColumn);
+            decider.eligibility.suppressed.extend(list.on.iter().map(|pair| place(&pair.sent)).zip(columns));
         }
+        let sorting = tokio::task::spawn_blocking(|| lists.ready());
+        decider.eligibility.listed =
+            sorting.await.map_err(|e| Fault::bug("sorting suppression lists ended early").caused_by(e))??;
         let given = |signal: &Signal, column| Given { column, granted: signal.granted.clone() };
         let signals = people.signals().iter();
         decider.eligibility.consent.extend(signals.map(|signal| given(signal, place(&signal.column))));
@@ -96,33 +95,37 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// The values of a list, one set for each of its columns that is compared, and how many rows it has.
+    /// Adds the values of a list to `lists`, of its columns that are compared the first as column `first`; gives how many
+    /// rows it has.
     async fn list(
         &self,
         scan: &mut dyn Scan,
         list: &Suppression,
-        room: &mut u64,
-    ) -> Result<(Vec<Listed>, u64), RunError> {
+        first: u64,
+        lists: &mut Lists,
+    ) -> Result<u64, RunError> {
         let other = self.open(scan, list).await?;
         let columns: Vec<String> = list.on.iter().map(|pair| pair.listed.clone()).collect();
-        let mut listed = vec![Listed::default(); columns.len()];
-        let most = *room;
+        let mut failed = None;
         let mut take = |row: &[Value]| {
-            let mut held = 0;
-            for (listed, value) in listed.iter_mut().zip(row) {
-                listed.add(value)?;
-                held += listed.len();
+            let mut added = (first..).map(ListColumn).zip(row).map(|(column, value)| lists.add(column, value));
+            match added.find_map(Result::err) {
+                None => Ok(()),
+                Some(DiffError::Source(fault)) => Err(fault),
+                Some(error) => {
+                    failed = Some(error);
+                    Err(Fault::bug("a list could not be kept"))
+                }
             }
-            if held > most { Err(too_large(list)) } else { Ok(()) }
         };
         let rows = match other {
             None => scan.other_rows(&model_of(&list.model, None), &columns, &mut take).await,
             Some(other) => read(other, &columns, &mut take).await,
         };
-        let rows = rows.map_err(|fault| of_list(fault, list))?;
-        let listed: Vec<Listed> = listed.into_iter().map(Listed::ready).collect();
-        *room -= listed.iter().map(Listed::len).sum::<u64>();
-        Ok((listed, rows))
+        match failed {
+            Some(error) => Err(error.into()),
+            None => rows.map_err(|fault| of_list(fault, list)),
+        }
     }
 
     /// A scan of the list, where the model's own cannot read it. Its columns are there and can be compared.
@@ -197,11 +200,6 @@ fn check_shrink(list: &Suppression, rows: u64, before: Option<u64>) -> Result<()
     })
 }
 
-fn too_large(list: &Suppression) -> Fault {
-    Fault::config(format!("suppression list `{}` has more values than a quarter of `state.memory` holds", list.name))
-        .remedy("raise [state] memory: 64 MiB hold two million values, of all lists of a sync together")
-}
-
 fn of_list(mut fault: Fault, list: &Suppression) -> RunError {
     fault.message = format!("suppression list `{}`: {}", list.name, fault.message);
     at_sql(fault, &list.model)
@@ -229,20 +227,25 @@ fn unknown_column(model: &ModelDef, name: &str, columns: &Schema) -> Problem {
     }
 }
 
-/// How many values each field refuses in the rows that a plan looked at.
-pub(super) fn refused_values(plan: &PlanReader) -> Result<Vec<String>, PlanError> {
+/// How many values the fields refuse in the rows that a plan looked at. The mapping of a row ends at its first refusal:
+/// the fields before it had taken theirs.
+pub(super) fn refused_values(plan: &PlanReader) -> Result<Vec<FieldValues>, PlanError> {
     let counts = plan.summary().counts;
-    let looked_at = counts.added + counts.changed + counts.moved + counts.touched + counts.refreshed + counts.rejected;
-    let mut refused: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let taken = counts.added + counts.changed + counts.moved + counts.touched + counts.refreshed;
+    let fields = &plan.header().fields;
+    let mut refused: BTreeMap<(usize, String), u64> = BTreeMap::new();
     for op in plan.ops(Some(&[OpKind::Reject])) {
         if let Some(reason) = op?.reason
-            && let Some(field) = reason.field
+            && let Some(place) = fields.iter().position(|field| Some(field) == reason.field.as_ref())
         {
-            *refused.entry((field, reason.code)).or_default() += 1;
+            *refused.entry((place, reason.code)).or_default() += 1;
         }
     }
-    let sentence = |((field, code), count): ((String, String), u64)| {
-        format!("`{field}`: {count} of the {looked_at} values that were looked at cannot be sent ({code})")
-    };
-    Ok(refused.into_iter().map(sentence).collect())
+    let values = refused.iter().map(|((place, code), invalid)| FieldValues {
+        field: fields[*place].clone(),
+        code: code.clone(),
+        invalid: *invalid,
+        valid: taken + refused.range((place + 1, String::new())..).map(|(_, behind)| behind).sum::<u64>(),
+    });
+    Ok(values.collect())
 }

@@ -46,11 +46,15 @@ pub(super) fn phases(plan: &PlanReader, going: Going, rows: u64, sync: &SyncDef)
     };
     let ops = |kinds: &[OpKind], only: Option<(Arc<CanaryRows>, bool)>| {
         let (vetoed, already) = (vetoed.clone(), already.clone());
-        let is_wanted = move |op: &Op| {
-            only.as_ref().is_none_or(|(canary, of_it)| canary.contains(op) == *of_it)
-                && !vetoed.as_ref().is_some_and(|vetoed| vetoed.keeps_back(op, already.as_deref()))
+        let wanted = move |op: Op| {
+            let is_of_it = only.as_ref().is_none_or(|(canary, of_it)| canary.contains(&op) == *of_it);
+            let is_kept_back = match &vetoed {
+                Some(vetoed) => vetoed.keeps_back(&op, already.as_deref())?,
+                None => false,
+            };
+            Ok((is_of_it && !is_kept_back).then_some(op))
         };
-        plan.ops_from(first, Some(kinds)).filter(move |op| op.as_ref().map_or(true, &is_wanted))
+        plan.ops_from(first, Some(kinds)).filter_map(move |op| op.and_then(&wanted).transpose())
     };
     let operations = Operations::for_rows(sync, rows);
     let tied = Moves::of(plan)?;

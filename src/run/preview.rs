@@ -9,7 +9,7 @@ use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
 use super::holds::Judged;
 use super::partial::Partial;
-use super::people::{Asked, ListRows};
+use super::people::{Asked, ListRows, refused_values};
 use super::{Cancel, RunError, RunOptions, Runs, Watch, leftovers, scan, table, unless_cancelled, warnings};
 use crate::config::{DiffPlace, Project, SyncDef};
 use crate::deliver;
@@ -92,7 +92,8 @@ impl Runs {
         let judged = Judged { plan: &plan, accepted, findings: &planned.findings, yes: options.yes, raised: None };
         let holds = self.holds(sync, &judged).await?;
         let calls = Operations::calls(sync, &planned.summary.counts);
-        let warnings = warnings(sync, &plan, &planned)?;
+        let mut warnings = warnings(sync, &planned);
+        warnings.extend(refused_values(&plan)?.iter().map(ToString::to_string));
         // A run asks for these values again, before it writes.
         let lookups = planned.summary.counts.looked_up.div_ceil(Lookup::MOST_VALUES as u64);
         let account = self.project.destinations.get(&sync.destination).map(|destination| &destination.account);

@@ -20,10 +20,11 @@ use super::siblings::states;
 use super::table::{check_place, compare_there};
 use super::watermark::Newest;
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled, watermark};
-use crate::check::{Checker, Finding, MatchValues, Past, Scratch, Screened};
+use crate::check::{Checker, Finding, MatchValues, Past, Screened};
 use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
 use crate::diff::{
-    DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Sibling,
+    DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Scratch,
+    Sibling,
 };
 use crate::mapping::Mapper;
 use crate::mask::mask;
@@ -88,12 +89,15 @@ pub(super) async fn scan(
         check_place(sync, &place.warehouse)?;
     }
     let asked = Asked { project, kit, sync, columns: &columns, before: &request.listed };
-    let decider = unless_cancelled(cancel, asked.decider(scan.as_mut(), &mut projection)).await?;
+    let lists = scratch(request.plan, project, key, "lists");
+    let decider = unless_cancelled(cancel, asked.decider(scan.as_mut(), &mut projection, lists)).await?;
     let (eligibility, lists) = decider.map(|decider| (decider.eligibility, decider.lists)).unzip();
     let newest = growing.as_ref().map(|growing| Newest::new(growing, &mut projection, now));
     let operations = &request.operations;
     let matches = match operations.removal {
-        Some(_) => MatchValues::of(sync, &projection, project.state.memory, scratch(&request, project, key, "matches")),
+        Some(_) => {
+            MatchValues::of(sync, &projection, project.state.memory, scratch(request.plan, project, key, "matches"))
+        }
         None => None,
     };
     let options = request.options;
@@ -103,6 +107,7 @@ pub(super) async fn scan(
         config_digest: digest,
         binding: request.binding,
         removals: operations.removal.is_some(),
+        removes_left: sync.removes_left,
         moves: operations.moves.is_some(),
         match_field: sync.shape.match_field.as_ref().map(|(place, _)| *place),
         hashes: operations.write.1.address == AddressKind::Hashes,
@@ -168,13 +173,13 @@ pub(super) async fn past(state: &State, sync: &SyncDef) -> Result<Past, RunError
 /// The sync's checks, over a projection that gets the columns they look at.
 fn checker(request: &ScanRequest<'_>, project: &Project, key: &Arc<StateKey>, projection: &mut Projection) -> Checker {
     let sync = request.sync;
-    let scratch = scratch(request, project, key, "values");
+    let scratch = scratch(request.plan, project, key, "values");
     Checker::new(&sync.checks, sync.on_bad_row, projection, project.state.memory, scratch)
 }
 
 /// Makes scratch files beside the plan, for what memory has no room for.
-fn scratch(request: &ScanRequest<'_>, project: &Project, key: &Arc<StateKey>, name: &str) -> Scratch {
-    let (path, key) = (request.plan.with_extension(name), key.clone());
+pub(super) fn scratch(plan: &Path, project: &Project, key: &Arc<StateKey>, name: &str) -> Scratch {
+    let (path, key) = (plan.with_extension(name), key.clone());
     let space = FreeSpace { keep: project.state.min_free };
     Box::new(move || SealedWriter::new(NewFile::scratch(&path, space)?, &key, SealedKind::Spill))
 }
@@ -246,7 +251,8 @@ async fn open_part(
     let mut scan = source.open(&wanted).await.map_err(|fault| at_sql(fault, model))?;
     let columns = scan.columns().await.map_err(|fault| at_sql(fault, model))?;
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
-    watermark::check_column(model, &columns)?;
+    let in_text = project.warehouses.get(&model.warehouse).is_some_and(|warehouse| warehouse.config.times_in_text());
+    watermark::check_column(model, &columns, in_text)?;
     let digest = config::digest(sync, &columns);
     Ok(Opened { scan, mapper, columns, digest })
 }

@@ -12,34 +12,29 @@ use futures_util::StreamExt as _;
 
 use super::people::Asked;
 use super::{Ground, RunError, Runs, error::stale, scan, unless_cancelled};
-use crate::diff::{Op, OpKind, PlanError, PlanReader};
+use crate::config::SyncDef;
+use crate::diff::{Gathered, Hashes, Op, OpKind, PlanError, PlanReader};
 use crate::snapshot::log::Replay;
 
-/// What share of `state.memory` the keys of such rows may take.
-const MEMORY_SHARE: u64 = 4;
-const BYTES: u64 = size_of::<u64>() as u64;
-
 /// The rows that may not be sent any more.
-#[derive(Debug)]
 pub(super) struct Vetoed {
-    /// Halves of key hashes, sorted: a stranger who shares one is sent by the next run.
-    keys: Vec<u64>,
+    /// Halves of key hashes: a stranger who shares one is sent by the next run.
+    keys: Hashes,
 }
 
 impl Vetoed {
     /// Whether an op would send such a row, and no earlier process has.
-    pub(super) fn keeps_back(&self, op: &Op, already: Option<&Replay>) -> bool {
+    pub(super) fn keeps_back(&self, op: &Op, already: Option<&Replay>) -> Result<bool, PlanError> {
         let sends = matches!(op.kind, OpKind::Add | OpKind::Change | OpKind::Move | OpKind::Refresh);
-        sends
-            && self.keys.binary_search(&(op.key_hash.0 as u64)).is_ok()
-            && already.is_none_or(|replay| !replay.dispatched(op.number))
+        let may_go = !sends || already.is_some_and(|replay| replay.dispatched(op.number));
+        Ok(!may_go && self.keys.has(op.key_hash.0 as u64)?)
     }
 
     /// How many ops of the plan it keeps back.
     pub(super) fn count(&self, plan: &PlanReader, already: Option<&Replay>) -> Result<u64, PlanError> {
         let mut count = 0;
         for op in plan.ops(None) {
-            count += u64::from(self.keeps_back(&op?, already));
+            count += u64::from(self.keeps_back(&op?, already)?);
         }
         Ok(count)
     }
@@ -56,9 +51,9 @@ impl Runs {
         if !ground.sync.people.decide() {
             return Ok(None);
         }
-        let vetoed = unless_cancelled(&ground.cancel, self.refused_now(ground, run, plan)).await?;
+        let vetoed = unless_cancelled(&ground.cancel, self.refused_now(ground.sync, plan)).await?;
         for op in plan.ops(Some(&[OpKind::Move])) {
-            if vetoed.keeps_back(&op?, None) {
+            if vetoed.keeps_back(&op?, None)? {
                 // Another row may count on its address.
                 return Err(stale(run, "somebody whose record it moves may not be sent any more"));
             }
@@ -66,18 +61,18 @@ impl Runs {
         Ok(Some(Arc::new(vetoed)))
     }
 
-    async fn refused_now(&self, ground: &Ground<'_>, run: &str, plan: &PlanReader) -> Result<Vetoed, RunError> {
-        let sync = ground.sync;
+    async fn refused_now(&self, sync: &SyncDef, plan: &PlanReader) -> Result<Vetoed, RunError> {
         let mut opened = scan::open(&self.project, sync, &self.kit).await?;
         let columns: Vec<String> = sync.model.key.iter().map(|(column, _)| column.clone()).collect();
         let key: Vec<usize> = (0..columns.len()).collect();
         let mut projection = Projection { fingerprinted: key.len(), columns, key, seed: plan.header().seed };
         let before = self.state.list_rows().await?;
         let asked = Asked { project: &self.project, kit: &self.kit, sync, columns: &opened.columns, before: &before };
-        let decider = asked.decider(opened.scan.as_mut(), &mut projection).await?;
-        let Some(decider) = decider else { return Ok(Vetoed { keys: Vec::new() }) };
-        let most = self.project.state.memory / MEMORY_SHARE / BYTES;
-        let (mut keys, mut digests, mut came) = (Vec::new(), Vec::new(), 0);
+        let scratch = |name| scan::scratch(plan.path(), &self.project, &self.key, name);
+        let decider = asked.decider(opened.scan.as_mut(), &mut projection, scratch("lists")).await?;
+        let Some(decider) = decider else { return Ok(Vetoed { keys: Hashes::default() }) };
+        let mut keys = Gathered::new(self.project.state.memory, scratch("vetoed"));
+        let (mut digests, mut came) = (Vec::new(), 0);
         let mut pages = opened.scan.pages(projection);
         while let Some(scanned) = pages.next().await {
             match scanned? {
@@ -86,16 +81,14 @@ impl Runs {
                     page.digest(&mut digests)?;
                     for (row, digest) in digests.iter().enumerate() {
                         if decider.eligibility.refuses(page.as_ref(), row)?.is_some() {
-                            keys.push(digest.key.0 as u64);
+                            keys.push(digest.key.0 as u64)?;
                         }
                     }
                     came += page.rows() as u64;
-                    if keys.len() as u64 > most {
-                        return Err(stale(run, "too many people may not be sent for a last look at it"));
-                    }
                 }
                 Scanned::End { rows, .. } if rows == came => {
-                    keys.sort_unstable();
+                    let sorting = tokio::task::spawn_blocking(|| keys.ready());
+                    let keys = sorting.await.map_err(|e| Fault::bug("sorting keys ended early").caused_by(e))??;
                     return Ok(Vetoed { keys });
                 }
                 Scanned::End { .. } => break,

@@ -9,10 +9,11 @@ use backhaul_kit::{Fault, Projection, RowPage, Schema, Since, TypeClass, Value, 
 use jiff::{SignedDuration, Timestamp};
 
 use super::RunError;
-use crate::check::{Finding, micros};
-use crate::config::{Begin, CheckSeverity, Incremental, ModelDef};
+use super::site::standing_folder;
+use crate::check::Finding;
+use crate::config::{Begin, CheckSeverity, Incremental, ModelDef, Project, SyncDef};
 use crate::diff::DiffError;
-use crate::snapshot::{Growing, Snapshot};
+use crate::snapshot::{Growing, Snapshot, Store};
 
 /// What the scan of a sync asks its model for; `None` where that does not grow. A `full` scan begins anew.
 pub(super) fn growing(model: &ModelDef, snapshot: &Snapshot, full: bool, now: Timestamp) -> Option<Growing> {
@@ -28,6 +29,18 @@ pub(super) fn growing(model: &ModelDef, snapshot: &Snapshot, full: bool, now: Ti
     let watermark = known.and_then(|growth| growth.watermark).filter(|_| !full);
     let from = watermark.map(|watermark| back(watermark, *lookback)).max(begin);
     Some(Growing { column: column.clone(), key, begin, from })
+}
+
+/// The newest row of a growing model that the sync has delivered, or its keys are asked for again; `None` where the model does
+/// not grow, or nothing was settled.
+///
+/// # Errors
+/// The snapshot's manifest cannot be read.
+pub fn watermark(project: &Project, sync: &SyncDef) -> Result<Option<Timestamp>, RunError> {
+    let Some(incremental) = &sync.model.incremental else { return Ok(None) };
+    let key: Vec<String> = sync.model.key.iter().map(|(column, _)| column.clone()).collect();
+    let growth = Store::growth(&standing_folder(project, sync))?;
+    Ok(growth.filter(|growth| growth.is_of(&incremental.column, &key)).and_then(|growth| growth.watermark))
 }
 
 fn back(from: Timestamp, by: Duration) -> Timestamp {
@@ -49,20 +62,21 @@ pub(super) fn since(growing: &Growing, snapshot: &Snapshot) -> Result<Since, Fau
     })
 }
 
-/// Refuses a column that has no times.
-pub(super) fn check_column(model: &ModelDef, schema: &Schema) -> Result<(), RunError> {
+/// Refuses a column that has no times. `in_text` says whether texts may say them.
+pub(super) fn check_column(model: &ModelDef, schema: &Schema, in_text: bool) -> Result<(), RunError> {
     let Some(Incremental { column, span, .. }) = &model.incremental else { return Ok(()) };
     match schema.column(column) {
-        Some((_, known)) if !is_time(&known.class) => Err(RunError::Problems(vec![
+        Some((_, known)) if is_time(&known.class) || in_text && known.class == TypeClass::Text => Ok(()),
+        Some((_, known)) => Err(RunError::Problems(vec![
             Problem::error(
                 "incremental-type",
                 format!("column `{column}` of model `{}` is {}, and says no time", model.name, known.native),
             )
             .at(span)
-            .remedy("name a column with a date or a time, or make one of it in the model's SQL"),
+            .remedy("name a column with a date or a time, or make one of it in the model"),
         ])),
         // What is not there is told with all other columns.
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -97,7 +111,7 @@ impl Newest {
     pub(super) fn page(&mut self, page: &dyn RowPage) -> Result<(), DiffError> {
         for row in 0..page.rows() {
             let value = page.value(row, self.place)?;
-            match micros(&value) {
+            match value.moment() {
                 Some(at) => self.newest = self.newest.max(Some(at)),
                 None if matches!(value, Value::Null | Value::Text(_) | Value::Invalid(_)) => self.without += 1,
                 None => return Err(self.no_time().into()),
@@ -108,7 +122,7 @@ impl Newest {
 
     fn no_time(&self) -> Fault {
         Fault::config(format!("column `{}`, by which the model grows, has values that are no times", self.column))
-            .remedy("name a column with a date or a time, or make one of it in the model's SQL")
+            .remedy("name a column with a date or a time, or make one of it in the model")
     }
 
     /// The newest time.

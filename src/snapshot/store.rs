@@ -87,6 +87,14 @@ impl Store {
         Self::of(folder, key, limits, manifest)
     }
 
+    /// How far a growing model was delivered into the folder's snapshot, without a look at its records.
+    ///
+    /// # Errors
+    /// The manifest cannot be read.
+    pub fn growth(folder: &Path) -> Result<Option<Growth>, SnapshotError> {
+        Ok(Manifest::read(folder)?.and_then(|manifest| manifest.growth))
+    }
+
     /// The snapshot of the folder, for reading alone: nothing is created or deleted. `None` where there is none.
     ///
     /// # Errors

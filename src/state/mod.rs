@@ -27,7 +27,7 @@ pub use allowances::Allowance;
 pub use error::StateError;
 pub use leases::{Holder, Lease, LeaseTiming, LeaseWatch, Wait};
 pub use rejects::{NewReject, Reject, RejectClass, RejectCode, Resolution, Withheld};
-pub use runs::{NewRun, RunCounts, RunError, RunRecord, RunStatus, Trigger};
+pub use runs::{FieldValues, NewRun, RunCounts, RunError, RunRecord, RunStatus, Trigger};
 pub use store::State;
 
 /// The database's name in the state folder.

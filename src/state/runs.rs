@@ -187,6 +187,26 @@ pub struct RunCounts {
     pub vetoed: u64,
 }
 
+/// Values that a field of a run's plan refused, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldValues {
+    /// The field.
+    pub field: String,
+    /// The reason's code.
+    pub code: String,
+    /// How many were refused.
+    pub invalid: u64,
+    /// How many values of the field were taken.
+    pub valid: u64,
+}
+
+impl fmt::Display for FieldValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, code, invalid, valid } = self;
+        write!(f, "`{field}`: {invalid} values cannot be sent ({code}), {valid} can")
+    }
+}
+
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
@@ -246,6 +266,8 @@ pub struct RunRecord {
     pub held_reasons: Vec<String>,
     /// What else its owner should know; sentences without row values.
     pub warnings: Vec<String>,
+    /// The values that its fields refused.
+    pub fields: Vec<FieldValues>,
     /// How many rows go first, as `[guards] canary` says it: `1%`, `100`.
     pub canary: Option<String>,
     /// Calls made to the destination.
@@ -336,7 +358,7 @@ impl State {
             "update runs set status = ?2, stage = ?3, updated = ?4, finished = ?5, counts = ?6, plan_hash = ?7,
                 plan_path = ?8, config_digest = ?9, identity = ?10, error_class = ?11, error_message = ?12,
                 error_remedy = ?13, held_reasons = ?14, calls = ?15, exit_code = ?16, goes_first = ?17,
-                warnings = ?18
+                warnings = ?18, fields = ?19
              where id = ?1",
         )
         .bind(&run.id)
@@ -357,6 +379,7 @@ impl State {
         .bind(run.exit_code.map(i64::from))
         .bind(&run.canary)
         .bind(json(&run.warnings)?)
+        .bind(json(&run.fields)?)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -493,6 +516,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StateError> {
         error,
         held_reasons: from_json(&row.try_get::<String, _>("held_reasons")?)?,
         warnings: from_json(&row.try_get::<String, _>("warnings")?)?,
+        fields: from_json(&row.try_get::<String, _>("fields")?)?,
         canary: row.try_get("goes_first")?,
         calls: count(row.try_get("calls")?)?,
         exit_code: row

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "warnings", include_str!("migrations/0003_warnings.sql")),
     (4, "quotas", include_str!("migrations/0004_quotas.sql")),
     (5, "lists", include_str!("migrations/0005_lists.sql")),
+    (6, "fields", include_str!("migrations/0006_fields.sql")),
 ];
 
 /// The state of one project. Cloning shares the connections.

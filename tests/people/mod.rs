@@ -142,6 +142,7 @@ fn whoever_withdraws_is_suppressed_or_held_out_after_the_delivery_leaves_the_aud
     ads.project.edit("backhaul.toml", "percent = \"0%\"", "percent = \"10%\"");
     let first = ads.run(0);
     assert_eq!(first["runs"][0]["counts"]["ineligible"]["withdrawn"], 3, "{first}");
+    ads.project.backhaul(&["status"]).expect(0).says(&["of people who may not be sent (3 withdrawn, "]);
     let everybody = set((1..=PEOPLE).filter(|id| !(5..=7).contains(id)));
     let there = ads.there();
     let held_out: BTreeSet<i64> = everybody.difference(&there).copied().collect();

@@ -64,6 +64,21 @@ fn a_record_is_removed_where_the_sync_says_so() {
 }
 
 #[test]
+fn a_record_is_removed_though_rows_that_left_the_model_stay() {
+    let (warehouse, _customers, sink, project) = delivered();
+    project.edit(&sync_file(), "removed = \"delete\"\n", "");
+    project.edit(&sync_file(), "suppress =", "on_ineligible = \"delete\"\nsuppress =");
+    warehouse.execute("insert into blocked values (7), (8); delete from customers where id in (8, 9)");
+    project.backhaul(&["plan", SYNC]).expect(0).says(&["1 removed (1 suppressed)"]);
+    project.run().expect(0);
+    let there = sink.records();
+    assert!(!there.contains_key("7") && there.contains_key("8") && there.contains_key("9"), "{}", there.len());
+    warehouse.execute("delete from blocked where id = 7");
+    project.run().expect(0);
+    assert_eq!((sink.records().len(), sink.stats().deletes), (50, 1));
+}
+
+#[test]
 fn a_full_file_is_without_them() {
     let (warehouse, _customers, _sink, project) = delivered();
     project.append("backhaul.toml", "\n[destinations.exchange]\ntype = \"file\"\npath = \"out\"\n");
@@ -98,5 +113,9 @@ fn values_that_a_field_refuses_are_counted() {
         "\n[fields]\nmail = { column = \"email\", as = \"email\" }\n\n[guards]\non_remap = \"full\"\n",
     );
     warehouse.execute("update customers set email = 'nobody' where id in (1, 2, 3)");
-    project.run().expect(3).says(&["`mail`: 3 of the 50 values that were looked at cannot be sent"]);
+    project.backhaul(&["plan", SYNC]).expect(0).says(&["`mail`: 3 values cannot be sent (INVALID_EMAIL), 47 can"]);
+    project.run().expect(3).says(&["`mail`: 3 values cannot be sent (INVALID_EMAIL), 47 can"]);
+    let status = project.backhaul(&["status", "--output", "json"]).expect(0).json();
+    let fields = serde_json::json!([{ "field": "mail", "code": "INVALID_EMAIL", "invalid": 3, "valid": 47 }]);
+    assert_eq!(status["syncs"][0]["last_run"]["fields"], fields);
 }

@@ -1,38 +1,81 @@
 //! What stand-ins of vendors share: serving until the handle is dropped, settings, limits, faults on demand.
+//!
+//! A stand-in of a vendor is a state that answers one call at a time ([`StandIn::answer`]); it says how its vendor puts
+//! refusals, what its records are, and what else it can be told. All else is here:
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `call` | a call and an answer |
+//! | `common` | the settings that all have, values to refuse among them |
+//! | `gate` | what stands before a call and behind its answer: latency, token, limits, faults |
+//! | `told` | a setting with its value |
+//! | `window` | a limit of calls, and what is used of it (`GET /sandbox/usage`) |
 
+mod call;
+mod common;
+mod gate;
+mod told;
 mod window;
 
 use std::marker::PhantomData;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
-use axum::response::Response;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get};
+use axum::{Json, Router};
 use backhaul_kit::{Fault, Sandbox, SandboxKind};
-use futures_util::stream;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub(super) use self::call::{Answer, Call, form};
+pub(super) use self::common::{Common, Rejects, take};
+pub(super) use self::told::{Setting, Told};
 pub(super) use self::window::Window;
+
+/// The largest body that is read.
+const MAX_BODY: usize = 150 << 20;
 
 /// The state of a vendor's stand-in, and what it does with it.
 pub(super) trait StandIn: Send + Sized + 'static {
     /// The vendor's name on the command line.
     const NAME: &'static str;
-    /// What it can be told.
-    const SETTINGS: Known;
+    /// What it alone can be told, and where it has other words for what all can be.
+    const SETTINGS: &'static [Setting];
 
     /// Before anything was told or called.
     fn new() -> Result<Self, Fault>;
 
-    /// The calls that it answers.
-    fn router(shared: Shared<Self>) -> Router;
+    /// Settings and counts that all have.
+    fn common(&mut self) -> &mut Common;
+
+    /// Answers a call that was let through.
+    fn answer(&mut self, call: &Call<'_>) -> Answer;
+
+    /// The vendor's words for a call that was not.
+    fn refuse(&mut self, call: &Call<'_>, why: Stopped) -> Answer;
+
+    /// What kind of call it is.
+    fn sort(&self, call: &Call<'_>) -> Sort {
+        if call.method == "GET" { Sort::Read } else { Sort::Write }
+    }
+
+    /// Whether a call has the right credential.
+    fn accepts(&mut self, call: &Call<'_>) -> bool {
+        call.bearer() == Some(self.common().token.as_str())
+    }
+
+    /// Refuses what the credential is not good for, or a quota of the vendor's own kind.
+    fn permit(&mut self, call: &Call<'_>) -> Result<(), Answer> {
+        let _ = call;
+        Ok(())
+    }
+
+    /// Adds what the vendor says with every answer.
+    fn mark(&mut self, call: &Call<'_>, answer: &mut Answer) {
+        let _ = (call, answer);
+    }
 
     /// It is served there from now on.
     fn serves_at(&mut self, url: &str) {
@@ -40,29 +83,52 @@ pub(super) trait StandIn: Send + Sized + 'static {
     }
 
     /// As [`Sandbox::token`].
-    fn token(&self) -> String;
-
-    /// As [`Sandbox::calls`].
-    fn calls(&self) -> u64;
+    fn token(&mut self) -> String {
+        self.common().token.clone()
+    }
 
     /// As [`Sandbox::records`], as of now.
     fn records(&mut self) -> Value;
 
-    /// The limit of its calls, where it has one.
-    fn window(&mut self) -> Option<&mut Window> {
-        None
-    }
-
-    /// As [`Sandbox::set`].
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault>;
+    /// Changes a setting of its own, or one that all have in its own way; false for all others.
+    ///
+    /// # Errors
+    /// A wrong value.
+    fn set(&mut self, told: Told<'_>) -> Result<bool, Fault>;
 
     /// As [`Sandbox::expire`].
-    fn expire(&mut self);
+    fn expire(&mut self) {
+        let token = &mut self.common().token;
+        *token = common::another(token);
+    }
+}
+
+/// Kinds of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Nothing stands before it, and it is not counted: it needs no credential.
+    Free,
+    /// It is answered where it is let through.
+    Read,
+    /// Faults on demand concern it.
+    Write,
+}
+
+/// Why a call is not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// A wrong credential, or none.
+    Stranger,
+    /// The limit is used up.
+    Limit,
+    /// Told to: too many calls.
+    Throttled,
+    /// Told to: an internal error.
+    Failed,
 }
 
 /// The state of a stand-in as its calls share it.
-#[derive(Debug)]
-pub(super) struct Shared<S>(Arc<Mutex<S>>);
+struct Shared<S>(Arc<Mutex<S>>);
 
 impl<S> Clone for Shared<S> {
     fn clone(&self) -> Self {
@@ -72,31 +138,22 @@ impl<S> Clone for Shared<S> {
 
 impl<S> Shared<S> {
     /// Until it is dropped nobody else has it: never across an `await`.
-    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
+    fn lock(&self) -> MutexGuard<'_, S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<S: StandIn> Shared<S> {
-    /// A new one that was told these settings.
-    ///
-    /// # Errors
-    /// A setting that is not known or has a wrong value.
-    pub(super) fn told(settings: &[(String, String)]) -> Result<Self, Fault> {
-        let mut state = S::new()?;
-        for (key, value) in settings {
-            tell(&mut state, key, value)?;
-        }
-        Ok(Self(Arc::new(Mutex::new(state))))
-    }
+/// All settings of a stand-in: its own, then those that all have, of which it may have its own words.
+fn settings<S: StandIn>() -> Vec<Setting> {
+    let is_own = |name: &str| S::SETTINGS.iter().any(|(own, _)| *own == name);
+    S::SETTINGS.iter().chain(common::SETTINGS.iter().filter(|(name, _)| !is_own(name))).copied().collect()
 }
 
 /// Changes a setting.
-fn tell(state: &mut impl StandIn, key: &str, value: &str) -> Result<(), Fault> {
-    match state.window().map(|window| window.set(key, value)).transpose()? {
-        Some(true) => Ok(()),
-        _ => state.set(key, value),
-    }
+fn tell<S: StandIn>(state: &mut S, key: &str, value: &str) -> Result<(), Fault> {
+    let known = settings::<S>();
+    let told = Told { key, value, known: &known };
+    if state.set(told)? || state.common().set(told)? { Ok(()) } else { Err(told.unknown()) }
 }
 
 /// The kind of a stand-in.
@@ -113,22 +170,28 @@ impl<S: StandIn> SandboxKind for Kind<S> {
         S::NAME
     }
 
-    fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        S::SETTINGS.0
+    fn settings(&self) -> Vec<Setting> {
+        settings::<S>()
     }
 
     async fn start(&self, listener: TcpListener, settings: &[(String, String)]) -> Result<Box<dyn Sandbox>, Fault> {
-        let shared = Shared::<S>::told(settings)?;
+        let mut state = S::new()?;
+        for (key, value) in settings {
+            tell(&mut state, key, value)?;
+        }
         let address = listener
             .local_addr()
             .map_err(|error| Fault::config("the stand-in's listener has no address").caused_by(error))?;
         let url = format!("http://{address}");
-        shared.lock().serves_at(&url);
-        let held = shared.clone();
-        let records = move || std::future::ready(json(200, &held.lock().records()));
-        let held = shared.clone();
-        let usage = move || std::future::ready(json(200, &held.lock().window().map(|window| window.usage())));
-        let app = S::router(shared.clone()).route("/sandbox/records", get(records)).route("/sandbox/usage", get(usage));
+        state.serves_at(&url);
+        let shared = Shared(Arc::new(Mutex::new(state)));
+        let (of_records, of_usage) = (shared.clone(), shared.clone());
+        let app = Router::new()
+            .route("/{*path}", any(gate::serve::<S>))
+            .with_state(shared.clone())
+            .route("/sandbox/records", get(move || std::future::ready(Json(of_records.lock().records()))))
+            .route("/sandbox/usage", get(move || std::future::ready(Json(of_usage.lock().common().window.usage()))))
+            .layer(DefaultBodyLimit::max(MAX_BODY));
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(async move {
             let served = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -160,7 +223,7 @@ impl<S: StandIn> Sandbox for Running<S> {
     }
 
     fn calls(&self) -> u64 {
-        self.shared.lock().calls()
+        self.shared.lock().common().calls
     }
 
     fn records(&self) -> Value {
@@ -173,103 +236,5 @@ impl<S: StandIn> Sandbox for Running<S> {
 
     fn expire(&self) {
         self.shared.lock().expire();
-    }
-}
-
-/// A JSON answer.
-pub(super) fn json(status: u16, body: &impl Serialize) -> Response {
-    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap_or_default()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json;charset=utf-8"));
-    response
-}
-
-/// An answer that never comes: its body fails before the first byte, and the connection ends.
-pub(super) fn lost_answer() -> Response {
-    let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    Response::new(Body::from_stream(stream::once(async { Err::<Bytes, _>(lost) })))
-}
-
-/// Another credential than `old`, which has expired.
-pub(super) fn another(old: &str) -> String {
-    let (name, number) =
-        old.rsplit_once('~').and_then(|(name, n)| Some((name, n.parse().ok()?))).unwrap_or((old, 1_u64));
-    format!("{name}~{}", number.saturating_add(1))
-}
-
-/// A share of all values: always the same ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Share(f64);
-
-impl Share {
-    /// Reads `1%`; `None` where it is something else.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let percent: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
-        (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
-    }
-
-    /// Whether a value is one of them.
-    pub(super) fn has(self, value: &str) -> bool {
-        (xxhash_rust::xxh3::xxh3_64(value.as_bytes()) as f64) < self.0 * u64::MAX as f64
-    }
-}
-
-/// Takes one off a counter of faults; false where there is none left.
-pub(super) fn take(counter: &mut u64) -> bool {
-    let left = *counter > 0;
-    *counter = counter.saturating_sub(1);
-    left
-}
-
-/// The settings that a stand-in knows, with one line each.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known(pub(super) &'static [(&'static str, &'static str)]);
-
-impl Known {
-    /// A number.
-    pub(super) fn number<T: FromStr>(self, key: &str, value: &str) -> Result<T, Fault> {
-        value.parse().map_err(|_| self.wrong(key, value))
-    }
-
-    /// A value that the setting cannot have.
-    pub(super) fn wrong(self, key: &str, value: &str) -> Fault {
-        let about = self.0.iter().find(|(name, _)| *name == key).map_or("", |(_, about)| about);
-        Fault::config(format!("the stand-in's setting `{key}` cannot be \"{value}\"")).remedy(format!("{key}: {about}"))
-    }
-
-    /// A setting that there is not.
-    pub(super) fn unknown(self, key: &str) -> Fault {
-        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
-        Fault::config(format!("the stand-in has no setting `{key}`")).remedy(format!("one of: {}", names.join(", ")))
-    }
-}
-
-/// The items of a list separated by commas.
-pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_has_about_as_many_and_always_the_same() {
-        let share = Share::read("10%").expect("a share");
-        let chosen: Vec<u32> = (0..10_000).filter(|n| share.has(&n.to_string())).collect();
-        assert!((900..1100).contains(&chosen.len()), "{}", chosen.len());
-        assert!(chosen.iter().all(|n| share.has(&n.to_string())));
-        let wider = Share::read("11.5%").expect("a share");
-        assert!(chosen.iter().all(|n| wider.has(&n.to_string())), "a wider share has those of a smaller one");
-        assert!(!Share::default().has("x") && Share::read("100%").is_some_and(|all| all.has("x")));
-        assert_eq!((Share::read("101%"), Share::read("email=x"), Share::read("")), (None, None, None));
-    }
-
-    #[test]
-    fn another_credential_is_none_of_those_before() {
-        let second = another("token");
-        assert_eq!((second.as_str(), another(&second).as_str()), ("token~2", "token~3"));
     }
 }

@@ -7,16 +7,7 @@ use backhaul_kit::Fault;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Known;
-
-/// The settings of every limit.
-pub(super) const SETTINGS: Known = Known(&[
-    ("limit", "calls let through in a window of time, as `100/10s` or `20/500ms` (ms, s, m, h, d); 0 for no limit"),
-    (
-        "window",
-        "`rolling`: any such time counts; `fixed`: a window begins with the first call after the last one's end",
-    ),
-]);
+use super::told::Told;
 
 /// Units of lengths, the longer endings first, with their milliseconds.
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -53,25 +44,23 @@ impl Window {
         *self = Self { cap, length, is_fixed: self.is_fixed, ..Self::default() };
     }
 
-    /// Changes a setting, which counts from nought; false for one of another part.
-    ///
-    /// # Errors
-    /// A wrong value.
-    pub(in crate::destinations) fn set(&mut self, key: &str, value: &str) -> Result<bool, Fault> {
-        match (key, value) {
-            ("limit", "0") => self.limit(0, Duration::ZERO),
-            ("limit", _) => {
-                let (cap, length) = read(value).ok_or_else(|| SETTINGS.wrong(key, value))?;
-                self.limit(cap, length);
-            }
-            ("window", "rolling" | "fixed") => {
-                self.is_fixed = value == "fixed";
-                self.limit(self.cap, self.length);
-            }
-            ("window", _) => return Err(SETTINGS.wrong(key, value)),
-            _ => return Ok(false),
-        }
-        Ok(true)
+    /// Sets the limit, as `100/10s`.
+    pub(super) fn set_limit(&mut self, told: Told<'_>) -> Result<(), Fault> {
+        let none = (told.value == "0").then_some((0, Duration::ZERO));
+        let (cap, length) = none.or_else(|| read(told.value)).ok_or_else(|| told.wrong(told.value))?;
+        self.limit(cap, length);
+        Ok(())
+    }
+
+    /// Sets whether it rolls, and counts from nought.
+    pub(super) fn set_kind(&mut self, told: Told<'_>) -> Result<(), Fault> {
+        self.is_fixed = match told.value {
+            "rolling" => false,
+            "fixed" => true,
+            other => return Err(told.wrong(other)),
+        };
+        self.limit(self.cap, self.length);
+        Ok(())
     }
 
     /// Lets a call through, or refuses it; either is counted.
@@ -158,17 +147,19 @@ mod tests {
 
     use super::*;
 
-    fn window(settings: &[(&str, &str)]) -> Window {
+    fn told<'a>(key: &'a str, value: &'a str) -> Told<'a> {
+        Told { key, value, known: &[] }
+    }
+
+    fn window(limit: &str) -> Window {
         let mut window = Window::default();
-        for (key, value) in settings {
-            assert!(window.set(key, value).expect("a right value"), "{key}");
-        }
+        window.set_limit(told("limit", limit)).expect("a limit");
         window
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rolling_window_lets_a_call_through_when_one_has_left() {
-        let mut calls = window(&[("limit", "2/10s")]);
+        let mut calls = window("2/10s");
         assert!(calls.admit());
         advance(Duration::from_secs(6)).await;
         assert!(calls.admit());
@@ -181,7 +172,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fixed_window_begins_anew_with_the_first_call_after_its_end() {
-        let mut calls = window(&[("limit", "2/500ms"), ("window", "fixed")]);
+        let mut calls = window("2/500ms");
+        calls.set_kind(told("window", "fixed")).expect("a kind");
         assert!(calls.admit());
         advance(Duration::from_millis(400)).await;
         assert!(calls.admit() && !calls.admit());
@@ -193,7 +185,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn usage_is_told_by_window() {
-        let mut calls = window(&[("limit", "2/1s")]);
+        let mut calls = window("2/1s");
         for _ in 0..3 {
             calls.admit();
         }
@@ -218,7 +210,9 @@ mod tests {
         for wrong in ["100", "100/10", "x/1s", "1/0s", "1/s", "1/1w", ""] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-        assert!(Window::default().set("window", "sliding").is_err());
-        assert!(window(&[("limit", "1/1s"), ("limit", "0")]).admit(), "no limit");
+        assert!(Window::default().set_kind(told("window", "sliding")).is_err());
+        let mut none = window("1/1s");
+        none.set_limit(told("limit", "0")).expect("no limit");
+        assert!(none.admit() && none.admit());
     }
 }

@@ -1,8 +1,14 @@
 //! Values that own their text.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use super::borrowed::{FieldRef, ListRef, ValueRef};
 use super::tag;
 use super::wire::{put_bytes, put_varint, zigzag};
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// One value as a warehouse handed it over, or as a field of a destination will get it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +72,21 @@ impl Value {
     /// Whether this is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
+    }
+
+    /// The moment that the value says, in microseconds since 1970 (UTC): what has no time zone is taken as UTC, and a date as
+    /// its first moment. `None` for what says none.
+    pub fn moment(&self) -> Option<i64> {
+        match self {
+            Self::Timestamp(micros) | Self::LocalTimestamp(micros) => Some(*micros),
+            Self::Date(days) => i64::from(*days).checked_mul(MICROS_PER_DAY),
+            Self::Text(text) => {
+                let zoned = text.parse::<Timestamp>();
+                let time = zoned.or_else(|_| text.parse::<DateTime>()?.to_zoned(TimeZone::UTC).map(|z| z.timestamp()));
+                time.ok().map(Timestamp::as_microsecond)
+            }
+            _ => None,
+        }
     }
 
     /// Appends the value as JSON; see [`ValueRef::write_json`].

@@ -64,6 +64,8 @@ mod pattern;
 #[cfg(feature = "files")]
 mod scan;
 #[cfg(feature = "files")]
+mod since;
+#[cfg(feature = "files")]
 mod source;
 
 #[cfg(all(test, feature = "files"))]

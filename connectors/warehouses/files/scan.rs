@@ -8,7 +8,7 @@ use std::path::Path;
 use async_stream::try_stream;
 use async_trait::async_trait;
 use backhaul_kit::{
-    Column, Fault, Model, ModelQuery, Projection, Proof, Query, RowPage, Rows, Scan, Scanned, Schema, TypeClass,
+    Column, Fault, Model, ModelQuery, Projection, Proof, Query, RowPage, Rows, Scan, Scanned, Schema, Since, TypeClass,
 };
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use super::super::columns::{places, unique};
 use super::super::deadline::within;
 use super::listing::{Listed, Listing, Place, changed};
 use super::pattern::{Format, Pattern};
+use super::since::Asked;
 use super::{csv, jsonl, parquet};
 
 /// A page is handed over when it has so many rows …
@@ -41,6 +42,7 @@ pub(super) fn malformed(path: &Path, what: impl fmt::Display) -> Fault {
 pub(super) struct FilesScan {
     files: Files,
     schema: Schema,
+    since: Option<Since>,
     deadline: Option<Instant>,
 }
 
@@ -60,10 +62,7 @@ impl FilesScan {
         if model.filter.is_some() {
             return Err(Fault::config("`where` is SQL, which files know nothing of").remedy("take it out of the sync"));
         }
-        if model.since.is_some() {
-            return Err(Fault::bug("files cannot be asked for a part of their rows"));
-        }
-        let name = model.name.clone();
+        let (name, since) = (model.name.clone(), model.since.clone());
         let opening = spawn_blocking(move || {
             let listing = Listing::of(&place, &pattern)?;
             let files = Files { model: name, place, pattern, listing };
@@ -71,7 +70,7 @@ impl FilesScan {
             Ok((files, schema))
         });
         let (files, schema) = within(deadline, opening, &model.name).await?.map_err(stopped)??;
-        Ok(Self { files, schema, deadline })
+        Ok(Self { files, schema, since, deadline })
     }
 }
 
@@ -191,14 +190,31 @@ impl Scan for FilesScan {
 
     fn pages(self: Box<Self>, projection: Projection) -> BoxStream<'static, Result<Scanned, Fault>> {
         Box::pin(try_stream! {
-            let Self { files, schema, deadline } = *self;
+            let Self { files, schema, since, deadline } = *self;
             places(&files.model, &schema, &projection)?;
             let (model, proof) = (files.model.clone(), proof(files.pattern.format()));
+            let proof = if since.is_some() { proof.of_part() } else { proof };
+            let asked = since.map(|since| Asked::new(&since, &projection)).transpose()?.flatten();
             let (pages, mut taken) = mpsc::channel(PAGES_AHEAD);
             let reading = spawn_blocking(move || {
-                files.read(&projection, &mut |page| {
-                    pages.blocking_send(page).map_err(|_| Fault::transient("the scan was given up"))
-                })
+                let given_up = || Fault::transient("the scan was given up");
+                let mut passed_by = 0;
+                let rows = files.read(&projection, &mut |page| {
+                    let all = page.rows();
+                    let page: Box<dyn RowPage> = match &asked {
+                        None => page,
+                        Some(asked) => Box::new(asked.of(page)?),
+                    };
+                    passed_by += (all - page.rows()) as u64;
+                    if page.rows() > 0 {
+                        pages.blocking_send(page).map_err(|_| given_up())
+                    } else if pages.is_closed() {
+                        Err(given_up())
+                    } else {
+                        Ok(())
+                    }
+                })?;
+                Ok::<_, Fault>(rows - passed_by)
             });
             while let Some(page) = within(deadline, taken.recv(), &model).await? {
                 yield Scanned::Page(page);

@@ -20,6 +20,10 @@ impl WarehouseConfig for FilesConfig {
         pattern(query).map(|_| ())
     }
 
+    fn times_in_text(&self) -> bool {
+        true
+    }
+
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
         let place =
             Place { root: kit.project_path(&self.root), done: self.done.clone(), quiet: self.quiet.unwrap_or(QUIET) };

@@ -84,10 +84,6 @@ impl WarehouseConfig for PgConfig {
         Ok(Arc::new(PgSource::new(address, StateSchema::new(snapshots))))
     }
 
-    fn scans_since(&self) -> bool {
-        true
-    }
-
     fn keeps_snapshots(&self) -> bool {
         true
     }

@@ -57,10 +57,6 @@ impl WarehouseConfig for SqliteConfig {
         let path = kit.project_path(&self.path);
         Ok(Arc::new(SqliteSource::new(path, self.busy_timeout.unwrap_or(BUSY_TIMEOUT))))
     }
-
-    fn scans_since(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

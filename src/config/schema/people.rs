@@ -54,11 +54,14 @@ pub(super) struct Signal {
     granted: Vec<Constant>,
 }
 
-/// What becomes of a record that was delivered and whose row may no longer be sent: it stays as it is, or it is removed
-/// as `removed` says.
+/// What becomes of a record that was delivered and whose row may no longer be sent: it stays as it is, it is removed
+/// as `removed` says, or in this way, although rows that left the model stay.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub(super) enum OnIneligible {
     Freeze,
     Remove,
+    Archive,
+    Delete,
+    Clear,
 }

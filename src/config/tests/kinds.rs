@@ -30,10 +30,6 @@ impl WarehouseConfig for Closed {
     fn keeps_snapshots(&self) -> bool {
         self.keeps_snapshots
     }
-
-    fn scans_since(&self) -> bool {
-        true
-    }
 }
 
 impl SourceKind for Postgres {
@@ -149,8 +145,9 @@ static HUBSPOT: DestinationKind = DestinationKind {
     title: "HubSpot",
     summary: "for tests",
     objects: &[Object {
-        modes: &[Mode::Upsert, Mode::Update, Mode::Create],
+        modes: &[Mode::Upsert, Mode::Update, Mode::Create, Mode::Audience],
         removed: &[Removed::Ignore, Removed::Archive, Removed::Clear],
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
         flat: true,
         ..Object::PLAIN
     }],

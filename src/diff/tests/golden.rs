@@ -9,7 +9,7 @@
 
 use super::damage::copy;
 use super::*;
-use crate::diff::{Cause, Draw, Eligibility, Given, Listed};
+use crate::diff::{Cause, Draw, Eligibility, Given, ListColumn};
 use crate::snapshot::{FieldHasher, IN_DOUBT, Rewrite, UNKNOWN_FIELD};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/golden/v1");
@@ -177,10 +177,9 @@ fn third_plan(folder: &Path, path: &Path) -> PlanSummary {
     let mut third = rows((0..8).chain(9..301));
     third[2].n = 7;
     third[5].note = 1;
-    let mut listed = Listed::default();
-    listed.add(&Value::Int(6)).expect("an id");
     let eligibility = Eligibility {
-        suppressed: vec![(0, listed.ready())],
+        suppressed: vec![(0, ListColumn(0))],
+        listed: listed(&[6], 1 << 20),
         consent: vec![Given { column: 3, granted: ["0".to_owned()].into() }],
         holdout: Some((0, Draw::new(0.01, "golden"))),
         removes: true,

@@ -25,13 +25,22 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::hashes::tests::scratch;
 use super::{
-    DiffError, Differ, Doubts, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter, RowMapper, Sibling,
+    DiffError, Differ, Doubts, ListColumn, Listed, Lists, Op, OpKind, PlanReader, PlanRequest, PlanSummary, PlanWriter,
+    RowMapper, Sibling,
 };
 use crate::snapshot::log::{RemoteIds, Replay, Standing};
 use crate::snapshot::{
     Binding, Details, FileError, Records, Settle, SettleInfo, Settled, Settlement, Snapshot, StateKey, Store, settle,
 };
+
+/// A list with a column of these ids, with a quarter of `memory` for them.
+fn listed(ids: &[i64], memory: u64) -> Listed {
+    let mut lists = Lists::new(memory, scratch());
+    ids.iter().for_each(|id| lists.add(ListColumn(0), &Value::Int(*id)).expect("an id"));
+    lists.ready().expect("ready")
+}
 
 /// A row of the model: `note` is in the scan but in no mapped field.
 #[derive(Clone, Debug, PartialEq)]
@@ -204,6 +213,7 @@ pub(crate) fn request(run_id: &str) -> PlanRequest {
         config_digest: [1; 32],
         binding: Binding { identity: "portal 1".into(), object: "contacts".into(), environment: "test".into() },
         removals: true,
+        removes_left: true,
         moves: true,
         match_field: Some(0),
         hashes: false,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::random::{Order, Random};
 use super::*;
-use crate::diff::{Cause, CauseCounts, Draw, Eligibility, Given, Listed};
+use crate::diff::{Cause, CauseCounts, Draw, Eligibility, Given, ListColumn};
 use crate::snapshot::Limits;
 
 /// Consent in `note`: 0 is yes.
@@ -12,11 +12,10 @@ const NOTE: usize = 3;
 const ID: usize = 0;
 const SHARE: f64 = 0.2;
 
-fn eligibility(suppressed: &[i64], share: f64, removes: bool) -> Eligibility {
-    let mut listed = Listed::default();
-    suppressed.iter().for_each(|id| listed.add(&Value::Int(*id)).expect("an id"));
+fn eligibility(suppressed: &[i64], share: f64, removes: bool, memory: u64) -> Eligibility {
     Eligibility {
-        suppressed: vec![(ID, listed.ready())],
+        suppressed: vec![(ID, ListColumn(0))],
+        listed: listed(suppressed, memory),
         consent: vec![Given { column: NOTE, granted: ["0".to_owned()].into() }],
         holdout: Some((ID, Draw::new(share, "test"))),
         removes,
@@ -30,6 +29,15 @@ fn plan_with(
     memory: u64,
 ) -> Result<PlanReader, DiffError> {
     let request = PlanRequest { memory, ..sync.next_request() };
+    plan_of(sync, rows, eligibility, request)
+}
+
+fn plan_of(
+    sync: &mut Sync,
+    rows: &[TestRow],
+    eligibility: Eligibility,
+    request: PlanRequest,
+) -> Result<PlanReader, DiffError> {
     let path = sync.folder.path().join(format!("{}.plan", request.run_id));
     let snapshot = sync.store.snapshot().expect("a snapshot");
     let differ = Differ::new(&snapshot, request, &sync.mapper, PlanWriter::new(&path, state_key()))?;
@@ -85,6 +93,7 @@ proptest! {
     fn whoever_may_not_be_sent_counts_as_absent_in_any_order(
         steps in proptest::collection::vec(step(), 1..6),
         removes: bool,
+        removes_left: bool,
         memory in prop_oneof![Just(0u64), Just(64 << 20)],
         overlay in prop_oneof![Just(1u64), Just(100_000)],
     ) {
@@ -103,7 +112,9 @@ proptest! {
             let suppressed: Vec<i64> = (0..step.keys).filter(|_| random.percent(step.suppressed)).collect();
             let share = if step.held_out { SHARE } else { 0.0 };
             step.order.apply(&mut model, &mut random);
-            let plan = plan_with(&mut sync, &model, eligibility(&suppressed, share, removes), memory).expect("a plan");
+            let request = PlanRequest { memory, removes_left, ..sync.next_request() };
+            let eligibility = eligibility(&suppressed, share, removes, memory);
+            let plan = plan_of(&mut sync, &model, eligibility, request).expect("a plan");
 
             let (mut expected, mut counts, mut frozen, mut next) =
                 (BTreeMap::new(), CauseCounts::default(), 0, BTreeMap::new());
@@ -135,8 +146,11 @@ proptest! {
                 }
             }
             let modelled: Vec<i64> = model.iter().filter_map(|row| row.id).collect();
-            for id in there.keys().filter(|id| !modelled.contains(id)) {
-                expected.insert(*id, (OpKind::Remove, Cause::Left));
+            let left = || there.iter().filter(|(id, _)| !modelled.contains(id));
+            if removes_left {
+                expected.extend(left().map(|(id, _)| (*id, (OpKind::Remove, Cause::Left))));
+            } else {
+                next.extend(left().map(|(id, row)| (*id, row.clone())));
             }
             let found: BTreeMap<i64, (OpKind, Cause)> =
                 ops(&plan).iter().map(|op| (id_of(&op.key), (op.kind, op.cause))).collect();
@@ -147,7 +161,7 @@ proptest! {
             let mut removed_for = CauseCounts::default();
             removed.clone().for_each(|(_, cause)| removed_for.add(*cause));
             prop_assert_eq!((said.removed, said.removed_for), (removed.count() as u64, removed_for));
-            prop_assert_eq!(said.left, said.removed_left(), "those who may not be sent have not left the model");
+            prop_assert_eq!(said.left, left().count() as u64, "those who may not be sent have not left the model");
             sync.settle(&plan, &Fates::default());
             there = next;
             prop_assert_eq!(sync.records().keys().copied().collect::<Vec<_>>(), there.keys().copied().collect::<Vec<_>>());
@@ -167,7 +181,7 @@ fn a_key_that_is_repeated_stops_the_run_even_if_one_of_its_rows_may_not_be_sent(
             twins[0].note = 1;
             let mut model = rows((0..7).chain(8..300));
             model.extend(order.map(|at| twins[at].clone()));
-            let stopped = plan_with(&mut sync, &model, eligibility(&[], 0.0, true), memory);
+            let stopped = plan_with(&mut sync, &model, eligibility(&[], 0.0, true, memory), memory);
             assert!(matches!(stopped, Err(DiffError::DuplicateKeys { count: 1, .. })), "{:?}", stopped.err());
         }
     }
@@ -180,7 +194,7 @@ fn an_address_that_a_live_row_claims_is_not_removed_with_the_person_who_withdrew
     let mut model = rows(0..5);
     model[1].note = 1;
     model[3].email = "1@example.com".to_owned();
-    let plan = plan_with(&mut sync, &model, eligibility(&[], 0.0, true), 64 << 20).expect("a plan");
+    let plan = plan_with(&mut sync, &model, eligibility(&[], 0.0, true, 64 << 20), 64 << 20).expect("a plan");
     assert_eq!(kinds(&plan), [(1, OpKind::Forget), (3, OpKind::Move)]);
 }
 
@@ -192,7 +206,8 @@ fn a_record_in_doubt_of_somebody_who_may_not_be_sent_is_removed_or_left_in_doubt
         let plan = sync.plan(&rows(0..5), request);
         let number = ops(&plan).iter().find(|op| id_of(&op.key) == 2).expect("an op").number;
         sync.settle(&plan, &Fates { fates: HashMap::from([(number, Settle::InDoubt)]), ids: HashMap::new() });
-        let plan = plan_with(&mut sync, &rows(0..5), eligibility(&[2], 0.0, removes), 64 << 20).expect("a plan");
+        let plan =
+            plan_with(&mut sync, &rows(0..5), eligibility(&[2], 0.0, removes, 64 << 20), 64 << 20).expect("a plan");
         assert_eq!(kinds(&plan), expected);
     }
 }
@@ -205,7 +220,7 @@ fn what_a_person_wants_is_not_put_off_by_a_limit_of_rows() {
     let path = sync.folder.path().join("limited.plan");
     let snapshot = sync.store.snapshot().expect("a snapshot");
     let differ = Differ::new(&snapshot, request, &sync.mapper, PlanWriter::new(&path, state_key())).expect("a differ");
-    let mut differ = differ.admitting(Some(eligibility(&[1, 2], 0.0, true)));
+    let mut differ = differ.admitting(Some(eligibility(&[1, 2], 0.0, true, 64 << 20)));
     let mut model = rows(0..9);
     model[0].n = 5;
     differ.page(&TestPage { rows: model, seed: snapshot.seed() }).expect("a page");

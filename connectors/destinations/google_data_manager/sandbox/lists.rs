@@ -1,24 +1,45 @@
 //! Requests, and the members that they make.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::settings::Settings;
-use crate::destinations::stand_in::take;
+use crate::destinations::stand_in::{Rejects, take};
 
 /// Members of a call, and identifiers of each.
 const MAX_MEMBERS: usize = 10_000;
 const MAX_IDENTIFIERS: usize = 10;
 
 /// Lists by their ids, requests by their numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lists {
+    /// How long a request is worked on.
+    pub(super) processing: Duration,
+    /// How many of the next requests are worked on for ever.
+    pub(super) stuck: u64,
+    /// Hashes of members that are dropped then, and why.
+    pub(super) drop: Vec<String>,
+    pub(super) drop_reason: String,
     /// Identifiers, as JSON, with the consent that they came with.
     members: BTreeMap<String, BTreeMap<String, Value>>,
     requests: Vec<Request>,
     forgotten: usize,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            processing: Duration::ZERO,
+            stuck: 0,
+            drop: Vec::new(),
+            drop_reason: String::from("INVALID_FORMAT"),
+            members: BTreeMap::new(),
+            requests: Vec::new(),
+            forgotten: 0,
+        }
+    }
 }
 
 /// A request that was taken in.
@@ -39,8 +60,8 @@ pub(super) type Wrong = (String, &'static str, String);
 
 impl Lists {
     /// Takes a request in; gives its number.
-    pub(super) fn take_in(&mut self, adds: bool, body: &Value, settings: &mut Settings) -> String {
-        let due = (!take(&mut settings.stuck)).then(|| Instant::now() + settings.processing);
+    pub(super) fn take_in(&mut self, adds: bool, body: &Value) -> String {
+        let due = (!take(&mut self.stuck)).then(|| Instant::now() + self.processing);
         let members = body["audienceMembers"].as_array().into_iter().flatten();
         self.requests.push(Request {
             adds,
@@ -54,7 +75,7 @@ impl Lists {
     }
 
     /// Works on what is due, in order.
-    pub(super) fn work(&mut self, settings: &Settings) {
+    pub(super) fn work(&mut self) {
         let now = Instant::now();
         for request in self.requests.iter_mut().filter(|request| request.done.is_none()) {
             if request.due.is_none_or(|due| due > now) {
@@ -64,7 +85,7 @@ impl Lists {
             let list = self.members.entry(list.to_owned()).or_default();
             let mut dropped = 0;
             for member in &request.members {
-                if settings.drop.iter().any(|hash| member.iter().any(|identifier| identifier.contains(hash))) {
+                if self.drop.iter().any(|hash| member.iter().any(|identifier| identifier.contains(hash))) {
                     dropped += 1;
                 } else if request.adds {
                     list.extend(member.iter().map(|identifier| (identifier.clone(), request.consent.clone())));
@@ -72,7 +93,7 @@ impl Lists {
                     list.retain(|identifier, _| !member.contains(identifier));
                 }
             }
-            request.done = Some((dropped, settings.drop_reason.clone()));
+            request.done = Some((dropped, self.drop_reason.clone()));
         }
     }
 
@@ -131,8 +152,8 @@ fn identifiers(member: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// What is wrong with each member, by its place.
-pub(super) fn judge(members: &[Value], settings: &Settings) -> Vec<(usize, Wrong)> {
-    let wrong = members.iter().enumerate().filter_map(|(place, member)| Some((place, wrong(member, settings)?)));
+pub(super) fn judge(members: &[Value], rejects: &Rejects) -> Vec<(usize, Wrong)> {
+    let wrong = members.iter().enumerate().filter_map(|(place, member)| Some((place, wrong(member, rejects)?)));
     wrong.collect()
 }
 
@@ -141,7 +162,7 @@ pub(super) fn too_many(members: &[Value]) -> bool {
     members.len() > MAX_MEMBERS
 }
 
-fn wrong(member: &Value, settings: &Settings) -> Option<Wrong> {
+fn wrong(member: &Value, rejects: &Rejects) -> Option<Wrong> {
     let all: Vec<&Value> = identifiers(member).collect();
     if all.is_empty() || all.len() > MAX_IDENTIFIERS {
         let reason = if all.is_empty() { "NO_IDENTIFIERS_PROVIDED" } else { "TOO_MANY_USER_IDENTIFIERS" };
@@ -174,7 +195,7 @@ fn wrong(member: &Value, settings: &Settings) -> Option<Wrong> {
             if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Some((field(name), "INVALID_SHA256_FORMAT", String::from("not a hash")));
             }
-            let refused = settings.reject.iter().any(|known| known == hash) || settings.reject_share.has(hash);
+            let refused = rejects.has("", hash) || rejects.picks(hash);
             refused.then(|| (field(name), "INVALID_AUDIENCE_MEMBER", String::from("refused as the stand-in was told")))
         })
     })

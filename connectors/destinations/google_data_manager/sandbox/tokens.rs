@@ -61,11 +61,16 @@ impl Tokens {
     }
 
     /// A new token.
-    pub(super) fn give(&mut self, scopes: String) -> String {
+    pub(super) fn give(&mut self, scopes: &str) -> String {
         self.count += 1;
         let token = format!("sandbox-token-{}", self.count);
-        self.given.insert(token.clone(), scopes);
+        self.know(&token, scopes);
         token
+    }
+
+    /// A token is good from now on.
+    pub(super) fn know(&mut self, token: &str, scopes: &str) {
+        self.given.insert(token.to_owned(), scopes.to_owned());
     }
 
     /// The scopes of a token that is good.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::envelope::{Problem, PropertyProblem};
-use super::settings::Settings;
+use super::envelope::{Problem, refused};
 use super::store::Object;
+use crate::destinations::stand_in::Rejects;
 
 /// Inputs in one batch.
 pub(super) const MAX_INPUTS: usize = 100;
@@ -17,12 +18,6 @@ pub(super) enum Action {
     Upsert,
     Update,
     Create,
-}
-
-/// The body of a batch write.
-#[derive(Debug, Deserialize)]
-pub(super) struct WriteBody {
-    pub(super) inputs: Vec<Input>,
 }
 
 /// A record to write.
@@ -54,17 +49,18 @@ struct Ready {
 /// The problem that refuses the whole batch.
 pub(super) fn write(
     object: &mut Object,
-    settings: &Settings,
+    rejects: &Rejects,
+    hub_id: u64,
     action: Action,
     inputs: &[Input],
     now: i64,
 ) -> Result<Vec<Result<Applied, Problem>>, Problem> {
-    check_whole(object, settings, action, inputs)?;
+    check_whole(object, hub_id, action, inputs)?;
     let traced = inputs.iter().all(|input| input.object_write_trace_id.is_some());
     let mut claimed = HashMap::new();
     let mut checked = Vec::with_capacity(inputs.len());
     for (place, input) in inputs.iter().enumerate() {
-        match check(object, settings, action, input, place, &mut claimed) {
+        match check(object, rejects, hub_id, action, input, place, &mut claimed) {
             Err(problem) if !traced => return Err(problem),
             outcome => checked.push(outcome),
         }
@@ -98,29 +94,26 @@ pub(super) fn find(object: &Object, id_property: Option<&str>, id: &str) -> Resu
 }
 
 /// What refuses the batch whatever its trace ids.
-fn check_whole(object: &Object, settings: &Settings, action: Action, inputs: &[Input]) -> Result<(), Problem> {
+fn check_whole(object: &Object, hub_id: u64, action: Action, inputs: &[Input]) -> Result<(), Problem> {
     check_size(inputs.len())?;
     let mut seen = HashSet::new();
-    let mut unknown: Vec<PropertyProblem> = Vec::new();
+    let mut unknown: Vec<Value> = Vec::new();
     for input in inputs {
         if let (Some(id), true) = (&input.id, action != Action::Create) {
             let key = (&input.id_property, kept(input.id_property.as_deref().unwrap_or_default(), id));
             if !seen.insert(key) {
-                let problem = Problem::validation(String::from("Duplicate IDs found in batch input"));
+                let problem = Problem::validation("Duplicate IDs found in batch input");
                 return Err(problem.with("ids", std::slice::from_ref(id)));
             }
         }
         for name in input.properties.keys().filter(|name| object.property(name).is_none()) {
-            if unknown.iter().all(|problem| problem.name != *name) {
-                unknown.push(PropertyProblem {
-                    name: name.clone(),
-                    code: String::from("PROPERTY_DOESNT_EXIST"),
-                    message: format!("Property \"{name}\" does not exist"),
-                });
+            if unknown.iter().all(|problem| problem["name"] != **name) {
+                let message = format!("Property \"{name}\" does not exist");
+                unknown.push(refused(name, "PROPERTY_DOESNT_EXIST", &message, hub_id));
             }
         }
     }
-    if unknown.is_empty() { Ok(()) } else { Err(Problem::of_properties(&unknown, settings.hub_id)) }
+    if unknown.is_empty() { Ok(()) } else { Err(Problem::of_properties(unknown)) }
 }
 
 /// The cap of every batch call.
@@ -135,7 +128,8 @@ pub(super) fn check_size(inputs: usize) -> Result<(), Problem> {
 
 fn check(
     object: &Object,
-    settings: &Settings,
+    rejects: &Rejects,
+    hub_id: u64,
     action: Action,
     input: &Input,
     place: usize,
@@ -146,8 +140,8 @@ fn check(
         Action::Create => None,
         Action::Upsert | Action::Update => {
             let id = input.id.as_deref().filter(|id| !id.is_empty());
-            let id = id.ok_or_else(|| Problem::validation(String::from("Some required fields were not set: [id]")))?;
-            if settings.reject_share.has(id) {
+            let id = id.ok_or_else(|| Problem::validation("Some required fields were not set: [id]"))?;
+            if rejects.picks(id) {
                 return Err(Problem::validation(format!("{id} was refused as the stand-in was told")));
             }
             let found = find(object, input.id_property.as_deref(), id)?;
@@ -162,23 +156,24 @@ fn check(
         }
     };
     let mut changes = Vec::with_capacity(values.len());
-    let mut refused: Vec<PropertyProblem> = Vec::new();
+    let mut problems = Vec::new();
     for (name, value) in values {
         let Some((number, property)) = object.property(name) else { continue };
-        let told = settings.rejects.iter().find(|reject| reject.property == name && reject.value == value);
-        let accepted = match told {
-            Some(reject) => Err((reject.code.as_str(), format!("{value} was refused as the stand-in was told"))),
+        let code = rejects.iter().find_map(|(field, bad)| {
+            let (code, field) = field.split_once(':').unwrap_or(("INVALID_VALUE", field));
+            (field == name && bad == value).then_some(code)
+        });
+        let accepted = match code {
+            Some(code) => Err((code, format!("{value} was refused as the stand-in was told"))),
             None => property.accept(value),
         };
         match accepted {
             Ok(value) => changes.push((number, value)),
-            Err((code, message)) => {
-                refused.push(PropertyProblem { name: name.to_owned(), code: code.to_owned(), message });
-            }
+            Err((code, message)) => problems.push(refused(name, code, &message, hub_id)),
         }
     }
-    if !refused.is_empty() {
-        return Err(Problem::of_properties(&refused, settings.hub_id));
+    if !problems.is_empty() {
+        return Err(Problem::of_properties(problems));
     }
     for (number, value) in changes.iter().filter(|(number, value)| object.is_unique(*number) && !value.is_empty()) {
         let holder = object.by_value(*number, value).filter(|holder| Some(*holder) != target);

@@ -71,6 +71,22 @@ impl Property {
         })
     }
 
+    /// Reads `name:type[:unique][:read_only][:multiple][:external][:option|option…]`.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let mut property = Self::new(parts.next()?, parts.next()?)?;
+        for part in parts {
+            match part {
+                "unique" => property.unique = true,
+                "read_only" => property.read_only = true,
+                "multiple" => property.multiple = true,
+                "external" => property.external_options = true,
+                options => property.options = options.split('|').map(str::to_owned).collect(),
+            }
+        }
+        Some(property)
+    }
+
     /// The value as it is kept, or why it is not. The empty text empties a property.
     pub(super) fn accept(&self, value: &str) -> Result<String, Refused> {
         if self.read_only {
@@ -148,64 +164,30 @@ fn date_time(value: &str) -> Result<String, Refused> {
         .ok_or_else(|| ("INVALID_DATE", format!("{value} is not a valid date and time.")))
 }
 
-/// The properties that objects with these scopes have from the start.
-pub(super) fn built_in(scope: &str) -> Vec<Property> {
-    const LIFECYCLE: &[&str] = &[
-        "subscriber",
-        "lead",
-        "marketingqualifiedlead",
-        "salesqualifiedlead",
-        "opportunity",
-        "customer",
-        "evangelist",
-        "other",
-    ];
-    let (texts, numbers, modified): (&[&str], &[&str], &str) = match scope {
-        "contacts" => (
-            &[
-                "email",
-                "firstname",
-                "lastname",
-                "phone",
-                "mobilephone",
-                "company",
-                "jobtitle",
-                "website",
-                "address",
-                "city",
-                "state",
-                "zip",
-                "country",
-            ],
-            &[],
-            "lastmodifieddate",
-        ),
-        "companies" => (
-            &["name", "domain", "phone", "website", "description", "address", "city", "state", "zip", "country"],
-            &["numberofemployees", "annualrevenue"],
-            "hs_lastmodifieddate",
-        ),
-        "deals" => (&["dealname", "description"], &["amount"], "hs_lastmodifieddate"),
-        _ => (&["name"], &[], "hs_lastmodifieddate"),
-    };
-    let mut properties: Vec<Option<Property>> = Vec::new();
-    properties.extend(texts.iter().map(|name| Property::new(name, "string")));
-    properties.extend(numbers.iter().map(|name| Property::new(name, "number")));
-    if matches!(scope, "contacts" | "companies") {
-        let options = LIFECYCLE.iter().map(|stage| (*stage).to_owned()).collect();
-        properties.push(Property::new("lifecyclestage", "enumeration").map(|p| Property { options, ..p }));
-    }
-    if scope == "deals" {
-        properties.push(Property::new("closedate", "datetime"));
-        for name in ["dealstage", "pipeline"] {
-            properties.push(Property::new(name, "enumeration").map(|p| Property { external_options: true, ..p }));
+/// The properties that objects with this scope have from the start.
+pub(super) fn built_in(scope: &str) -> impl Iterator<Item = Property> {
+    let own = match scope {
+        "contacts" => {
+            "email:string:unique,firstname:string,lastname:string,phone:string,mobilephone:string,company:string,\
+             jobtitle:string,website:string,address:string,city:string,state:string,zip:string,country:string,\
+             lifecyclestage:enumeration:subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|\
+             evangelist|other,lastmodifieddate:datetime:read_only"
         }
-    }
-    properties.push(Property::new("hubspot_owner_id", "enumeration").map(|p| Property { external_options: true, ..p }));
-    for (name, kind) in [("hs_object_id", "number"), ("createdate", "datetime"), (modified, "datetime")] {
-        properties.push(Property::new(name, kind).map(|p| Property { read_only: true, ..p }));
-    }
-    properties.into_iter().flatten().map(|property| Property { built_in: true, ..property }).collect()
+        "companies" => {
+            "name:string,domain:string,phone:string,website:string,description:string,address:string,city:string,\
+             state:string,zip:string,country:string,numberofemployees:number,annualrevenue:number,\
+             lifecyclestage:enumeration:subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|\
+             evangelist|other,hs_lastmodifieddate:datetime:read_only"
+        }
+        "deals" => {
+            "dealname:string,description:string,amount:number,closedate:datetime,dealstage:enumeration:external,\
+             pipeline:enumeration:external,hs_lastmodifieddate:datetime:read_only"
+        }
+        _ => "name:string,hs_lastmodifieddate:datetime:read_only",
+    };
+    let all = "hubspot_owner_id:enumeration:external,hs_object_id:number:read_only,createdate:datetime:read_only";
+    let read = own.split(',').chain(all.split(',')).filter_map(Property::read);
+    read.map(|property| Property { built_in: true, ..property })
 }
 
 /// A property as `POST /crm/v3/properties/{objectType}` describes it.

@@ -34,11 +34,6 @@ impl Default for Store {
 
 impl Store {
     /// An object by any of its names.
-    pub(super) fn object(&self, name: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.has_name(name))
-    }
-
-    /// An object by any of its names.
     pub(super) fn object_mut(&mut self, name: &str) -> Option<&mut Object> {
         self.objects.iter_mut().find(|object| object.has_name(name))
     }
@@ -47,7 +42,7 @@ impl Store {
     pub(super) fn add_object(&mut self, type_id: &str, name: &str, hub_id: u64) -> Option<()> {
         let digits = type_id.strip_prefix("2-")?;
         let well_formed = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty();
-        if !well_formed || self.object(type_id).is_some() {
+        if !well_formed || self.object_mut(type_id).is_some() {
             return None;
         }
         let names = vec![type_id.to_owned(), format!("p{hub_id}_{name}")];
@@ -94,10 +89,7 @@ impl Object {
             records: Vec::new(),
             unique: HashMap::new(),
         };
-        for mut property in property::built_in(scope) {
-            property.unique = scope == "contacts" && property.name == "email";
-            object.add_property(property);
-        }
+        property::built_in(scope).for_each(|property| _ = object.add_property(property));
         object
     }
 

@@ -42,10 +42,9 @@ fn items(list: &Value) -> Vec<Value> {
 
 impl Account {
     /// Answers a call; `path` is below the API's root.
-    pub(super) fn call(&mut self, method: &str, path: &str, body: &Value) -> Said {
-        let path: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let (list, below) = match path.as_slice() {
-            [] => {
+    pub(super) fn call(&mut self, method: &str, path: &[&str], body: &Value) -> Said {
+        let (list, below) = match path {
+            [] | [""] => {
                 let (account, name) = ("sandbox0123456789", "Sandbox");
                 return (200, json!({ "account_id": account, "account_name": name, "role": self.role }));
             }
@@ -109,7 +108,7 @@ impl Account {
         let refuse = |title, field: &str, message: &str| Err((title, field.to_owned(), message.to_owned()));
         let address = text(sent, "email_address");
         let id = id(address);
-        if !address.contains('@') || address.contains("fake") || self.reject_share.has(address) {
+        if !address.contains('@') || address.contains("fake") || self.common.rejects.picks(address) {
             return refuse("Invalid Resource", "email_address", "Please provide a valid email address.");
         }
         if self.forgotten.contains(&id) {
@@ -121,7 +120,7 @@ impl Account {
             }
             let is_address = self.merge_fields[tag] == "address";
             let fits = value.is_string() || value.is_number() || (is_address && value.is_object());
-            if !fits || self.rejects.iter().any(|(name, refused)| name == tag && value == refused.as_str()) {
+            if !fits || value.as_str().is_some_and(|text| self.common.rejects.has(tag, text)) {
                 return refuse("Invalid Resource", tag, "This value is not valid.");
             }
         }
@@ -247,7 +246,8 @@ impl Account {
     /// Runs an operation of a job, and gives its result.
     pub(super) fn run(&mut self, operation: &Value) -> Value {
         let body = serde_json::from_str(text(operation, "body")).unwrap_or_default();
-        let (status, said) = self.call(text(operation, "method"), text(operation, "path"), &body);
+        let path: Vec<&str> = text(operation, "path").trim_start_matches('/').split('/').collect();
+        let (status, said) = self.call(text(operation, "method"), &path, &body);
         let response = if said.is_null() { String::new() } else { said.to_string() };
         json!({ "status_code": status, "operation_id": operation["operation_id"], "response": response })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::settings::Settings;
+use crate::destinations::stand_in::Rejects;
 
 /// Keys that stand for one person, and the rest. Those below are not hashed.
 const OWN: [&str; 4] = ["EMAIL", "PHONE", "MADID", "EXTERN_ID"];
@@ -44,7 +44,7 @@ impl Audience {
     ///
     /// # Errors
     /// Why the call is refused as a whole.
-    pub(super) fn apply(&mut self, body: &Value, removes: bool, told: &Settings) -> Result<Counts, String> {
+    pub(super) fn apply(&mut self, body: &Value, removes: bool, told: &Rejects) -> Result<Counts, String> {
         let (session, payload) = (&body["session"], &body["payload"]);
         let (Some(id), Some(seq)) = (session["session_id"].as_u64(), session["batch_seq"].as_u64()) else {
             return Err("session: session_id and batch_seq must be numbers".into());
@@ -136,12 +136,11 @@ fn own_keys(person: &Person) -> Vec<String> {
 }
 
 /// A row as a person; `None` where it is invalid, which is shown by one example of a value for each key.
-fn person(schema: &[&str], row: &[Value], told: &Settings, invalid: &mut Map<String, Value>) -> Option<Person> {
+fn person(schema: &[&str], row: &[Value], told: &Rejects, invalid: &mut Map<String, Value>) -> Option<Person> {
     let mut person = Person::new();
-    let is_chosen = told.reject_share.has(&json!(row).to_string());
+    let is_chosen = told.picks(&json!(row).to_string());
     for (key, value) in schema.iter().zip(row) {
-        let is_rejected =
-            is_chosen || told.rejects.iter().any(|(name, refused)| name == key && value.as_str() == Some(refused));
+        let is_rejected = is_chosen || value.as_str().is_some_and(|text| told.has(key, text));
         let is_valid = match (*key, value) {
             (OPTIONS, Value::Array(items)) => items.iter().all(|item| item == "LDU"),
             (_, Value::Number(_)) => PLACES.contains(key),

@@ -10,11 +10,10 @@
 mod project;
 mod routes;
 
-use axum::Router;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::Value;
 
-use crate::destinations::stand_in::{Kind, Known, StandIn, another};
+use crate::destinations::stand_in::{Answer, Call, Common, Kind, Setting, Sort, StandIn, Stopped, Told};
 use project::Project;
 
 /// `backhaul sandbox mixpanel`.
@@ -22,38 +21,52 @@ pub fn kind() -> &'static dyn SandboxKind {
     &Kind::<Project>::NEW
 }
 
-/// The state as the calls share it.
-type Shared = crate::destinations::stand_in::Shared<Project>;
-
 impl StandIn for Project {
     const NAME: &'static str = "mixpanel";
-    const SETTINGS: Known = Known(project::SETTINGS);
+    const SETTINGS: &'static [Setting] =
+        &[("token", "the project's token; another one is refused by /import and vanishes in /engage")];
 
     fn new() -> Result<Self, Fault> {
-        Ok(Self::default())
+        Ok(Self { common: Common::new("sandbox-token", 1), ..Self::default() })
     }
 
-    fn router(shared: Shared) -> Router {
-        routes::router(shared)
+    fn common(&mut self) -> &mut Common {
+        &mut self.common
     }
 
-    fn token(&self) -> String {
-        self.settings.token.clone()
+    /// Events of which none is valid are refused before all else.
+    fn sort(&self, call: &Call<'_>) -> Sort {
+        if call.path == ["import"] && self.has_no_event(call) { Sort::Read } else { Sort::Write }
     }
 
-    fn calls(&self) -> u64 {
-        self.calls
+    fn accepts(&mut self, call: &Call<'_>) -> bool {
+        call.path == ["engage"] || call.basic().is_some_and(|(user, _)| user == self.common.token)
+    }
+
+    fn refuse(&mut self, _call: &Call<'_>, why: Stopped) -> Answer {
+        match why {
+            Stopped::Stranger => routes::refusal(401, "Invalid credentials", "Unauthorized"),
+            Stopped::Limit | Stopped::Throttled => {
+                let message = "Project exceeded rate limits. Please retry the request with exponential backoff.";
+                routes::refusal(429, message, "Too Many Requests")
+            }
+            Stopped::Failed => routes::refusal(500, "internal error", "Internal Server Error"),
+        }
+    }
+
+    fn answer(&mut self, call: &Call<'_>) -> Answer {
+        match call.path {
+            ["import"] => self.imported(call),
+            ["engage"] => self.engaged(call),
+            _ => routes::refusal(404, "no such call", "Not Found"),
+        }
     }
 
     fn records(&mut self) -> Value {
         Self::records(self)
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
-        Self::set(self, key, value)
-    }
-
-    fn expire(&mut self) {
-        self.settings.token = another(&self.settings.token);
+    fn set(&mut self, _told: Told<'_>) -> Result<bool, Fault> {
+        Ok(false)
     }
 }

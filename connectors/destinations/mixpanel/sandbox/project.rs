@@ -1,29 +1,12 @@
-//! What the stand-in holds, what it can be told, and what it makes of a record.
+//! What the stand-in holds, and what it makes of a record.
 
 use std::collections::{BTreeMap, HashMap};
-use std::str::FromStr;
-use std::time::Duration;
 
-use backhaul_kit::Fault;
 use serde_json::{Map, Value, json};
 
 use crate::destinations::mixpanel::event::FORBIDDEN_IDS;
-use crate::destinations::stand_in::{Share, list};
+use crate::destinations::stand_in::Common;
 
-/// Every setting, with one line each.
-pub(super) const SETTINGS: &[(&str, &str)] = &[
-    ("token", "the project's token; another one is refused by /import and vanishes in /engage"),
-    (
-        "reject",
-        "values to refuse, as `plan=gold`, separated by commas, or a share of the records, as `1%`; empty for none",
-    ),
-    ("fail_next", "how many of the next calls with a valid record are answered with 500, unapplied"),
-    ("throttle_next", "how many of the next calls with a valid record are answered with 429 and Retry-After"),
-    ("retry_after", "seconds that such a 429 asks to wait"),
-    ("lose_next", "how many of the next calls with a valid record are applied, but their answer is lost"),
-    ("expire_after", "calls of events until the token is refused; 0 for never"),
-    ("latency", "milliseconds before every answer"),
-];
 /// 1971-01-01 in milliseconds.
 const EARLIEST: i64 = 31_536_000_000;
 /// Integers below are seconds.
@@ -31,86 +14,21 @@ const LEAST_MILLIS: i64 = 100_000_000_000;
 /// How far ahead a time may be.
 const AHEAD: i64 = 3_600_000;
 
-/// What it was told.
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) token: String,
-    rejects: Vec<(String, String)>,
-    /// By what a record says.
-    reject_share: Share,
-    pub(super) fail_next: u64,
-    pub(super) throttle_next: u64,
-    pub(super) retry_after: u64,
-    pub(super) lose_next: u64,
-    /// Calls left, and one; 0: without end.
-    pub(super) expires: u64,
-    pub(super) latency: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            token: String::from("sandbox-token"),
-            rejects: Vec::new(),
-            reject_share: Share::default(),
-            fail_next: 0,
-            throttle_next: 0,
-            retry_after: 1,
-            lose_next: 0,
-            expires: 0,
-            latency: Duration::ZERO,
-        }
-    }
-}
-
 /// The state of a running stand-in.
 #[derive(Debug, Default)]
 pub(super) struct Project {
-    pub(super) settings: Settings,
-    pub(super) calls: u64,
+    pub(super) common: Common,
     /// Events in the order of their first arrival.
-    events: Vec<Value>,
+    pub(super) events: Vec<Value>,
     /// By event, time, distinct id and insert id.
-    known: HashMap<[String; 4], usize>,
-    profiles: BTreeMap<String, Map<String, Value>>,
+    pub(super) known: HashMap<[String; 4], usize>,
+    pub(super) profiles: BTreeMap<String, Map<String, Value>>,
 }
 
 /// Why a record is not valid: the field and the words.
 pub(super) type Refusal = (String, String);
 
 impl Project {
-    /// Changes a setting.
-    ///
-    /// # Errors
-    /// One that is not known or has a wrong value.
-    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
-        let settings = &mut self.settings;
-        match key {
-            "token" => value.clone_into(&mut settings.token),
-            "reject" => {
-                settings.reject_share = Share::read(value).unwrap_or_default();
-                let items = list(value).filter(|item| Share::read(item).is_none());
-                let pairs: Option<_> = items.map(|item| item.split_once('=')).collect();
-                let pairs: Vec<(&str, &str)> = pairs.ok_or_else(|| wrong(key, value))?;
-                settings.rejects = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-            }
-            "fail_next" => settings.fail_next = number(key, value)?,
-            "throttle_next" => settings.throttle_next = number(key, value)?,
-            "retry_after" => settings.retry_after = number(key, value)?,
-            "lose_next" => settings.lose_next = number(key, value)?,
-            "expire_after" => {
-                settings.expires = number::<u64>(key, value)?.checked_add(1).filter(|n| *n > 1).unwrap_or(0);
-            }
-            "latency" => settings.latency = Duration::from_millis(number(key, value)?),
-            _ => {
-                let known: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
-                let remedy = format!("one of: {}", known.join(", "));
-                return Err(Fault::config(format!("the stand-in has no setting `{key}`")).remedy(remedy));
-            }
-        }
-        Ok(())
-    }
-
     /// Object → id → fields. Events are named by their insert id, and numbered where several have the same.
     pub(super) fn records(&self) -> Value {
         let mut events = Map::new();
@@ -195,7 +113,7 @@ impl Project {
         if verbs.iter().filter(|name| update.get(**name).is_some()).count() != 1 {
             return invalid("operation");
         }
-        if token != self.settings.token {
+        if token != self.common.token {
             // It is valid, and it goes nowhere.
             return Ok(());
         }
@@ -223,27 +141,18 @@ impl Project {
 
     /// A field whose value it was told to refuse.
     fn refused(&self, fields: &Map<String, Value>) -> Option<String> {
-        let has = |name: &String, value: &String| match fields.get(name) {
+        let has = |name: &str, value: &str| match fields.get(name) {
             Some(Value::String(text)) => text == value,
             Some(other) => serde_json::from_str(value).is_ok_and(|value: Value| value == *other),
             None => false,
         };
-        if self.settings.reject_share.has(&fields.values().map(Value::to_string).collect::<String>()) {
+        if self.common.rejects.picks(&fields.values().map(Value::to_string).collect::<String>()) {
             return Some(String::from("record"));
         }
-        self.settings.rejects.iter().find(|(name, value)| has(name, value)).map(|(name, _)| name.clone())
+        self.common.rejects.iter().find(|(name, value)| has(name, value)).map(|(name, _)| name.to_owned())
     }
 }
 
 fn is_forbidden(id: &str) -> bool {
     FORBIDDEN_IDS.contains(&id)
-}
-
-fn number<T: FromStr>(key: &str, value: &str) -> Result<T, Fault> {
-    value.parse().map_err(|_| wrong(key, value))
-}
-
-fn wrong(key: &str, value: &str) -> Fault {
-    let about = SETTINGS.iter().find(|(name, _)| *name == key).map_or("", |(_, about)| about);
-    Fault::config(format!("the stand-in's setting `{key}` cannot be \"{value}\"")).remedy(format!("{key}: {about}"))
 }

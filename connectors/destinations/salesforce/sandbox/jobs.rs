@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::settings::Settings;
 use super::store::{Objects, Row};
 use crate::csv::{self, CsvLine};
-use crate::destinations::stand_in::take;
+use crate::destinations::stand_in::{Rejects, take};
 
 /// One job.
 #[derive(Debug, Default)]
@@ -27,6 +26,12 @@ struct Job {
 pub(super) struct Jobs {
     all: BTreeMap<String, Job>,
     made: usize,
+    /// Whether jobs that were begun do not end.
+    pub(super) stuck: bool,
+    /// How many of the next jobs fail half-way.
+    pub(super) fail_next: u64,
+    /// How many of the next rows are in no results.
+    pub(super) drop_rows: u64,
 }
 
 impl Jobs {
@@ -86,13 +91,13 @@ impl Jobs {
     }
 
     /// Works on a job that is asked after.
-    pub(super) fn work(&mut self, id: &str, objects: &mut Objects, settings: &mut Settings) {
+    pub(super) fn work(&mut self, id: &str, objects: &mut Objects, rejects: &Rejects) {
         let Some(job) = self.all.get_mut(id) else { return };
         match job.state {
-            "UploadComplete" | "InProgress" if settings.stuck => job.state = "InProgress",
+            "UploadComplete" | "InProgress" if self.stuck => job.state = "InProgress",
             "UploadComplete" | "InProgress" => {
-                let fails = take(&mut settings.fail_jobs);
-                job.process(objects, settings, fails);
+                let fails = take(&mut self.fail_next);
+                job.process(objects, rejects, fails, &mut self.drop_rows);
                 job.state = if fails { "Failed" } else { "JobComplete" };
             }
             _ => {}
@@ -101,7 +106,7 @@ impl Jobs {
 }
 
 impl Job {
-    fn process(&mut self, objects: &mut Objects, settings: &mut Settings, fails: bool) {
+    fn process(&mut self, objects: &mut Objects, rejects: &Rejects, fails: bool, drop_rows: &mut u64) {
         let mut rows = csv::rows(&self.file).unwrap_or_default().into_iter();
         let head: Vec<String> = rows.next().unwrap_or_default().into_iter().flatten().collect();
         let rows: Vec<_> = rows.collect();
@@ -121,8 +126,8 @@ impl Job {
             let cells = head.iter().zip(row).filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
             let record: Row =
                 cells.map(|(name, text)| (name, if text == "#N/A" { Value::Null } else { json!(text) })).collect();
-            let said = objects.write(&self.object, &self.verb, &self.external, record, settings);
-            if take(&mut settings.drop_rows) {
+            let said = objects.write(&self.object, &self.verb, &self.external, record, rejects);
+            if take(drop_rows) {
                 continue;
             }
             self.counts[0] += 1;

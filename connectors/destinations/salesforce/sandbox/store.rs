@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::settings::Settings;
-use crate::destinations::stand_in::take;
+use crate::destinations::stand_in::{Rejects, take};
 
 /// Characters of a text.
 const MAX_TEXT: usize = 255;
@@ -69,11 +68,18 @@ fn key(field: &str, value: &Value) -> String {
 pub(super) struct Objects {
     all: BTreeMap<String, Object>,
     made: usize,
+    /// What the user may do with every object.
+    pub(super) rights: Vec<String>,
+    /// Fields that the user may only read.
+    pub(super) closed: Vec<String>,
+    /// How many of the next rows are locked.
+    pub(super) lock_next: u64,
 }
 
 impl Default for Objects {
     fn default() -> Self {
-        let mut objects = Self { all: BTreeMap::new(), made: 0 };
+        let rights = ["create", "edit"].map(str::to_owned).into();
+        let mut objects = Self { all: BTreeMap::new(), made: 0, rights, closed: Vec::new(), lock_next: 0 };
         FIELDS.split(',').for_each(|field| _ = objects.declare(field.trim()));
         objects
     }
@@ -114,11 +120,15 @@ impl Objects {
         self.all.iter().map(|(name, object)| (name.clone(), json!(object.records))).collect()
     }
 
+    /// Whether the user may do it.
+    pub(super) fn may(&self, right: &str) -> bool {
+        self.rights.iter().any(|has| has == right)
+    }
+
     /// The answer of describe.
-    pub(super) fn describe(&self, object: &str, settings: &Settings) -> Option<Value> {
-        let may = |right: &str| settings.rights.iter().any(|has| has == right);
+    pub(super) fn describe(&self, object: &str) -> Option<Value> {
         let described = |field: &Field| {
-            let open = !field.readonly && !settings.closed.contains(&format!("{object}.{}", field.name));
+            let open = !field.readonly && !self.closed.contains(&format!("{object}.{}", field.name));
             json!({
                 "name": field.name, "type": field.kind, "externalId": field.external, "idLookup": field.external,
                 "createable": open, "updateable": open, "permissionable": !field.readonly && !field.required,
@@ -131,7 +141,7 @@ impl Objects {
         });
         let fields = self.all.get(object)?.fields.iter().map(described);
         Some(json!({
-            "name": object, "createable": may("create"), "updateable": may("edit"), "deletable": may("delete"),
+            "name": object, "createable": self.may("create"), "updateable": self.may("edit"), "deletable": self.may("delete"),
             "fields": std::iter::once(id).chain(fields).collect::<Vec<_>>()
         }))
     }
@@ -184,9 +194,9 @@ impl Objects {
         verb: &str,
         external: &str,
         mut row: Row,
-        settings: &mut Settings,
+        rejects: &Rejects,
     ) -> Result<(String, bool), Refusal> {
-        if take(&mut settings.lock_next) {
+        if take(&mut self.lock_next) {
             return Err(("UNABLE_TO_LOCK_ROW", String::from("unable to obtain exclusive access to this record"), None));
         }
         row.remove("attributes");
@@ -223,7 +233,7 @@ impl Objects {
         let mut whole = old;
         whole.extend(row);
         whole.retain(|_, value| !value.is_null());
-        check(known, &whole, id.as_deref(), settings)?;
+        check(known, &whole, id.as_deref(), rejects)?;
         match id {
             Some(id) => {
                 known.put(&id, Some(whole));
@@ -235,7 +245,7 @@ impl Objects {
 }
 
 /// What the organisation refuses of a record.
-fn check(object: &Object, row: &Row, id: Option<&str>, settings: &Settings) -> Result<(), Refusal> {
+fn check(object: &Object, row: &Row, id: Option<&str>, rejects: &Rejects) -> Result<(), Refusal> {
     if let Some(missing) = object.fields.iter().find(|field| field.required && !row.contains_key(&field.name)) {
         let text = format!("Required fields are missing: [{}]", missing.name);
         return Err(("REQUIRED_FIELD_MISSING", text, Some(missing.name.clone())));
@@ -245,8 +255,8 @@ fn check(object: &Object, row: &Row, id: Option<&str>, settings: &Settings) -> R
             return Err(("INVALID_FIELD", format!("No such column '{name}'"), Some(name.clone())));
         };
         let text = value.as_str().unwrap_or_default();
-        let is_of_share = field.external && settings.reject_share.has(text);
-        if is_of_share || settings.rejects.iter().any(|(of, value)| of == name && value == text) {
+        let is_of_share = field.external && rejects.picks(text);
+        if is_of_share || rejects.has(name, text) {
             return Err(("FIELD_CUSTOM_VALIDATION_EXCEPTION", format!("{text} is not welcome"), Some(name.clone())));
         }
         if field.kind == "string" && text.chars().count() > MAX_TEXT {

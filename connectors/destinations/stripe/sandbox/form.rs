@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::settings::Settings;
+use crate::destinations::stand_in::Rejects;
 
 /// Parameters by name, `metadata[plan]` among them.
 pub(super) type Params = BTreeMap<String, String>;
@@ -46,22 +46,14 @@ pub(super) fn invalid(status: u16, code: &str, message: &str, param: Option<&str
     refusal(status, "invalid_request_error", code, message, param)
 }
 
-/// Reads a body or a query in form encoding.
-pub(super) fn read(text: &[u8]) -> Params {
-    let text = String::from_utf8_lossy(text);
-    reqwest::Url::parse(&format!("http://form/?{text}"))
-        .map(|url| url.query_pairs().into_owned().collect())
-        .unwrap_or_default()
-}
-
 /// The metadata key that a parameter names.
 pub(super) fn metadata_key(param: &str) -> Option<&str> {
     param.strip_prefix("metadata[")?.strip_suffix(']')
 }
 
 /// Refuses parameters that a customer cannot have. `there` is what it has already.
-pub(super) fn check(params: &Params, there: &Params, settings: &Settings) -> Result<(), Refusal> {
-    if settings.reject_share.has(&params.values().map(String::as_str).collect::<Vec<_>>().join("\n")) {
+pub(super) fn check(params: &Params, there: &Params, rejects: &Rejects) -> Result<(), Refusal> {
+    if rejects.picks(&params.values().map(String::as_str).collect::<Vec<_>>().join("\n")) {
         return Err(invalid(400, "value_refused", "This customer is refused", None));
     }
     for (param, value) in params {
@@ -88,7 +80,7 @@ pub(super) fn check(params: &Params, there: &Params, settings: &Settings) -> Res
         if param == "tax_exempt" && !["", "none", "exempt", "reverse"].contains(&value.as_str()) {
             return refuse("", String::from("Invalid tax_exempt: must be one of none, exempt, or reverse"));
         }
-        if settings.rejects.iter().any(|(name, refused)| name == param && refused == value) {
+        if rejects.has(param, value) {
             return refuse("value_refused", format!("This value is refused: {value}"));
         }
     }

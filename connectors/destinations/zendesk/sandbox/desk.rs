@@ -1,23 +1,32 @@
 //! The account behind the stand-in: records, and the jobs that change them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::settings::Settings;
-use crate::destinations::stand_in::{Window, take};
+use crate::destinations::stand_in::{Call, Common, Window, take};
 
 /// An account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) settings: Settings,
+    pub(super) common: Common,
+    pub(super) scopes: Vec<String>,
+    pub(super) role: String,
+    /// Whether users may be imported in bulk.
+    pub(super) imports: bool,
+    pub(super) fields: Vec<String>,
+    /// Jobs that may be open at once.
+    pub(super) max_jobs: usize,
+    pub(super) job_time: Duration,
+    pub(super) stuck_next: u64,
+    pub(super) fail_jobs_next: u64,
+    pub(super) forget_next: u64,
     /// By object and id.
     pub(super) records: BTreeMap<String, BTreeMap<u64, Value>>,
     pub(super) jobs: Vec<Job>,
-    pub(super) window: Window,
-    pub(super) calls: u64,
-    pub(super) last_id: u64,
+    last_id: u64,
 }
 
 /// What a job does.
@@ -45,13 +54,38 @@ pub(super) struct Job {
 type Refused = (&'static str, String);
 
 impl Desk {
+    /// An account of which nothing is known.
+    pub(super) fn new() -> Self {
+        let mut common = Common::new("sandbox-token", 1);
+        common.window = Window::fixed();
+        Self {
+            common,
+            scopes: ["read", "users:write", "organizations:write", "tickets:write"].map(str::to_owned).into(),
+            role: String::from("admin"),
+            imports: true,
+            fields: vec![String::from("plan")],
+            max_jobs: 30,
+            job_time: Duration::ZERO,
+            stuck_next: 0,
+            fail_jobs_next: 0,
+            forget_next: 0,
+            records: BTreeMap::new(),
+            jobs: Vec::new(),
+            last_id: 0,
+        }
+    }
+
+    /// Whether a call has the OAuth token, and with it its scopes alone.
+    pub(super) fn is_of_oauth(&self, call: &Call<'_>) -> bool {
+        call.bearer() == Some(self.common.token.as_str())
+    }
+
     /// Begins a job; its number.
     pub(super) fn begin(&mut self, object: &str, task: Task, rows: Vec<Value>) -> usize {
-        let settings = &mut self.settings;
-        let stuck = take(&mut settings.stuck_next);
-        let due = (!stuck).then(|| Instant::now() + settings.job_time);
-        let failed = !stuck && take(&mut settings.fail_jobs_next);
-        let forgotten = !stuck && !failed && take(&mut settings.forget_next);
+        let stuck = take(&mut self.stuck_next);
+        let due = (!stuck).then(|| Instant::now() + self.job_time);
+        let failed = !stuck && take(&mut self.fail_jobs_next);
+        let forgotten = !stuck && !failed && take(&mut self.forget_next);
         let (status, results) = (if failed { "failing" } else { "queued" }, Value::Null);
         self.jobs.push(Job { object: object.to_owned(), task, rows, due, status, results, forgotten });
         self.jobs.len() - 1
@@ -60,12 +94,6 @@ impl Desk {
     /// Jobs that have not ended.
     pub(super) fn open_jobs(&self) -> usize {
         self.jobs.iter().filter(|job| !matches!(job.status, "completed" | "failed")).count()
-    }
-
-    /// What it holds by now.
-    pub(super) fn records(&mut self) -> Value {
-        self.work();
-        serde_json::json!(self.records)
     }
 
     /// Does the work of the jobs whose time has come.
@@ -138,10 +166,10 @@ impl Desk {
         if let Some(email) = row["email"].as_str().filter(|email| !email.contains('@')) {
             return Err((error, format!("Email: {email} is not properly formatted")));
         }
-        if let Some((field, _)) = self.settings.rejects.iter().find(|(field, value)| row[field] == **value) {
+        if let Some((field, _)) = self.common.rejects.iter().find(|(field, value)| row[field] == *value) {
             return Err((error, format!("{field}: is invalid")));
         }
-        if self.settings.reject_share.has(&row.to_string()) {
+        if self.common.rejects.picks(&row.to_string()) {
             return Err((error, "This record is refused".into()));
         }
         let id = found.unwrap_or_else(|| {

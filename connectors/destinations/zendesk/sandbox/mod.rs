@@ -11,13 +11,13 @@
 
 mod desk;
 mod routes;
-mod settings;
 
-use axum::Router;
+use std::time::Duration;
+
 use backhaul_kit::{Fault, SandboxKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::destinations::stand_in::{Kind, Known, StandIn, Window, another};
+use crate::destinations::stand_in::{Answer, Call, Common, Kind, Setting, StandIn, Stopped, Told};
 use desk::Desk;
 
 /// `backhaul sandbox zendesk`.
@@ -25,42 +25,108 @@ pub fn kind() -> &'static dyn SandboxKind {
     &Kind::<Desk>::NEW
 }
 
-/// The state as the calls share it.
-type Shared = crate::destinations::stand_in::Shared<Desk>;
-
 impl StandIn for Desk {
     const NAME: &'static str = "zendesk";
-    const SETTINGS: Known = settings::KNOWN;
+    const SETTINGS: &'static [Setting] = &[
+        ("scopes", "the OAuth token's scopes, separated by commas"),
+        ("role", "the role of the credential's user: admin, agent or end-user"),
+        ("imports", "`off` where bulk imports of users are not enabled"),
+        ("fields", "keys of the custom fields of users and organizations, separated by commas"),
+        ("tickets", "so many tickets there are, with ids from 1"),
+        ("per_minute", "the limit of a minute; 0 for none"),
+        ("max_jobs", "jobs that may be open at once"),
+        ("resets", "another name of `retry_after`; a limit that is used up asks for as much"),
+        ("job_time", "milliseconds that a job takes"),
+        ("stuck_next", "how many of the next jobs never end"),
+        ("fail_jobs_next", "how many of the next jobs fail without having done anything"),
+        ("forget_next", "how many of the next jobs are done, but forgotten"),
+    ];
 
     fn new() -> Result<Self, Fault> {
-        Ok(Self { window: Window::fixed(), ..Self::default() })
+        Ok(Self::new())
     }
 
-    fn router(shared: Shared) -> Router {
-        routes::router(shared)
+    fn common(&mut self) -> &mut Common {
+        &mut self.common
     }
 
-    fn token(&self) -> String {
-        self.settings.token.clone()
+    fn accepts(&mut self, call: &Call<'_>) -> bool {
+        let api_token = format!("/token:{}", self.common.token);
+        let basic = call.basic().map(|(user, password)| format!("{user}:{password}"));
+        self.is_of_oauth(call) || basic.is_some_and(|pair| pair.ends_with(&api_token))
     }
 
-    fn calls(&self) -> u64 {
-        self.calls
+    fn permit(&mut self, call: &Call<'_>) -> Result<(), Answer> {
+        let has = |scope: &str| self.scopes.iter().any(|own| own == scope);
+        let resource = call.path.get(2).copied().unwrap_or_default();
+        let (resource, access) = if call.method == "GET" { ("", "read") } else { (resource, "write") };
+        let is_free = !self.is_of_oauth(call) || call.path.get(2) == Some(&"oauth");
+        if is_free || has(access) || has(&format!("{resource}:{access}")) {
+            return Ok(());
+        }
+        let description = "You are missing the following required scopes";
+        Err((403, json!({ "error": "Forbidden", "description": description })).into())
+    }
+
+    fn refuse(&mut self, _call: &Call<'_>, why: Stopped) -> Answer {
+        let said = match why {
+            Stopped::Stranger => (401, json!({ "error": "Couldn't authenticate you" })),
+            Stopped::Limit | Stopped::Throttled => {
+                (429, json!({ "errors": [{ "code": "TooManyRequests", "title": "Too Many Requests" }] }))
+            }
+            Stopped::Failed => {
+                (500, json!({ "error": { "title": "Internal error", "message": "An internal error occurred" } }))
+            }
+        };
+        said.into()
+    }
+
+    fn answer(&mut self, call: &Call<'_>) -> Answer {
+        self.work();
+        self.call(call).unwrap_or_else(|refused| refused).into()
+    }
+
+    fn mark(&mut self, call: &Call<'_>, answer: &mut Answer) {
+        let (window, resets) = (&self.common.window, self.common.retry_after);
+        if window.cap() > 0 {
+            answer.header("x-rate-limit", &window.cap());
+            answer.header("x-rate-limit-remaining", &window.left());
+            answer.header("ratelimit-reset", &(window.resets().as_secs() + 1));
+        }
+        if call.method != "GET" {
+            let (total, left) = (self.max_jobs, self.max_jobs.saturating_sub(self.open_jobs()));
+            let jobs = format!("total={total}; remaining={left}; resets={resets}");
+            answer.header("zendesk-ratelimit-inflight-jobs", &jobs);
+        }
+        if answer.status == 429 {
+            answer.header("retry-after", &resets);
+        }
     }
 
     fn records(&mut self) -> Value {
-        Self::records(self)
+        self.work();
+        json!(self.records)
     }
 
-    fn window(&mut self) -> Option<&mut Window> {
-        Some(&mut self.window)
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Fault> {
-        settings::apply(self, key, value)
-    }
-
-    fn expire(&mut self) {
-        self.settings.token = another(&self.settings.token);
+    fn set(&mut self, told: Told<'_>) -> Result<bool, Fault> {
+        match told.key {
+            "scopes" => self.scopes = told.texts(),
+            "role" => self.role = told.text(),
+            "imports" => self.imports = told.value != "off",
+            "fields" => self.fields = told.texts(),
+            "tickets" => {
+                let tickets = (1..=told.number::<u64>()?).map(|id| (id, json!({ "status": "open" })));
+                self.records.insert("tickets".into(), tickets.collect());
+            }
+            "per_minute" => self.common.window.limit(told.number()?, Duration::from_secs(60)),
+            "max_jobs" => self.max_jobs = told.number()?,
+            "resets" => self.common.retry_after = told.number()?,
+            "job_time" => self.job_time = told.millis()?,
+            "stuck_next" => self.stuck_next = told.number()?,
+            "fail_jobs_next" => self.fail_jobs_next = told.number()?,
+            "forget_next" => self.forget_next = told.number()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod listing;
+mod since;
 mod text;
 mod types;
 mod unsettled;
