@@ -9,8 +9,8 @@ use backhaul_kit::{
 };
 
 use super::account::HubSpotAccount;
-use super::lookup;
 use super::object::{ObjectType, RECORD_ID};
+use super::records::check_lookup;
 use super::send::HubSpotDestination;
 
 /// Inputs in one batch call, of whatever operation.
@@ -103,12 +103,11 @@ impl Prepared for HubSpotSync {
     }
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
-        lookup::check(object, by)
+        check_lookup(object, by)
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let http = self.account.client(&kit)?;
-        Ok(Arc::new(HubSpotDestination::new(self.clone(), http)))
+        Ok(Arc::new(HubSpotDestination { sync: self.clone(), http: self.account.client(&kit)? }))
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use backhaul_kit::http::Request;
+use backhaul_kit::json::text;
 use backhaul_kit::{Batch, Delivery, Fault, Outcomes, Progress, SaveTicket, Ticket, Verdict};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -14,7 +15,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{self, VendorError};
+use super::answer;
 use super::draft::{Draft, word};
 use super::send::SalesforceDestination;
 use crate::csv;
@@ -111,11 +112,14 @@ impl SalesforceDestination {
             let mut request = self.job(Method::GET, &[job, name])?;
             request.url.set_path(&format!("{}/", request.url.path()));
             let file = self.ask(request).await?.body;
-            for (key, id, error) in rows(&file, draft.key_column())? {
-                let Some(place) = places.remove(key.as_str()) else { continue };
+            for row in rows(&file, draft.key_column())? {
+                let Some(place) = places.remove(text(&row, draft.key_column())) else { continue };
+                // `CODE:message:fields --`.
+                let error = text(&row, "sf__Error");
+                let code = error.split(':').next().unwrap_or_default();
                 let verdict = match name {
-                    "successfulResults" => Verdict::Written { remote_id: id },
-                    "failedResults" => answer::of_error(error, batch.operation),
+                    "successfulResults" => Verdict::Written { remote_id: row["sf__Id"].as_str().map(str::to_owned) },
+                    "failedResults" => answer::of_error(code, error, None, batch.operation),
                     _ => Verdict::Retry(None),
                 };
                 said.push((place, verdict));
@@ -131,21 +135,15 @@ impl SalesforceDestination {
     }
 }
 
-/// The rows of a results file: the key, the record's id, the error. A file without a row may be empty.
-fn rows(file: &[u8], key_column: &str) -> Result<Vec<(String, Option<String>, VendorError)>, Fault> {
+/// The rows of a results file, by column. A file without a row may be empty.
+fn rows(file: &[u8], key_column: &str) -> Result<Vec<Value>, Fault> {
     let end: &[u8] = if file.is_empty() || file.ends_with(b"\n") { b"" } else { b"\n" };
     let rows = csv::rows(&[file, end].concat());
     let mut rows = rows.map_err(|_| Fault::transient("Salesforce's results are no CSV"))?.into_iter();
     let Some(head) = rows.next() else { return Ok(Vec::new()) };
-    let column = |name: &str| head.iter().position(|own| own.as_deref() == Some(name));
-    let key = column(key_column).ok_or_else(|| Fault::transient("Salesforce's results do not name the rows"))?;
-    let (id, error) = (column("sf__Id"), column("sf__Error"));
-    let row = |row: Vec<Option<String>>| {
-        let text = |at: usize| row.get(at).cloned().flatten();
-        // `CODE:message:fields --`.
-        let message = error.and_then(text).unwrap_or_default();
-        let code = message.split(':').next().unwrap_or_default().to_owned();
-        Some((text(key)?, id.and_then(text), VendorError { code, message, ..VendorError::default() }))
-    };
-    Ok(rows.filter_map(row).collect())
+    let head: Vec<String> = head.into_iter().map(Option::unwrap_or_default).collect();
+    if !head.iter().any(|name| name == key_column) {
+        return Err(Fault::transient("Salesforce's results do not name the rows"));
+    }
+    Ok(rows.map(|row| head.iter().cloned().zip(row).collect()).collect())
 }

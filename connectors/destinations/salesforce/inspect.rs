@@ -1,6 +1,7 @@
 //! Which organisation it is, and what the app's user may do there. Nothing is written.
 
 use backhaul_kit::http::Auth;
+use backhaul_kit::json::{items, text};
 use backhaul_kit::{AccountReport, Fault, Mode, ObjectField, ObjectSchema, Removed};
 use reqwest::Method;
 use serde_json::Value;
@@ -54,7 +55,7 @@ impl SalesforceDestination {
             }
             // A field that nobody can write, or that is not there, is told with the fields of the configuration.
             let is_open = |field: &Value| field["permissionable"] != true || field["calculated"] == true;
-            let closed = fields(object).filter(|field| !is_open(field) && !self.writes(field));
+            let closed = items(&object["fields"]).filter(|field| !is_open(field) && !self.writes(field));
             let mapped =
                 closed.map(|field| text(field, "name")).filter(|own| self.sync.fields.iter().any(|f| f == own));
             report.missing.extend(mapped.map(|field| format!("edit on {name}.{field}")));
@@ -75,7 +76,7 @@ impl SalesforceDestination {
                 ..ObjectField::new(text(field, "name"), text(field, "type"))
             }
         };
-        Ok(ObjectSchema { fields: fields(self.object().await?).map(field).collect() })
+        Ok(ObjectSchema { fields: items(&self.object().await?["fields"]).map(field).collect() })
     }
 
     /// Whether the sync can write a field whenever it has to.
@@ -106,18 +107,4 @@ impl SalesforceDestination {
             format!("field-level edit on {}.", fields.collect::<Vec<_>>().join(", ")),
         ]
     }
-}
-
-/// The fields of an object.
-pub(super) fn fields(object: &Value) -> impl Iterator<Item = &Value> {
-    items(&object["fields"])
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
-}
-
-/// A member's text.
-pub(super) fn text<'a>(json: &'a Value, name: &str) -> &'a str {
-    json[name].as_str().unwrap_or_default()
 }

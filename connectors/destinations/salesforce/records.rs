@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use backhaul_kit::http::Request;
+use backhaul_kit::json::{items, text};
 use backhaul_kit::{Batch, Fault, Lookup, Match, Operation, Prepared as _, Row, Value};
 use reqwest::Method;
 use serde_json::Value as Json;
 
 use super::draft::Ids;
-use super::inspect::{fields, text};
 use super::send::SalesforceDestination;
 use super::sync::ID;
 
@@ -43,7 +43,7 @@ impl SalesforceDestination {
     /// The match values to look for where a row's record is not known: the old one, and the present one.
     pub(super) fn sought(&self, batch: &Batch, known: &[Ids]) -> Vec<Wanted> {
         let is_match = |field: &&Json| text(field, "name") == self.sync.match_name;
-        let matched = self.described.get().and_then(|object| fields(object).find(is_match));
+        let matched = self.described.get().and_then(|object| items(&object["fields"]).find(is_match));
         let is_number = matched.is_some_and(|field| NUMBERS.contains(&text(field, "type")));
         let value = |text: String| if is_number { Value::Number(text) } else { Value::Text(text) };
         let unknown = batch.rows.iter().zip(known).enumerate();

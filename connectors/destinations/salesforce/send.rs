@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, Mode, ObjectSchema, Operation, Outcomes,
+    AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, ObjectSchema, Operation, Outcomes,
     Prepared as _, Presence, Progress, RequestPreview, Run, Ticket, Tickets,
 };
 use reqwest::Method;
@@ -91,21 +91,14 @@ impl Destination for SalesforceDestination {
 
     async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts_for(batch.operation, u64::MAX).max_rows)?;
-        let (mut operation, mut known) = (batch.operation, self.remembered(batch));
-        if is_by_id(operation) && batch.rows.len() <= COLLECTION {
+        let mut known = self.remembered(batch);
+        if is_by_id(batch.operation) && batch.rows.len() <= COLLECTION {
             self.find(batch, &mut known).await?;
-        } else if is_by_id(operation) && known.contains(&None) {
+        } else if is_by_id(batch.operation) && known.contains(&None) {
             return Err(Fault::split("some of the records have to be looked for"));
         }
-        // A moved record that is nowhere is made, as for any changed row: the call that was to make it never arrived, or
-        // somebody deleted it.
-        let absent = known.iter().flatten().filter(|ids| ids.is_empty()).count();
-        if operation == Operation::Move && self.sync.mode == Mode::Upsert && absent > 0 {
-            operation = Operation::Upsert;
-            if absent < known.len() {
-                return Err(Fault::split("some records of the batch are to be moved and others to be made"));
-            }
-        }
+        let operation =
+            batch.once_found(self.sync.mode, known.iter().flatten().filter(|ids| ids.is_empty()).count())?;
         let draft = Draft::of(&self.sync, batch, operation, &known);
         if draft.records.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
