@@ -258,7 +258,7 @@ impl Runs {
         may_cut: bool,
     ) -> Result<bool, RunError> {
         let Ground { sync, site, watch, cancel } = ground;
-        let mut advance = Advance { runs: self, ground, record, vetoed: None };
+        let mut advance = Advance { runs: self, ground, record, vetoed: None, sends: Vec::new() };
         advance.begin(Stage::Scan).await?;
         self.bring_home(ground).await?;
         let files = RunFiles::new(&site.folder, &advance.record.id);
@@ -268,6 +268,7 @@ impl Runs {
         let binding = site.binding.clone();
         let planned = self.scan(sync, &run_id, &files, options, snapshot, binding, *watch, cancel).await?;
         note_plan(advance.record, &planned, &files);
+        advance.sends.clone_from(&planned.sends);
         self.state.record_list_rows(&planned.lists, Timestamp::now()).await?;
         if planned.summary.counts.removed > 0 {
             self.check_siblings_at_rest(sync)?;

@@ -93,6 +93,19 @@ fn the_doctor_tells_what_a_credential_lacks_and_has_beyond_need() {
 }
 
 #[test]
+fn a_run_is_warned_of_a_scope_that_only_removals_need() {
+    let warehouse = Warehouse::sqlite();
+    let mut project = hubspot_project(&warehouse);
+    let mut customers = Customers::new(10);
+    customers.publish(&warehouse, None);
+    let Sandbox { url, token, .. } = &hubspot_with(&project, "scopes=crm.objects.contacts.write");
+    project.edit("backhaul.toml", "BASE", url);
+    project.set_variable("HUBSPOT_TOKEN", token);
+    project.run().expect(0).says(&["9 accepted", "the credential lacks crm.objects.contacts.read"]);
+    project.backhaul(&["doctor", SYNC]).expect(4).says(&["missing: crm.objects.contacts.read"]);
+}
+
+#[test]
 fn the_doctor_prints_the_grants_of_a_warehouse() {
     let Some(warehouse) = Warehouse::postgres() else { return };
     let sink = Sink::start();

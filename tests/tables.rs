@@ -92,6 +92,22 @@ fn a_bad_row_is_rejected_and_the_others_are_not() {
 }
 
 #[test]
+fn a_column_of_a_type_that_does_not_fit_is_told_before_a_write() {
+    let (Some(warehouse), Some(shop)) = (Warehouse::postgres(), Warehouse::postgres()) else { return };
+    warehouse.execute(
+        "create table customers (id bigint primary key, email text, name timestamptz);
+         insert into customers values (1, 'c1@example.com', '2026-01-31 12:00+00')",
+    );
+    shop.execute("create schema crm; create table crm.people (id bigint primary key, email text, name bigint)");
+    let project = project(&warehouse, "postgres", &shop.url().expect("a URL"), MIRROR);
+    let told = ["`name` is a field of type bigint there", "it takes integer", "customers-api.toml:"];
+    project.run().expect(CONFIGURATION).says(&told);
+    shop.assert_count("select 1 from crm.people", 0);
+    shop.execute("alter table crm.people alter name type text");
+    project.run().expect(0).says(&["1 accepted"]);
+}
+
+#[test]
 fn what_is_wrong_with_a_table_is_told_before_a_write() {
     let Some(mut tables) = Tables::new(PEOPLE, MIRROR) else { return };
     tables.project.edit(&sync_file(), "\"name\"]", "]\nmappings = []");

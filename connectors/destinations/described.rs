@@ -1,6 +1,6 @@
 //! A vendor's own API description as the judge of what goes over the wire.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request as Received, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use backhaul_kit::DestinationKind;
 use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::http::{Auth, Http, HttpOptions, Request};
 use serde_json::{Map, Value, json};
@@ -79,6 +80,8 @@ pub(crate) struct Spec {
     pub(crate) document: Value,
     components: Value,
     validators: HashMap<String, jsonschema::Validator>,
+    /// The operations that were asked for, as `POST /v1/customers`.
+    asked: BTreeSet<String>,
 }
 
 impl Spec {
@@ -95,11 +98,11 @@ impl Spec {
         let document: Value = serde_json::from_str(&text).expect("a JSON description");
         let document = if document["swagger"] == "2.0" { as_openapi_3(document) } else { document };
         let components = without_nullable(&document["components"]);
-        Some(Self { document, components, validators: HashMap::new() })
+        Some(Self { document, components, validators: HashMap::new(), asked: BTreeSet::new() })
     }
 
     /// The operation of a path: literal segments win over parameters.
-    pub(crate) fn operation(&self, method: &str, path: &str) -> Option<Value> {
+    pub(crate) fn operation(&mut self, method: &str, path: &str) -> Option<Value> {
         let fits = |template: &str| {
             let (have, want): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), template.split('/').collect());
             let matches = have.len() == want.len()
@@ -108,8 +111,16 @@ impl Spec {
         };
         let paths = self.document["paths"].as_object()?;
         let best = paths.iter().filter(|(_, item)| item.get(method).is_some());
-        let best = best.filter_map(|(template, item)| Some((fits(template)?, item))).min_by_key(|(holes, _)| *holes)?;
-        best.1.get(method).cloned()
+        let best = best.filter_map(|(template, item)| Some((fits(template)?, template, item)));
+        let (_, template, item) = best.min_by_key(|(holes, ..)| *holes)?;
+        self.asked.insert(format!("{} {template}", method.to_uppercase()));
+        item.get(method).cloned()
+    }
+
+    /// The operations that were held against the description are those that the kind tells of.
+    pub(crate) fn assert_validated(&self, kind: &DestinationKind) {
+        let told: BTreeSet<String> = kind.validated.iter().map(|operation| (*operation).to_owned()).collect();
+        assert_eq!(self.asked, told, "`validated` of {} is not what the test validates", kind.name);
     }
 
     /// The answer of an operation with that status; null where none is described.

@@ -1,13 +1,18 @@
 //! Syncs for tests, read from TOML as the project's reader does it.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Severity, SourceFile, parse};
-use backhaul_kit::{DestinationKind, FieldShape, Mode, NullPolicy, Prepared, Removed, SyncShape, WritePolicy};
+use backhaul_kit::contract::{CANARY, Subject, canary_kit};
+use backhaul_kit::{
+    DestinationKind, FieldShape, Kit, Mode, NullPolicy, Operation, Prepared, Removed, Row, SyncShape, WritePolicy,
+};
 
 /// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first, and
 /// `consent`, the signals that `[consent]` names. The sync is named
-/// `customers`; its mode is `upsert` where nothing is said.
+/// `customers`; its mode is `upsert` where nothing is said. A field is its name, perhaps with its `write`:
+/// `plan=if_empty`.
 pub(crate) fn read(
     kind: &DestinationKind,
     text: &str,
@@ -53,11 +58,17 @@ pub(crate) fn example(source: &str) -> String {
 
 fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
     let span = into.span().clone();
-    let field = |target: &&str| FieldShape {
+    let names: Vec<&str> = fields.iter().map(|field| field.split('=').next().unwrap_or(field)).collect();
+    let write = |field: &str| match field.split_once('=') {
+        Some((_, "if_empty")) => WritePolicy::IfEmpty,
+        Some((_, "on_create")) => WritePolicy::OnCreate,
+        _ => WritePolicy::Always,
+    };
+    let field = |(target, field): (&&str, &&str)| FieldShape {
         target: (*target).into(),
         span: span.clone(),
         null: NullPolicy::Send,
-        write: WritePolicy::Always,
+        write: write(field),
     };
     SyncShape {
         name: "customers".into(),
@@ -66,10 +77,66 @@ fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
         removed: into.choice_at("removed", Removed::CHOICES).unwrap_or((Removed::Ignore, span.clone())),
         match_field: into
             .text_at("match")
-            .and_then(|(target, span)| Some((fields.iter().position(|field| *field == target)?, span))),
-        fields: fields.iter().map(field).collect(),
+            .and_then(|(target, span)| Some((names.iter().position(|field| *field == target)?, span))),
+        fields: names.iter().zip(fields).map(field).collect(),
         key: key.iter().map(|column| (*column).into()).collect(),
         consent: into.texts_at("consent").into_iter().flatten().map(|(signal, _)| signal).collect(),
         span,
+    }
+}
+
+/// What the kit's suite has to know of a vendor's syncs.
+pub(crate) trait Contracted: Send + Sync + Sized + 'static {
+    /// The file that the secret stands in.
+    const SECRET: &'static str;
+
+    /// As [`Subject::prepare`].
+    fn prepare(sync: &Subjected<Self>, url: &str) -> Arc<dyn Prepared>;
+
+    /// As [`Subject::row`].
+    fn row(sync: &Subjected<Self>, operation: Operation, op: u64) -> Row;
+}
+
+/// A sync of a vendor that the kit's suite puts its questions to.
+pub(crate) struct Subjected<V> {
+    /// Its `[into]`.
+    pub(crate) into: String,
+    pub(crate) fields: &'static [&'static str],
+    operations: &'static [Operation],
+    project: Arc<tempfile::TempDir>,
+    vendor: PhantomData<V>,
+}
+
+impl<V> Clone for Subjected<V> {
+    fn clone(&self) -> Self {
+        let Self { into, fields, operations, project, vendor } = self;
+        Self { into: into.clone(), fields, operations, project: project.clone(), vendor: *vendor }
+    }
+}
+
+impl<V: Contracted> Subjected<V> {
+    /// A sync of these operations.
+    pub(crate) fn new(into: &str, fields: &'static [&'static str], operations: &'static [Operation]) -> Self {
+        let project = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(project.path().join(V::SECRET), CANARY).expect("a secret");
+        Self { into: into.to_owned(), fields, operations, project: Arc::new(project), vendor: PhantomData }
+    }
+}
+
+impl<V: Contracted> Subject for Subjected<V> {
+    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
+        V::prepare(self, url)
+    }
+
+    fn kit(&self) -> Arc<Kit> {
+        canary_kit(self.project.path())
+    }
+
+    fn operations(&self) -> Vec<Operation> {
+        self.operations.to_vec()
+    }
+
+    fn row(&self, operation: Operation, op: u64) -> Row {
+        V::row(self, operation, op)
     }
 }

@@ -140,7 +140,8 @@ pub struct ObjectField {
     pub name: String,
     /// The vendor's type name.
     pub native: String,
-    /// The classes of source types that fit.
+    /// The types of columns that fit, besides text, of which the vendor judges each value, and columns whose warehouse
+    /// tells no types. None where all fit.
     pub accepts: Vec<TypeClass>,
     /// Allowed values of a choice field.
     pub choices: Vec<String>,
@@ -153,8 +154,18 @@ pub struct ObjectField {
 impl ObjectField {
     /// A field that takes values of any type and can be written.
     pub fn new(name: impl Into<String>, native: impl Into<String>) -> Self {
-        let (name, native, accepts) = (name.into(), native.into(), vec![TypeClass::Any]);
+        let (name, native, accepts) = (name.into(), native.into(), Vec::new());
         Self { name, native, accepts, choices: Vec::new(), writable: true, unique: false }
+    }
+
+    /// Whether a column of that type fits.
+    pub fn takes(&self, class: &TypeClass) -> bool {
+        use TypeClass as T;
+        let fits = |accepted: &T| match (accepted, class) {
+            (T::Array(accepted), T::Array(of)) => **accepted == T::Any || **of == T::Any || accepted == of,
+            (accepted, class) => accepted == class,
+        };
+        self.accepts.is_empty() || matches!(class, T::Text | T::Any) || self.accepts.iter().any(fits)
     }
 }
 

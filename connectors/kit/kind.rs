@@ -20,6 +20,9 @@ pub struct DestinationKind {
     /// How it is proved: `spec` (the vendor's own API description), `docs only`, `live` with a date, or, where there
     /// is no vendor, what the tests run it against.
     pub proof: &'static str,
+    /// The operations of that description, as `POST /v1/customers`, of which tests hold every request and every answer of
+    /// the stand-in against it.
+    pub validated: &'static [&'static str],
     /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
     pub errors: &'static [(&'static str, &'static str)],
     /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the
@@ -213,6 +216,14 @@ impl DestinationKind {
                 let message = format!("{} cannot write `{}` with write = \"{word}\"", self.title, field.target);
                 let remedy = "every field that is sent is written: use write = \"always\"";
                 problems.refuse("unsupported-write", &field.span, message, remedy);
+            } else if field.write == WritePolicy::OnCreate && *mode == Mode::Update {
+                let message = format!("`{}` is never written: mode \"update\" creates no record", field.target);
+                problems.refuse(
+                    "unsupported-write",
+                    &field.span,
+                    message,
+                    "use mode = \"upsert\", or take the field out",
+                );
             }
         }
         match (object.matched, shape.matched()) {

@@ -84,10 +84,12 @@ pub enum NullPolicy {
 
 /// `write` of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is")]
 pub enum WritePolicy {
+    /// With every write of its record.
     Always,
+    /// Where the record has no value there: what somebody put there stays.
     IfEmpty,
+    /// With the write that makes the record, and never again.
     OnCreate,
 }
 

@@ -1,15 +1,15 @@
 //! Match values: where a sync can remove, no two rows may be found by the same one.
 
-use backhaul_kit::normalise::Normaliser;
-use backhaul_kit::{KeyHash, Projection, RowPage};
+use backhaul_kit::{KeyHash, Projection, RowPage, Value};
 
 use crate::config::{FieldSource, SyncDef};
 use crate::diff::{Budget, DiffError, Repeats, Scratch};
+use crate::mapping::Form;
 
 /// Looks at the match value of every row. NULL matches nothing; a value that `as` refuses is a rejected row.
 pub struct MatchValues {
     place: usize,
-    normalise: Option<Normaliser>,
+    form: Option<Form>,
     seed: u64,
     repeats: Repeats,
     scratch: Scratch,
@@ -29,7 +29,7 @@ impl MatchValues {
         }
         Some(Self {
             place: projection.columns.iter().position(|known| known == column)?,
-            normalise: field.normalise,
+            form: Form::of(field, &projection.columns),
             seed: projection.seed,
             repeats: Repeats::new(Budget::new(memory, 0)),
             scratch,
@@ -44,8 +44,9 @@ impl MatchValues {
     pub fn page(&mut self, page: &dyn RowPage) -> Result<(), DiffError> {
         for row in 0..page.rows() {
             let mut value = page.value(row, self.place)?;
-            if let Some(normalise) = self.normalise {
-                let Ok(normal) = normalise.apply(&value) else { continue };
+            if let Some(form) = &self.form {
+                let country = form.country_column().map(|place| page.value(row, place)).transpose()?;
+                let Ok(normal) = form.apply(&value, || Ok(country.unwrap_or(Value::Null))) else { continue };
                 value = normal;
             }
             if value.is_null() {

@@ -40,6 +40,8 @@ struct Connector {
     summary: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'static str>,
+    /// How many operations were validated against the vendor's description.
+    validated: usize,
     sandbox: bool,
 }
 
@@ -66,6 +68,7 @@ fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static Destina
         kind: "warehouse",
         summary: kind.about(),
         proof: None,
+        validated: 0,
         sandbox: false,
     };
     let destination = |kind: &&'static DestinationKind| Connector {
@@ -73,6 +76,7 @@ fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static Destina
         kind: "destination",
         summary: kind.summary,
         proof: Some(kind.proof),
+        validated: kind.validated.len(),
         sandbox: kind.sandbox.is_some(),
     };
     Listing { connectors: sources.iter().map(source).chain(destinations.iter().map(destination)).collect() }
@@ -85,7 +89,10 @@ fn list_text(listing: &Listing, format: Format) -> String {
         table.row([
             connector.name.into(),
             connector.kind.into(),
-            connector.proof.unwrap_or("").into(),
+            match (connector.proof.unwrap_or(""), connector.validated) {
+                (proof, 0) => proof.into(),
+                (proof, operations) => format!("{proof} ({operations} operations)"),
+            },
             if connector.sandbox { "yes".into() } else { String::new() },
             connector.summary.into(),
         ]);
@@ -106,6 +113,9 @@ struct Shown {
     objects: Vec<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'static str>,
+    /// The operations that were validated against the vendor's description.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    validated: &'static [&'static str],
     /// JSON Schema of the keys in `backhaul.toml`.
     settings: Value,
     /// JSON Schema of the keys in `[into]`.
@@ -229,6 +239,7 @@ fn show(
             summary: kind.about(),
             objects: Vec::new(),
             proof: None,
+            validated: &[],
             settings: kind.json_schema(),
             into: Value::Null,
             example: Vec::new(),
@@ -246,6 +257,7 @@ fn show(
             summary: kind.summary,
             objects: kind.objects.iter().map(Written::of).collect(),
             proof: Some(kind.proof),
+            validated: kind.validated,
             settings: schema.account,
             into: schema.into,
             example: files_of(kind.example),
@@ -299,6 +311,13 @@ fn shown_text(shown: &Shown, format: Format) -> String {
     for sync in &shown.operations {
         let heading = format!("What a run of `{}` does at `{}`", sync.sync, sync.object);
         part(&heading, sync.table().render(format));
+    }
+    if !shown.validated.is_empty() {
+        let mut table = Table::new(&[("operation", Align::Left)]);
+        for operation in shown.validated {
+            table.row([(*operation).into()]);
+        }
+        part("Validated against the vendor's API description", table.render(format));
     }
     if !shown.errors.is_empty() {
         let mut table = Table::new(&[("what is refused", Align::Left), ("what it means, and what to do", Align::Left)]);

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{NullPolicy, Schema};
 
-use super::project::{Field, FieldSource, Reference, Referred, SyncDef};
+use super::project::{Country, Field, FieldSource, Reference, Referred, SyncDef};
 use crate::mapping;
 
 /// Raised when the encoding below changes.
@@ -79,6 +79,14 @@ impl Encoder {
             FieldSource::Reference(reference) => self.reference(reference),
         }
         self.text(field.normalise.map_or("", Normaliser::as_str));
+        // Nothing where there is none: mappings of earlier versions keep their digests.
+        match &field.country {
+            None => {}
+            Some(Country::Is(code)) => ["country", code.as_str()].into_iter().for_each(|text| self.text(text)),
+            Some(Country::Column(column, _)) => {
+                ["country of", column.as_str()].into_iter().for_each(|text| self.text(text));
+            }
+        }
         match &field.default {
             Some(value) => {
                 self.number(1);

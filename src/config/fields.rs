@@ -2,10 +2,10 @@
 
 use backhaul_kit::config::{ConfigTable, Item, ItemKind, Problem, Problems, Span, nearest};
 use backhaul_kit::nested::Nest;
-use backhaul_kit::normalise::Normaliser;
+use backhaul_kit::normalise::{Normaliser, knows_numbers_of};
 use backhaul_kit::{NullPolicy, Value, WritePolicy};
 
-use super::project::{Field, FieldSource};
+use super::project::{Country, Field, FieldSource};
 use super::references;
 use crate::mapping::template::Template;
 
@@ -30,6 +30,7 @@ pub(super) enum Rule {
     Set {
         source: FieldSource,
         normalise: Option<Normaliser>,
+        country: Option<Box<Country>>,
         default: Option<Value>,
         null: Option<NullPolicy>,
         write: WritePolicy,
@@ -40,7 +41,8 @@ impl Written {
     /// A field named like its column.
     pub(super) fn same_name(column: &str, span: &Span) -> Self {
         let source = FieldSource::Column(column.to_owned(), span.clone());
-        let rule = Rule::Set { source, normalise: None, default: None, null: None, write: WritePolicy::Always };
+        let rule =
+            Rule::Set { source, normalise: None, country: None, default: None, null: None, write: WritePolicy::Always };
         Self { target: column.to_owned(), span: span.clone(), rule }
     }
 }
@@ -91,7 +93,14 @@ fn rule(table: &ConfigTable, target: &str, span: &Span, item: Item) -> Option<Ru
     match item.kind {
         ItemKind::Text(column) => {
             let source = FieldSource::Column(column, item.span);
-            Some(Rule::Set { source, normalise: None, default: None, null: None, write: WritePolicy::Always })
+            Some(Rule::Set {
+                source,
+                normalise: None,
+                country: None,
+                default: None,
+                null: None,
+                write: WritePolicy::Always,
+            })
         }
         ItemKind::Bool(false) => Some(Rule::Dropped),
         ItemKind::Table(_) => {
@@ -155,6 +164,7 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
     let value = table.take("value").and_then(|item| constant(table, "value", &item)).map(FieldSource::Value);
     let template = table.text_at("template").and_then(|(text, span)| template(&problems, text, span));
     let normalise = table.choice_at("as", Normaliser::CHOICES);
+    let country = country(table, normalise.as_ref().map(|(normaliser, _)| *normaliser));
     let default = table.take("default").and_then(|item| constant(table, "default", &item));
     let null = table.choice("null", NULL);
     let write = table.choice("write", WritePolicy::CHOICES).unwrap_or(WritePolicy::Always);
@@ -166,10 +176,60 @@ pub(super) fn set(table: &mut ConfigTable, span: &Span) -> Option<Rule> {
         let message = format!("the constant does not fit `as = \"{}\"`: {}", normaliser.as_str(), reason.text);
         problems.push(Problem::error("bad-value", message).at(span));
     }
-    Some(Rule::Set { source: source?, normalise: normalise.map(|(n, _)| n), default, null, write })
+    Some(Rule::Set {
+        source: source?,
+        normalise: normalise.map(|(n, _)| n),
+        country: country.map(Box::new),
+        default,
+        null,
+        write,
+    })
 }
 
-const MODIFIERS: [&str; 6] = ["as", "default", "null", "write", "missing", "by"];
+const MODIFIERS: [&str; 7] = ["as", "country", "default", "null", "write", "missing", "by"];
+
+/// `country`, of telephone numbers: a code, or the column that has it.
+fn country(table: &mut ConfigTable, normalise: Option<Normaliser>) -> Option<Country> {
+    let (span, item) = table.take_with_key("country")?;
+    let problems = table.problems().clone();
+    let refuse = |code: &'static str, message: &str, remedy: &str| {
+        problems.push(Problem::error(code, message).at(&span).remedy(remedy));
+    };
+    if normalise != Some(Normaliser::Phone) || table.has("value") {
+        refuse(
+            "contradiction",
+            "`country` says where telephone numbers of a column are dialled",
+            "add as = \"phone\", or take it out; a constant number has its country code, as +49 30 1234567",
+        );
+    } else if !Normaliser::READS_NATIONAL {
+        let message = "this build of backhaul does not know how numbers are dialled inside of countries";
+        refuse(
+            "not-in-this-build",
+            message,
+            "use a released program, or build one: cargo build --release --features phone",
+        );
+    }
+    match item.kind {
+        ItemKind::Text(code) => {
+            let code = code.trim().to_ascii_uppercase();
+            if !knows_numbers_of(&code) {
+                let message = "`country` is no code of a country with telephone numbers";
+                refuse("bad-value", message, "two letters (ISO 3166-1 alpha-2), as \"DE\"; or { column = \"…\" }");
+            }
+            Some(Country::Is(code))
+        }
+        ItemKind::Table(_) => {
+            let mut inner = table.item_table("country", item)?;
+            let column = inner.required_text_at("column");
+            inner.finish();
+            column.map(|(column, span)| Country::Column(column, span))
+        }
+        _ => {
+            table.wrong_type("country", "a country's code, as \"DE\", or { column = \"…\" }", &item);
+            None
+        }
+    }
+}
 
 /// The sources in words.
 fn list_of_sources() -> String {
@@ -339,13 +399,14 @@ pub(super) fn resolve(fields: &[Written], match_field: Option<usize>) -> Option<
         .iter()
         .enumerate()
         .map(|(place, field)| match &field.rule {
-            Rule::Set { source, normalise, default, null, write } => {
+            Rule::Set { source, normalise, country, default, null, write } => {
                 let usual = if match_field == Some(place) { NullPolicy::Skip } else { NullPolicy::Send };
                 Some(Field {
                     target: field.target.clone(),
                     span: field.span.clone(),
                     source: source.clone(),
                     normalise: *normalise,
+                    country: country.as_deref().cloned(),
                     default: default.clone(),
                     null: null.unwrap_or(usual),
                     write: *write,

@@ -6,7 +6,7 @@ use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
 use backhaul_kit::normalise::Normaliser;
 
 use super::names;
-use super::project::{DiffPlace, SyncDef};
+use super::project::{Country, DiffPlace, SyncDef};
 use super::sync::Read;
 
 /// The syncs of a group, in order, each with its place.
@@ -98,8 +98,12 @@ fn object(sync: &SyncDef) -> (&str, String) {
 }
 
 /// The match field and the form of its values.
-fn matched(sync: &SyncDef) -> Option<(&str, Option<&'static str>)> {
+fn matched(sync: &SyncDef) -> Option<(&str, Option<&'static str>, Option<&str>)> {
     let (place, _) = sync.shape.match_field.as_ref()?;
     let field = sync.fields.get(*place)?;
-    Some((&field.target, field.normalise.map(Normaliser::as_str)))
+    let country = field.country.as_ref().map(|country| match country {
+        Country::Is(code) => code.as_str(),
+        Country::Column(column, _) => column.as_str(),
+    });
+    Some((&field.target, field.normalise.map(Normaliser::as_str), country))
 }

@@ -47,7 +47,8 @@ pub use incremental::{Begin, Incremental};
 pub use load::{Registry, load, load_with};
 pub use people::{Consent, Holdout, OnIneligible, Pair, People, Signal, Suppression};
 pub use project::{
-    Check, CheckKind, CheckSeverity, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow, OnUnknown,
-    Priority, Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
+    Check, CheckKind, CheckSeverity, Country, Destination, DiffPlace, Field, FieldSource, ModelDef, OnBadRow,
+    OnUnknown, Priority, Project, Reference, Referred, Schedule, StateSettings, SyncDef, Warehouse,
 };
+pub use references::Missing;
 pub use render::{problems_json, render};

@@ -15,7 +15,7 @@ use regex::Regex;
 use super::guards::{Guards, OnHold};
 use super::incremental::Incremental;
 use super::people::People;
-use crate::diff::Missing;
+use super::references::Missing;
 
 /// A checked project.
 pub struct Project {
@@ -118,12 +118,23 @@ pub struct Field {
     pub source: FieldSource,
     /// `as`.
     pub normalise: Option<Normaliser>,
+    /// `country`: where telephone numbers are dialled that do not say their country.
+    pub country: Option<Country>,
     /// `default`.
     pub default: Option<Value>,
     /// `null`.
     pub null: NullPolicy,
     /// `write`.
     pub write: WritePolicy,
+}
+
+/// Where telephone numbers are dialled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Country {
+    /// In this country, a code of ISO 3166-1.
+    Is(String),
+    /// In the country whose code this column has.
+    Column(String, Span),
 }
 
 /// Where a field's value comes from.

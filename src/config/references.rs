@@ -7,7 +7,31 @@ use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
 use super::names;
 use super::project::{DiffPlace, Field, FieldSource, Reference, Referred, SyncDef};
 use super::sync::Read;
-use crate::diff::Missing;
+
+/// `missing`: what becomes of a row whose record is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is refused, and tried again as other rejects are.
+    #[default]
+    Reject,
+    /// It is sent without the field.
+    Skip,
+    /// It is not sent yet: every run looks again.
+    Wait,
+    /// It is sent as if its column were NULL.
+    Null,
+}
+
+impl Missing {
+    /// All, with their names in TOML.
+    pub const CHOICES: &'static [(&'static str, Self)] =
+        &[("reject", Self::Reject), ("skip", Self::Skip), ("wait", Self::Wait), ("null", Self::Null)];
+
+    /// Its name in TOML.
+    pub fn as_str(self) -> &'static str {
+        Self::CHOICES.iter().find(|(_, missing)| *missing == self).map_or("", |(name, _)| name)
+    }
+}
 
 /// The name by which a sync calls itself.
 const OWN: &str = "self";

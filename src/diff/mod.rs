@@ -41,7 +41,7 @@ pub(crate) use plan::fuzzing;
 pub use plan::{PlanHeader, PlanOps, PlanReader, PlanWriter};
 use recall::Recall;
 pub(crate) use refer::remote_ids;
-pub use refer::{Answer, Missing, Reference, Resolve};
+pub use refer::{Answer, Reference, Resolve};
 pub(crate) use repeats::Repeats;
 pub use request::{PlanRequest, SiblingState};
 pub use siblings::Sibling;

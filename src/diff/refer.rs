@@ -5,32 +5,8 @@ use std::collections::HashMap;
 use backhaul_kit::{KeyHash, Value, key};
 
 use super::DiffError;
+use crate::config::Missing;
 use crate::snapshot::{Details, NEVER_ACCEPTED, Records, Snapshot, SnapshotError};
-
-/// `missing`: what becomes of a row whose record is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// It is refused, and tried again as other rejects are.
-    #[default]
-    Reject,
-    /// It is sent without the field.
-    Skip,
-    /// It is not sent yet: every run looks again.
-    Wait,
-    /// It is sent as if its column were NULL.
-    Null,
-}
-
-impl Missing {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] =
-        &[("reject", Self::Reject), ("skip", Self::Skip), ("wait", Self::Wait), ("null", Self::Null)];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, missing)| *missing == self).map_or("", |(name, _)| name)
-    }
-}
 
 /// A field that is the id of another record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use backhaul_kit::config::{Problem, Span, nearest};
 use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
+use super::form::Form;
 use super::template::Template;
 use super::{Mapper, Source, Step, settle};
-use crate::config::{Check, CheckKind, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
+use crate::config::{Check, CheckKind, Country, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
 use crate::diff;
 
 /// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
@@ -20,13 +21,29 @@ pub fn columns(sync: &SyncDef) -> Vec<String> {
             FieldSource::Reference(reference) => std::slice::from_ref(&reference.column.0),
             FieldSource::Value(_) => &[],
         };
-        for column in read {
+        let country = match &field.country {
+            Some(Country::Column(column, _)) => Some(column),
+            Some(Country::Is(_)) | None => None,
+        };
+        for column in read.iter().chain(country) {
             if !columns.contains(column) {
                 columns.push(column.clone());
             }
         }
     }
     columns
+}
+
+/// The type that each field of a sync sends, where a column gives it one and `as` leaves it.
+pub fn classes(sync: &SyncDef, schema: &Schema) -> Vec<Option<TypeClass>> {
+    let class = |field: &Field| match (&field.source, field.normalise) {
+        (FieldSource::Column(column, _), None) => schema.column(column).map(|(_, column)| column.class.clone()),
+        (FieldSource::Column(..), Some(Normaliser::Date)) => Some(TypeClass::Date),
+        (FieldSource::Column(..), Some(Normaliser::Timestamp)) => Some(TypeClass::Timestamp),
+        (FieldSource::Column(..), Some(Normaliser::Boolean)) => Some(TypeClass::Bool),
+        _ => None,
+    };
+    sync.fields.iter().map(class).collect()
 }
 
 impl Mapper {
@@ -57,6 +74,9 @@ impl Mapper {
         let mut steps = Vec::with_capacity(sync.fields.len());
         for field in &sync.fields {
             problems.extend(checker.field(field));
+            if let Some(Country::Column(column, span)) = &field.country {
+                problems.extend(checker.normalised(column, span, Some(Normaliser::Country)));
+            }
             match bind(field, &columns) {
                 Ok(step) => steps.push(step),
                 Err(problem) => problems.push(problem),
@@ -118,7 +138,7 @@ fn bind(field: &Field, columns: &[String]) -> Result<Step, Problem> {
             Source::Template(template, places(read))
         }
     };
-    Ok(Step { source, normalise: field.normalise, default: field.default.clone(), null: field.null })
+    Ok(Step { source, form: Form::of(field, columns), default: field.default.clone(), null: field.null })
 }
 
 struct Checker<'a> {

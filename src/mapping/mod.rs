@@ -7,14 +7,15 @@
 //! ([how](crate::diff)) → `default` → `null`. Its field is what finds the record until the id is known.
 
 mod compile;
+mod form;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
 
-pub use compile::{cannot_identify, columns, is_identifying};
+pub use compile::{cannot_identify, classes, columns, is_identifying};
+pub(crate) use form::Form;
 
 use crate::diff::{Reference, RowMapper};
 use template::Template;
@@ -38,7 +39,7 @@ pub struct Mapper {
 #[derive(Debug)]
 struct Step {
     source: Source,
-    normalise: Option<Normaliser>,
+    form: Option<Form>,
     default: Option<Value>,
     null: NullPolicy,
 }
@@ -78,20 +79,22 @@ impl Mapper {
                     row.push((self.columns[*place].as_str(), self.value(*place, record)?));
                 }
                 let text = template.render(row.into_iter()).map_err(|why| Reason::new(TEMPLATE_FAILED, why))?;
-                let text = Value::Text(text);
-                match step.normalise {
-                    Some(normaliser) => normaliser.apply(&text)?,
-                    None => text,
-                }
+                self.formed(step, &Value::Text(text), record)?
             }
         };
         Ok(settle(value, step.default.as_ref(), step.null))
     }
 
     fn normalised(&self, step: &Step, place: usize, record: &[Value]) -> Result<Value, Reason> {
-        let value = self.value(place, record)?;
-        match step.normalise {
-            Some(normaliser) => normaliser.apply(value),
+        self.formed(step, self.value(place, record)?, record)
+    }
+
+    fn formed(&self, step: &Step, value: &Value, record: &[Value]) -> Result<Value, Reason> {
+        match &step.form {
+            Some(form) => form.apply(value, || match form.country_column() {
+                Some(place) => self.value(place, record).cloned(),
+                None => Ok(Value::Null),
+            }),
             None => Ok(value.clone()),
         }
     }

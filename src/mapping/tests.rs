@@ -71,6 +71,29 @@ fn constants_have_their_modifiers_applied_once() {
     assert_eq!(fields, expected.map(FieldValue::Set));
 }
 
+#[cfg(feature = "phone")]
+#[test]
+fn telephone_numbers_are_read_as_they_are_dialled_in_a_country() {
+    let sent = |number: &str| Ok(FieldValue::Set(text(number)));
+    let german = "{ column = 'city', as = 'phone', country = 'de' }";
+    assert_eq!(one(german, text("030 1234567")), sent("+49301234567"));
+    assert_eq!(one(german, text("+1 650 555 1212")), sent("+16505551212"));
+    assert_eq!(one(german, text(" ")), Ok(FieldValue::Set(Value::Null)));
+    let reason = one(german, text("030 12")).unwrap_err();
+    assert_eq!((reason.code.as_str(), reason.field.as_deref()), ("INVALID_PHONE", Some("out")));
+
+    let mapper = mapper("out = { column = 'city', as = 'phone', country = { column = 'plan' } }\nplan = 'plan'");
+    assert_eq!(mapper.projection(7).columns, ["customer_id", "city", "plan"]);
+    let dialled = |number: &str, country: Value| {
+        mapper.map(&[Value::Int(1), text(number), country]).map(|mut fields| fields.remove(0))
+    };
+    assert_eq!(dialled("030 1234567", text("DE")), sent("+49301234567"));
+    assert_eq!(dialled("06 12 34 56 78", text("fr")), sent("+33612345678"));
+    assert_eq!(dialled("+49 30 1234567", Value::Null), sent("+49301234567"));
+    assert!(dialled("030 1234567", Value::Null).is_err());
+    assert!(dialled("030 1234567", text("Germany")).is_err());
+}
+
 #[test]
 fn numbers_keep_every_digit() {
     let long = "12345678901234567890.1234567890";

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::{Fault, KeyHash, Run};
+use backhaul_kit::{Fault, KeyHash, Run, TypeClass};
 use jiff::Timestamp;
 
 use super::canary::CanaryRows;
@@ -83,6 +83,8 @@ pub(super) struct Advance<'a> {
     pub(super) record: &'a mut RunRecord,
     /// Rows of an approved plan that may not be sent any more.
     pub(super) vetoed: Option<Arc<Vetoed>>,
+    /// The types that the fields send, where this process has scanned the model.
+    pub(super) sends: Vec<Option<TypeClass>>,
 }
 
 impl Advance<'_> {
@@ -198,6 +200,10 @@ impl Advance<'_> {
             },
         };
         check_identity(&plan.header().binding, &connected.binding, &self.ground.sync.name)?;
+        connected.check_types(self.ground.sync, &self.sends)?;
+        let warnings = connected.warnings.iter().filter(|warning| !self.record.warnings.contains(warning));
+        let warnings: Vec<String> = warnings.cloned().collect();
+        self.record.warnings.extend(warnings);
         self.record.identity = Some(connected.binding.identity.clone());
         let (log, already) = if files.log().exists() {
             let replay = Replay::read(&files.log(), &self.record.id)?;

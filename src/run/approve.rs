@@ -104,7 +104,7 @@ impl Runs {
         self.state.take_approval(run, &approval.plan_hash, Timestamp::now()).await?;
         fail::fail_point!("approve::used", |_| std::process::abort());
         record.exit_code = None;
-        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed };
+        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed, sends: Vec::new() };
         let result = match advance.begin(Stage::Deliver).await {
             Ok(()) => advance.finish(connected).await,
             Err(error) => Err(error),

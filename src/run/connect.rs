@@ -1,9 +1,10 @@
 //! Before a run: which account is this, and does the object take what the sync wants to write?
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use backhaul_kit::config::{Problem, nearest};
-use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, ObjectSchema, Operation};
+use backhaul_kit::{Destination, Facts, Fault, FieldShape, Kit, Mode, ObjectField, ObjectSchema, Operation, TypeClass};
 
 use super::RunError;
 use crate::config::SyncDef;
@@ -14,6 +15,33 @@ use crate::snapshot::Binding;
 pub(super) struct Connected {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) binding: Binding,
+    /// The object's fields, where the vendor tells.
+    object: Option<ObjectSchema>,
+    /// What a run is warned of before it starts.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Connected {
+    /// Holds what the sync's fields send, by its columns' types, against what the object's fields take. `sends` has a type
+    /// for each field that a column gives one.
+    pub(super) fn check_types(&self, sync: &SyncDef, sends: &[Option<TypeClass>]) -> Result<(), RunError> {
+        let known = self.object.iter().flat_map(|object| &object.fields);
+        let known: HashMap<&str, &ObjectField> = known.map(|field| (field.name.as_str(), field)).collect();
+        let mismatch = |(field, sent): (&FieldShape, &Option<TypeClass>)| {
+            let (known, sent) = (*known.get(field.target.as_str())?, sent.as_ref()?);
+            (!known.takes(sent)).then(|| {
+                let native = &known.native;
+                let message =
+                    format!("`{}` is a field of type {native} there, and what is sent is {sent}", field.target);
+                let accepted: Vec<String> = known.accepts.iter().map(ToString::to_string).collect();
+                let remedy =
+                    format!("it takes {}, or text: cast the column in the model, or use `as`", accepted.join(", "));
+                Problem::error("wrong-column-type", message).at(&field.span).remedy(remedy)
+            })
+        };
+        let problems: Vec<Problem> = sync.shape.fields.iter().zip(sends).filter_map(mismatch).collect();
+        if problems.is_empty() { Ok(()) } else { Err(RunError::Problems(problems)) }
+    }
 }
 
 /// Which operation each kind of op becomes, with what is true of it there.
@@ -51,6 +79,12 @@ impl Operations {
             OpKind::Remove => self.removal.as_ref(),
             OpKind::Touch | OpKind::Forget | OpKind::Reject => None,
         }
+    }
+
+    /// Whether removals or moves need a scope, and writes do not.
+    fn is_for_others_than_writes(&self, scope: &String) -> bool {
+        let others = self.removal.iter().chain(&self.moves);
+        !self.write.1.scopes.contains(scope) && others.into_iter().any(|(_, facts)| facts.scopes.contains(scope))
     }
 
     /// Calls for a plan of these counts, with every batch full.
@@ -94,23 +128,31 @@ pub(super) fn check_identity(bound: &Binding, now: &Binding, sync: &str) -> Resu
 pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, RunError> {
     let destination = sync.prepared.open(kit)?;
     let report = destination.check().await?;
-    if !report.missing.is_empty() {
+    let operations = Operations::of(sync);
+    // Without it rows can still be written: the run is warned, and stops where it needs it.
+    let (seldom, missing): (Vec<String>, Vec<String>) =
+        report.missing.into_iter().partition(|scope| operations.is_for_others_than_writes(scope));
+    if !missing.is_empty() {
         let remedy = match report.grants.as_slice() {
             [] => String::from("grant these and no more, then run again"),
             grants => format!("grant these and no more: {}", grants.join(" ")),
         };
-        let lacks = format!("the credential lacks {}", report.missing.join(", "));
+        let lacks = format!("the credential lacks {}", missing.join(", "));
         return Err(Fault::auth(lacks).remedy(remedy).into());
     }
-    if let Some(object) = destination.describe().await? {
-        let problems = field_problems(sync, &object);
-        if !problems.is_empty() {
-            return Err(RunError::Problems(problems));
-        }
+    let warnings = seldom.iter().map(|scope| {
+        format!(
+            "the credential lacks {scope}: rows that move or are removed cannot be delivered (see `backhaul doctor`)"
+        )
+    });
+    let object = destination.describe().await?;
+    let problems = object.as_ref().map(|object| field_problems(sync, object)).unwrap_or_default();
+    if !problems.is_empty() {
+        return Err(RunError::Problems(problems));
     }
     let binding =
         Binding { identity: report.identity, object: sync.prepared.object(), environment: String::from("default") };
-    Ok(Connected { destination, binding })
+    Ok(Connected { destination, binding, object, warnings: warnings.collect() })
 }
 
 fn field_problems(sync: &SyncDef, object: &ObjectSchema) -> Vec<Problem> {

@@ -116,7 +116,7 @@ impl Runs {
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
-        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed: None };
+        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed: None, sends: Vec::new() };
         if settles {
             if advance.ask_after_jobs(&files).await? == Outcome::Interrupted {
                 return Ok(Some(record));

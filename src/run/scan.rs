@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backhaul_kit::config::Problem;
 use backhaul_kit::{
     AddressKind, Fault, FieldValue, KeyHash, Kit, Model, ModelQuery, Prepared, Projection, Proof, Reason, RowPage,
-    Scan, Scanned, Schema, Since, Source, Value, key,
+    Scan, Scanned, Schema, Since, Source, TypeClass, Value, key,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ use crate::diff::{
     DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Scratch,
     Sibling,
 };
-use crate::mapping::Mapper;
+use crate::mapping::{self, Mapper};
 use crate::mask::mask;
 use crate::snapshot::file::{FreeSpace, NewFile};
 use crate::snapshot::sealed::{SealedKind, SealedWriter};
@@ -62,6 +62,8 @@ pub(super) struct Planned {
     pub(super) findings: Vec<Finding>,
     /// How many rows the suppression lists have.
     pub(super) lists: ListRows,
+    /// The type that each field sends, where a column gives it one.
+    pub(super) sends: Vec<Option<TypeClass>>,
 }
 
 /// Opens the model in a read-only snapshot of the warehouse, compares every row, and leaves a plan file.
@@ -82,6 +84,7 @@ pub(super) async fn scan(
     let opened = unless_cancelled(cancel, open_part(project, sync, since, kit)).await?;
     let Opened { mut scan, mapper, columns, digest } = opened;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
+    let sends = mapping::classes(sync, &columns);
     let mut projection = mapper.projection(snapshot.seed());
     let fields = projection.clone();
     let checker = checker(&request, project, key, &mut projection);
@@ -152,7 +155,7 @@ pub(super) async fn scan(
         let repeated = |column: &str| Some(repeats_of(&quote(column), &from(&sync.model)?));
         let mut findings = checker.finish(summary.counts.rows, &request.past, repeated)?;
         findings.extend(newest.and_then(|newest| newest.finding()));
-        Ok(Planned { summary, digest, findings, lists: lists.unwrap_or_default() })
+        Ok(Planned { summary, digest, findings, lists: lists.unwrap_or_default(), sends })
     });
     findings.map_err(|e| explain(e, sync))
 }

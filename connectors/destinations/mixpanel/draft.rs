@@ -1,7 +1,7 @@
 //! A batch as calls.
 
 use backhaul_kit::value::write_json_str;
-use backhaul_kit::{Batch, FieldRef, Operation, Reason, Removed, Row};
+use backhaul_kit::{Batch, FieldRef, Operation, Reason, Removed, Row, WritePolicy};
 use jiff::Timestamp;
 
 use super::event;
@@ -33,7 +33,7 @@ impl Draft {
     /// The calls of a batch.
     pub(super) fn of(sync: &MixpanelSync, batch: &Batch, now: Timestamp) -> Self {
         let mut draft = Self::default();
-        let mut calls: [Call; 3] = Default::default();
+        let mut calls: [Call; 4] = Default::default();
         for (place, row) in batch.rows.iter().enumerate() {
             let added = match sync.object {
                 Object::Events { event, time, distinct_id } => {
@@ -99,9 +99,9 @@ fn add_event(
     Ok(())
 }
 
-/// Adds what a row asks of profiles: to set, to empty, to remove.
+/// Adds what a row asks of profiles: to set, to set where there is nothing, to empty, to remove.
 fn add_profile(
-    [sets, unsets, removals]: &mut [Call; 3],
+    [sets, onces, unsets, removals]: &mut [Call; 4],
     sync: &MixpanelSync,
     distinct_id: usize,
     operation: Operation,
@@ -112,22 +112,27 @@ fn add_profile(
     if !operation.is_removal() {
         let id = event::id(row.fields.get(distinct_id))?
             .ok_or_else(|| Reason::new("NO_MATCH_VALUE", "`$distinct_id` has no value in this row"))?;
-        let (mut verb, mut emptied) = (br#","$set":{"#.to_vec(), Vec::new());
-        let start = verb.len();
+        let (mut set, mut once, mut emptied) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (target, field)) in sync.targets.iter().zip(&row.fields).enumerate() {
+            let if_empty = sync.writes.get(number) == Some(&WritePolicy::IfEmpty);
             match event::set(target, field)? {
                 _ if number == distinct_id || field == FieldRef::Skip => {}
                 Some(value) => {
-                    if verb.len() > start {
-                        verb.push(b',');
+                    let members = if if_empty { &mut once } else { &mut set };
+                    if !members.is_empty() {
+                        members.push(b',');
                     }
-                    event::write_member(target, value, &mut verb);
+                    event::write_member(target, value, members);
                 }
+                None if if_empty => {}
                 None => emptied.push(target.as_str()),
             }
         }
-        verb.push(b'}');
-        sets.update(place, &id, &verb);
+        let verb = |name: &[u8], members: &[u8]| [br#",""#, name, br#"":{"#, members, b"}"].concat();
+        sets.update(place, &id, &verb(b"$set", &set));
+        if !once.is_empty() {
+            onces.update(place, &id, &verb(b"$set_once", &once));
+        }
         if !emptied.is_empty() {
             unsets.unset(place, &id, &emptied);
         }

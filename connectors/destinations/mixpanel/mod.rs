@@ -115,7 +115,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed, WritePolicy};
 
 /// `type = "mixpanel"`.
 pub static MIXPANEL: DestinationKind = DestinationKind {
@@ -136,11 +136,19 @@ pub static MIXPANEL: DestinationKind = DestinationKind {
             removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
             matched: &[sync::PROFILE_ID],
             flat: true,
+            writes: &[WritePolicy::IfEmpty],
             instead: &[("update", "use mode = \"upsert\": Mixpanel makes a profile that is not there")],
             ..Object::PLAIN
         },
     ],
     proof: "spec",
+    validated: &[
+        "POST /engage#profile-delete",
+        "POST /engage#profile-set",
+        "POST /engage#profile-set-once",
+        "POST /engage#profile-unset",
+        "POST /import",
+    ],
     errors: &[
         (
             "TIME_IN_FUTURE (rejects)",

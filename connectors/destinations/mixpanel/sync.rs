@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backhaul_kit::config::ConfigTable;
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Operation, Order, Prepared, Removed, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Kit, Operation, Order, Prepared, Removed, SyncShape, WritePolicy,
 };
 
 use super::account::MixpanelAccount;
@@ -40,6 +40,8 @@ pub(super) struct MixpanelSync {
     pub(super) removed: Removed,
     /// The names of the fields, in the order of the sync's.
     pub(super) targets: Vec<String>,
+    /// When each of them is written.
+    pub(super) writes: Vec<WritePolicy>,
 }
 
 impl MixpanelSync {
@@ -51,12 +53,14 @@ impl MixpanelSync {
             _ => return None,
         };
         let (account, name, removed) = (account.clone(), shape.name.clone(), shape.removed.0);
-        Some(Self { account, name, object, removed, targets: shape.targets() })
+        let writes = shape.fields.iter().map(|field| field.write).collect();
+        Some(Self { account, name, object, removed, targets: shape.targets(), writes })
     }
 
-    /// The names of a profile's properties.
+    /// The names of a profile's properties that the sync keeps up.
     pub(super) fn properties(&self) -> impl Iterator<Item = &str> {
-        self.targets.iter().map(String::as_str).filter(|target| *target != PROFILE_ID)
+        let kept_up = self.targets.iter().zip(&self.writes).filter(|(_, write)| **write == WritePolicy::Always);
+        kept_up.map(|(target, _)| target.as_str()).filter(|target| *target != PROFILE_ID)
     }
 }
 

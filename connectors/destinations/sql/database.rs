@@ -1,7 +1,7 @@
 //! What a server can do: the seam between the destination and the two dialects.
 
 use async_trait::async_trait;
-use backhaul_kit::{AccountReport, Fault, Reason, ValueRef};
+use backhaul_kit::{AccountReport, Fault, Reason, ValueRef, WritePolicy};
 
 use super::draft::DraftRow;
 use super::name::TableName;
@@ -44,6 +44,8 @@ pub(super) struct Work<'a, C> {
     pub(super) action: Action,
     /// The columns written, in the order of the rows' cells.
     pub(super) columns: Vec<&'a Column>,
+    /// When each of them is written to a row that is there.
+    pub(super) writes: Vec<WritePolicy>,
     /// The column that finds rows; none where they are appended.
     pub(super) matched: Option<&'a Column>,
     pub(super) rows: Vec<&'a DraftRow<C>>,

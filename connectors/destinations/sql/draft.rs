@@ -1,6 +1,6 @@
 //! A batch as rows of cells, by the columns that they write.
 
-use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row};
+use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row, WritePolicy};
 
 use super::database::Database;
 use super::sync::SqlSync;
@@ -78,7 +78,9 @@ fn draft_row<D: Database>(
         None => None,
     };
     if operation == Operation::Clear {
-        let others = (0..columns.len()).filter(|at| Some(*at) != sync.match_place).collect();
+        // What somebody else may have put there is left alone.
+        let is_ours = |at: &usize| Some(*at) != sync.match_place && sync.writes.get(*at) == Some(&WritePolicy::Always);
+        let others = (0..columns.len()).filter(is_ours).collect();
         return Ok((others, DraftRow { place, address, cells: Vec::new() }));
     }
     let (mut written, mut cells) = (Vec::new(), Vec::new());

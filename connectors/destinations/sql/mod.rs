@@ -75,7 +75,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed, WritePolicy};
 
 use account::{Dialect, SqlAccount};
 
@@ -86,6 +86,7 @@ const fn table(name: &'static str) -> Object {
         modes: &[Mode::Upsert, Mode::Update, Mode::Append],
         removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
         flat: true,
+        writes: &[WritePolicy::IfEmpty, WritePolicy::OnCreate],
         instead: &[
             ("create", "use mode = \"append\": a unique index refuses rows that are there already"),
             ("audience", "use mode = \"upsert\" with removed = \"delete\": the table then holds the members"),
@@ -110,6 +111,7 @@ pub static POSTGRES: DestinationKind = DestinationKind {
     summary: "rows of a table, one transaction a batch",
     objects: &[table("schema.table")],
     proof: "a real server, version 15",
+    validated: &[],
     errors: ERRORS,
     example: include_str!("postgres/example.toml"),
     read: |table| Some(Box::new(SqlAccount::read(table, Dialect::Postgres)?)),
@@ -128,6 +130,7 @@ pub static MARIADB: DestinationKind = DestinationKind {
     },
     objects: &[table("database.table")],
     proof: "a real server, version 10.11",
+    validated: &[],
     errors: ERRORS,
     example: include_str!("mariadb/example.toml"),
     read: |table| Some(Box::new(SqlAccount::read(table, Dialect::MariaDb)?)),

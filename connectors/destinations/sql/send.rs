@@ -190,6 +190,7 @@ impl<D: Database> SqlDestination<D> {
             table,
             action,
             columns: group.columns.iter().filter_map(|at| columns.get(*at).copied()).collect(),
+            writes: group.columns.iter().filter_map(|at| self.sync.writes.get(*at).copied()).collect(),
             matched: self.sync.match_place.and_then(|at| columns.get(at).copied()),
             rows: group.rows.iter().collect(),
         })
@@ -213,7 +214,8 @@ impl<D: Database> SqlDestination<D> {
             .map(|row| DraftRow { address: at.and_then(|at| row.cells.get(at).cloned()), ..(*row).clone() })
             .collect();
         let action = if self.sync.mode == Mode::Upsert { Action::Upsert } else { Action::Update };
-        let again = Work { action, columns: work.columns.clone(), rows: moved.iter().collect(), ..*work };
+        let (columns, writes) = (work.columns.clone(), work.writes.clone());
+        let again = Work { action, columns, writes, rows: moved.iter().collect(), ..*work };
         let nowhere = self.database.write(connection, &again).await?;
         Ok(nowhere.into_iter().filter_map(|at| missed.get(at).copied()).collect())
     }

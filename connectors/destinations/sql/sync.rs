@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backhaul_kit::config::{ConfigTable, Span, schema};
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
+    WritePolicy,
 };
 use serde_json::json;
 
@@ -29,6 +30,8 @@ pub(super) struct SqlSync {
     pub(super) match_place: Option<usize>,
     /// The columns written, in the order of the sync's fields.
     pub(super) columns: Vec<String>,
+    /// When each of them is written.
+    pub(super) writes: Vec<WritePolicy>,
     /// Where delivered operations are written down, if they are to be.
     pub(super) operations: Option<TableName>,
     batch_size: usize,
@@ -58,6 +61,7 @@ impl SqlSync {
             removed: shape.removed.0,
             match_place: shape.match_field.as_ref().map(|(place, _)| *place).filter(|_| shape.mode.0 != Mode::Append),
             columns: shape.targets(),
+            writes: shape.fields.iter().map(|field| field.write).collect(),
             operations,
             batch_size,
         })

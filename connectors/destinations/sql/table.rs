@@ -185,14 +185,15 @@ pub(super) fn no_table(name: &TableName, known: &[String]) -> Fault {
     }
 }
 
-/// The column types that fit. Text always does: the server judges each value.
+/// The types of columns that fit: all where the server reads any text.
 fn accepted(class: &Class) -> Vec<TypeClass> {
-    let own = match class {
-        Class::Number | Class::Bits => vec![TypeClass::Integer, TypeClass::Decimal, TypeClass::Float, TypeClass::Bool],
-        Class::Bool => vec![TypeClass::Bool],
-        Class::Time => vec![TypeClass::Date, TypeClass::Time, TypeClass::Timestamp, TypeClass::LocalTimestamp],
-        Class::Array(_) => vec![TypeClass::Array(Box::new(TypeClass::Any))],
-        _ => vec![],
-    };
-    [TypeClass::Any, TypeClass::Text].into_iter().chain(own).collect()
+    use TypeClass as T;
+    match class {
+        Class::Number | Class::Bits => vec![T::Integer, T::Decimal, T::Float, T::Bool],
+        Class::Bool => vec![T::Bool, T::Integer],
+        Class::Time => vec![T::Date, T::Time, T::Timestamp, T::LocalTimestamp, T::Interval],
+        Class::Array(_) => vec![T::Array(Box::new(T::Any))],
+        Class::Binary => vec![T::Bytes],
+        Class::Text | Class::Json | Class::Opaque => Vec::new(),
+    }
 }

@@ -238,3 +238,22 @@ impl<S: StandIn> Sandbox for Running<S> {
         self.shared.lock().expire();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stand_in_has_all_that_all_have_and_each_once() {
+        let kinds: Vec<_> = crate::destinations().iter().filter_map(|kind| kind.sandbox).collect();
+        assert!(!kinds.is_empty());
+        for kind in kinds {
+            let mut names: Vec<&str> = kind().settings().into_iter().map(|(name, _)| name).collect();
+            assert!(common::SETTINGS.iter().all(|(name, _)| names.contains(name)), "{}: {names:?}", kind().name());
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{}", kind().name());
+        }
+    }
+}

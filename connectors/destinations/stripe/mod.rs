@@ -39,6 +39,8 @@
 //!   customer. As far as Stripe keeps both of its words, a lost answer makes no second customer.
 //! - `match = "id"` (mode `update`): a column holds the ids. Nothing is searched.
 //!
+//! A field with `write = "on_create"` goes with the creation alone.
+//!
 //! `create` searches only for rows in doubt. A row that changes after it was created is rejected
 //! (`ALREADY_CREATED`).
 //!
@@ -86,7 +88,7 @@ mod sync;
 mod tests;
 mod wire;
 
-use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
+use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed, WritePolicy};
 
 /// `type = "stripe"`.
 pub static STRIPE: DestinationKind = DestinationKind {
@@ -97,6 +99,7 @@ pub static STRIPE: DestinationKind = DestinationKind {
         name: ObjectName::Is(sync::CUSTOMERS),
         modes: &[Mode::Upsert, Mode::Update, Mode::Create],
         removed: &[Removed::Ignore, Removed::Delete, Removed::Clear],
+        writes: &[WritePolicy::OnCreate],
         confirm: Some((sync::CONFIRM, "deleting a customer is for good, and cancels its subscriptions at once")),
         instead: &[
             ("audience", "use mode = \"upsert\"; a metadata key can mark the members of an audience"),
@@ -105,6 +108,15 @@ pub static STRIPE: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "spec",
+    validated: &[
+        "DELETE /v1/customers/{customer}",
+        "GET /v1/account",
+        "GET /v1/customers",
+        "GET /v1/customers/search",
+        "GET /v1/customers/{customer}",
+        "POST /v1/customers",
+        "POST /v1/customers/{customer}",
+    ],
     errors: &[
         ("email_invalid … (rejects)", "Stripe refuses a parameter of the row: mend the value or the mapping"),
         (

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use backhaul_kit::config::{Problem, Problems, nearest};
 use backhaul_kit::http::Form;
-use backhaul_kit::{FieldRef, FieldShape, Fields, NullPolicy, Reason, SyncShape, ValueRef};
+use backhaul_kit::{FieldRef, FieldShape, Fields, NullPolicy, Reason, SyncShape, ValueRef, WritePolicy};
 
 /// What finds a customer by its own id; it is never written.
 pub(super) const ID: &str = "id";
@@ -25,6 +25,8 @@ pub(super) struct Param {
     pub(super) target: String,
     /// The parameter: `metadata[plan]`; none for the customer's own id.
     pub(super) name: Option<String>,
+    /// Whether only the creation of a customer has it.
+    on_create: bool,
 }
 
 impl Param {
@@ -40,10 +42,10 @@ pub(super) fn read(shape: &SyncShape, problems: &Problems) -> Vec<Param> {
     let params = shape.fields.iter().enumerate().map(|(place, field)| {
         let target = field.target.clone();
         if target == ID && Some(place) == matched {
-            return Param { target, name: None };
+            return Param { target, name: None, on_create: false };
         }
         let name = parameter(field, problems);
-        Param { target, name }
+        Param { target, name, on_create: field.write == WritePolicy::OnCreate }
     });
     let params: Vec<Param> = params.collect();
     let keys = params.iter().filter(|param| Param::metadata_key(&param.target).is_some()).count();
@@ -91,13 +93,13 @@ fn warn_of_partial_address(shape: &SyncShape, problems: &Problems) {
     }
 }
 
-/// A row as a form.
+/// A row as a form, of a customer that is to be created or of one that is there.
 ///
 /// # Errors
 /// The reason to reject the row, for a value that no destination can take.
-pub(super) fn form(params: &[Param], fields: &Fields) -> Result<Form, Reason> {
+pub(super) fn form(params: &[Param], fields: &Fields, creates: bool) -> Result<Form, Reason> {
     let mut form = Form::default();
-    for (param, field) in params.iter().zip(fields) {
+    for (param, field) in params.iter().zip(fields).filter(|(param, _)| creates || !param.on_create) {
         let Some(name) = &param.name else { continue };
         let text = text(field).map_err(|reason| Reason { field: Some(param.target.clone()), ..reason })?;
         if let Some(text) = text {
@@ -107,10 +109,10 @@ pub(super) fn form(params: &[Param], fields: &Fields) -> Result<Form, Reason> {
     Ok(form)
 }
 
-/// Every parameter that the sync writes, emptied; the one at `kept` stays, so that the customer is found again.
+/// Every parameter that the sync keeps up, emptied; the one at `kept` stays, so that the customer is found again.
 pub(super) fn emptied(params: &[Param], kept: usize) -> Form {
     let mut form = Form::default();
-    let others = params.iter().enumerate().filter(|(place, _)| *place != kept);
+    let others = params.iter().enumerate().filter(|(place, param)| *place != kept && !param.on_create);
     others.filter_map(|(_, param)| param.name.as_deref()).for_each(|name| form.push(name, ""));
     form
 }

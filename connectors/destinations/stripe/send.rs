@@ -34,8 +34,8 @@ struct Draft {
     id: Option<String>,
     /// Match values to search for where it is not, or where that customer is gone: the old one first.
     searched: Vec<String>,
-    /// The match value to create a customer of, where none is found.
-    created: Option<String>,
+    /// The match value to create a customer of, where none is found, and what it then has.
+    created: Option<(String, Form)>,
 }
 
 impl StripeDestination {
@@ -47,7 +47,8 @@ impl StripeDestination {
             let (id, searched) = if by_id { (remote_id.or(old), None) } else { (remote_id, old) };
             Draft { form, id, searched: searched.into_iter().collect(), created: None }
         } else {
-            let form = params::form(&self.sync.params, &row.fields)?;
+            let form = params::form(&self.sync.params, &row.fields, false)?;
+            let fresh = params::form(&self.sync.params, &row.fields, true)?;
             let value = row.match_value(self.sync.match_place)?;
             if by_id {
                 Draft { form, id: Some(value), searched: Vec::new(), created: None }
@@ -58,7 +59,12 @@ impl StripeDestination {
                 let searches = operation != Operation::Create || row.change != ChangeKind::Add;
                 let old = old.filter(|old| *old != value);
                 let searched = old.into_iter().chain([value.clone()]).filter(|_| searches).collect();
-                Draft { form, id: remote_id, searched, created: (self.sync.mode != Mode::Update).then_some(value) }
+                Draft {
+                    form,
+                    id: remote_id,
+                    searched,
+                    created: (self.sync.mode != Mode::Update).then_some((value, fresh)),
+                }
             }
         };
         if draft.id.as_deref().is_some_and(|id| !is_id(id)) { Err(no_id()) } else { Ok(draft) }
@@ -113,7 +119,7 @@ impl StripeDestination {
             }
         }
         match &draft.created {
-            Some(value) => self.create(run, value, gone, &draft.form).await,
+            Some((value, fresh)) => self.create(run, value, gone, fresh).await,
             // A removed customer may be there and not yet be in the index.
             None => Ok(Verdict::Rejected(refusal)),
         }
@@ -172,8 +178,8 @@ impl Destination for StripeDestination {
                 requests.extend(self.search_call(value)?);
             }
             // What is not found is created.
-            if let Some(value) = &draft.created {
-                requests.push(self.create_call(value, None, &draft.form)?);
+            if let Some((value, fresh)) = &draft.created {
+                requests.push(self.create_call(value, None, fresh)?);
             }
         }
         Ok(self.http.previews(&requests))

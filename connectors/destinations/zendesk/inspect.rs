@@ -1,7 +1,7 @@
 //! Whose credential it is, what it may do, and which fields the account has. Nothing is written.
 
 use backhaul_kit::http::Auth;
-use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema};
+use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema, TypeClass};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -70,7 +70,8 @@ impl ZendeskDestination {
                 let options = one["custom_field_options"].as_array().into_iter().flatten();
                 let choices = options.filter_map(|option| option["value"].as_str().map(str::to_owned)).collect();
                 let known = field(&format!("{}.{}", object.custom, text("key")), text("type"));
-                fields.push(ObjectField { choices, writable: one["active"] != false, ..known });
+                let accepts = accepted(text("type"));
+                fields.push(ObjectField { accepts, choices, writable: one["active"] != false, ..known });
             }
             after =
                 page["meta"]["after_cursor"].as_str().filter(|_| page["meta"]["has_more"] == true).map(str::to_owned);
@@ -78,6 +79,17 @@ impl ZendeskDestination {
                 return Ok(Some(ObjectSchema { fields }));
             }
         }
+    }
+}
+
+/// The types of columns that fit a custom field of that type.
+fn accepted(kind: &str) -> Vec<TypeClass> {
+    match kind {
+        "checkbox" => vec![TypeClass::Bool],
+        "date" => vec![TypeClass::Date],
+        "integer" => vec![TypeClass::Integer],
+        "decimal" => vec![TypeClass::Integer, TypeClass::Decimal, TypeClass::Float],
+        _ => Vec::new(),
     }
 }
 

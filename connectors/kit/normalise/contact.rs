@@ -32,16 +32,7 @@ pub(super) fn phone(text: &str) -> Result<Value, Refusal> {
     if rest.contains("(0)") {
         return Err("\"(0)\" is dialled only inside the country: leave it out".into());
     }
-    let mut number = String::with_capacity(text.len());
-    number.push('+');
-    for c in rest.chars() {
-        match c {
-            '0'..='9' => number.push(c),
-            '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2013}' => {}
-            c if c.is_whitespace() => {}
-            _ => return Err("it holds something that is neither a digit nor a separator".into()),
-        }
-    }
+    let number = format!("+{}", digits(rest)?);
     let digits = number.len() - 1;
     if !PHONE_DIGITS.contains(&digits) {
         return Err(format!("it has {digits} digits; an international number has 8 to 15").into());
@@ -50,6 +41,52 @@ pub(super) fn phone(text: &str) -> Result<Value, Refusal> {
         return Err("no country code starts with 0".into());
     }
     Ok(Value::Text(number))
+}
+
+/// The digits of a number, without what separates them.
+fn digits(text: &str) -> Result<String, Refusal> {
+    let mut digits = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '0'..='9' => digits.push(c),
+            '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2013}' => {}
+            c if c.is_whitespace() => {}
+            _ => return Err("it holds something that is neither a digit nor a separator".into()),
+        }
+    }
+    Ok(digits)
+}
+
+/// A number as it is dialled in a country. Metadata of a later version of the crate may know more numbers: then
+/// `Normaliser::VERSION` is to be raised.
+#[cfg(feature = "phone")]
+pub(super) fn national(text: &str, country: &str) -> Result<Value, Refusal> {
+    if is_hash(text.trim()) {
+        return Err("it looks like a hash; give the number itself, hashing is done on the way to the vendor".into());
+    }
+    let place = id(country).ok_or("the row's country is no ISO 3166-1 alpha-2 code with telephone numbers")?;
+    match phonenumber::parse(Some(place), digits(text)?) {
+        Ok(number) if number.is_valid() => Ok(Value::Text(number.format().mode(phonenumber::Mode::E164).to_string())),
+        _ => Err("there is no such number in its country".into()),
+    }
+}
+
+#[cfg(not(feature = "phone"))]
+pub(super) fn national(_: &str, _: &str) -> Result<Value, Refusal> {
+    Err("this build of backhaul does not know how numbers are dialled inside of countries".into())
+}
+
+/// Whether numbers of the country are known.
+pub(super) fn knows_numbers_of(country: &str) -> bool {
+    #[cfg(feature = "phone")]
+    return id(country).is_some();
+    #[cfg(not(feature = "phone"))]
+    return super::place::country(country).is_ok();
+}
+
+#[cfg(feature = "phone")]
+fn id(country: &str) -> Option<phonenumber::country::Id> {
+    country.trim().to_ascii_uppercase().parse().ok()
 }
 
 pub(super) fn is_hash(text: &str) -> bool {
@@ -117,6 +154,39 @@ mod tests {
             "++49301234567",
         ] {
             assert!(phone(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(feature = "phone")]
+    #[test]
+    fn a_number_is_read_as_it_is_dialled_in_its_country() {
+        for (given, country, expected) in [
+            ("030 1234567", "DE", "+49301234567"),
+            ("(0)30/1234567", " de ", "+49301234567"),
+            ("00 49 30 1234567", "DE", "+49301234567"),
+            ("(650) 555-1212", "US", "+16505551212"),
+            ("1 650 555 1212", "US", "+16505551212"),
+            ("011 49 30 1234567", "US", "+49301234567"),
+            ("06 12 34 56 78", "FR", "+33612345678"),
+            // In Italy the zero stays.
+            ("06 12345678", "IT", "+390612345678"),
+        ] {
+            assert_eq!(national(given, country), Ok(Value::Text(expected.into())), "{given} in {country}");
+        }
+        let long = "0".repeat(10_000);
+        for (bad, country) in [
+            ("030 12", "DE"),
+            ("1234567890", "US"),
+            ("030 CALL-ME", "DE"),
+            ("030 1234567", "XX"),
+            ("030 1234567", "AQ"),
+            ("030 1234567", "Germany"),
+            ("0", "DE"),
+            ("-", "DE"),
+            (&long, "DE"),
+            (&"a1".repeat(32), "DE"),
+        ] {
+            assert!(national(bad, country).is_err(), "{bad} in {country}");
         }
     }
 }

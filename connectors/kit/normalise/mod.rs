@@ -91,6 +91,9 @@ impl Normaliser {
         result.map_err(|why| Reason::new(self.code(), why))
     }
 
+    /// Whether this build knows how numbers are dialled inside of countries: whether [`phone_in`] reads them.
+    pub const READS_NATIONAL: bool = cfg!(feature = "phone");
+
     fn code(self) -> &'static str {
         match self {
             Self::Email => "INVALID_EMAIL",
@@ -105,6 +108,30 @@ impl Normaliser {
             Self::Boolean => "INVALID_BOOLEAN",
         }
     }
+}
+
+/// [`Normaliser::Phone`], where a number without `+` and country code is one as it is dialled in `country`, a code of ISO
+/// 3166-1. Such a number must be one that can be had there.
+///
+/// # Errors
+/// `INVALID_PHONE`.
+pub fn phone_in(value: &Value, country: &Value) -> Result<Value, Reason> {
+    let is_national = |text: &String| !text.trim().is_empty() && !text.trim().starts_with('+');
+    match value {
+        Value::Text(number) if is_national(number) => {
+            let found = match country {
+                Value::Text(country) if !country.trim().is_empty() => contact::national(number, country),
+                _ => Err("not international, and the row does not say its country".into()),
+            };
+            found.map_err(|why| Reason::new(Normaliser::Phone.code(), why))
+        }
+        _ => Normaliser::Phone.apply(value),
+    }
+}
+
+/// Whether [`phone_in`] can read the numbers of a country.
+pub fn knows_numbers_of(country: &str) -> bool {
+    contact::knows_numbers_of(country)
 }
 
 /// Why a value has no such form.
@@ -150,6 +177,22 @@ mod tests {
             assert_eq!(normaliser.apply(&Value::Null), Ok(Value::Null));
             let blank = normaliser.apply(&Value::Text(" ".into())).unwrap();
             assert_eq!(blank.is_null(), *normaliser != Normaliser::Text, "{}", normaliser.as_str());
+        }
+    }
+
+    #[test]
+    fn a_number_with_its_country_code_needs_no_other_and_one_without_needs_it() {
+        let number = |number: &str, country: Value| phone_in(&Value::Text(number.into()), &country);
+        let german = Value::Text("DE".into());
+        assert_eq!(number("+1 650 555-1212", german.clone()), Ok(Value::Text("+16505551212".into())));
+        assert_eq!(number("+1 650 555-1212", Value::Null), Ok(Value::Text("+16505551212".into())));
+        assert_eq!(number(" ", german.clone()), Ok(Value::Null));
+        assert_eq!(phone_in(&Value::Null, &german), Ok(Value::Null));
+        assert_eq!(number("030 1234567", german).is_ok(), Normaliser::READS_NATIONAL);
+        for nowhere in [Value::Null, Value::Text(" ".into()), Value::Int(49)] {
+            let reason = number("030 4711", nowhere).unwrap_err();
+            assert_eq!(reason.code, "INVALID_PHONE");
+            assert!(!reason.text.contains("4711"), "{}", reason.text);
         }
     }
 

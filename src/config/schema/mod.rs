@@ -1,6 +1,8 @@
 //! JSON Schema (draft 2020-12) of the three files, for editors. The readers decide; a test holds both together.
 
 mod checks;
+mod fields;
+mod guards;
 mod people;
 mod tables;
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::tables::{Constant, Percent, Threshold};
+use super::guards::Threshold;
+use super::tables::{Constant, Percent};
 
 /// A list of people who are not sent.
 #[derive(JsonSchema)]

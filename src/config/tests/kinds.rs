@@ -152,6 +152,7 @@ static HUBSPOT: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
+    validated: &[],
     errors: &[],
     example: "",
     read: |table| {
@@ -188,6 +189,7 @@ static HTTP: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
+    validated: &[],
     errors: &[],
     example: "",
     read: |table| {

@@ -82,6 +82,7 @@ fn every_wrong_project_is_explained() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name != "base" && name != "snapshots")
+        .filter(|name| cfg!(feature = "phone") || !name.starts_with("country-of"))
         .collect();
     names.sort();
     assert!(names.len() >= 45, "only {} wrong projects", names.len());

@@ -278,6 +278,16 @@ fn the_digest_follows_the_mapping_and_not_the_query() {
         assert!(SYNC.contains(old));
         assert_ne!(first, of(&with_sync(&SYNC.replace(old, new)), &schema), "{old}");
     }
+    #[cfg(feature = "phone")]
+    {
+        let dialled = |country: &str| {
+            let field = format!("phone = {{ column = \"city\", as = \"phone\"{country} }}\nfirstname = false");
+            of(&with_sync(&SYNC.replace("firstname = false", &field)), &schema)
+        };
+        let countries = ["", ", country = \"DE\"", ", country = \"AT\"", ", country = { column = \"plan\" }"];
+        let digests: std::collections::BTreeSet<_> = countries.iter().map(|country| dialled(country)).collect();
+        assert_eq!(digests.len(), 4);
+    }
     let mut wider = customers();
     wider.columns[0] = Column { name: "customer_id".into(), class: TypeClass::Integer, native: "int4".into() };
     assert_eq!(first, of(&with_sync(SYNC), &wider), "another width is the same class");

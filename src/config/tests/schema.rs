@@ -81,7 +81,7 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "Normaliser"), names(backhaul_kit::normalise::Normaliser::CHOICES));
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(backhaul_kit::WritePolicy::CHOICES));
-    assert_eq!(words(&sync_toml, "Missing"), names(crate::diff::Missing::CHOICES));
+    assert_eq!(words(&sync_toml, "Missing"), names(crate::config::Missing::CHOICES));
     assert_eq!(words(&sync_toml, "OnRemap"), names(guards::ON_REMAP));
     let on_unknown = sync_toml["$defs"]["OnUnknown"]["oneOf"].as_array().expect("a list of words");
     let on_unknown: Vec<&str> = on_unknown.iter().filter_map(|word| word["const"].as_str()).collect();

@@ -8,12 +8,13 @@ use backhaul_kit::{Fault, FieldValue, Fields, KeyHash, Reason, RowDigest, Value}
 use bytes::Bytes;
 
 use super::Judge;
+use crate::config::Missing;
 use crate::diff::aside::PutAside;
 use crate::diff::plan::codec;
 use crate::diff::refer::key_of;
 use crate::diff::standing::Standing;
 use crate::diff::waves::{Parents, Waves};
-use crate::diff::{Answer, DiffError, Missing, Op, Recall, Reference};
+use crate::diff::{Answer, DiffError, Op, Recall, Reference};
 use crate::snapshot::FileError;
 
 const SUFFIX: &str = ".refers";

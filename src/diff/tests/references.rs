@@ -3,7 +3,8 @@
 use backhaul_kit::{FieldRef, ValueRef};
 
 use super::*;
-use crate::diff::{Answer, Missing, Reference, Resolve, remote_ids};
+use crate::config::Missing;
+use crate::diff::{Answer, Reference, Resolve, remote_ids};
 
 /// `email`; `boss`, a row of the same sync by `n`; `owner`, looked up by `note`. 0 stands for NULL.
 pub(super) struct Staff {

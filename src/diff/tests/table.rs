@@ -10,7 +10,8 @@ use super::model::{Known, Naive, Step, apply, expected, random_fates, row_set, s
 use super::random::Random;
 use super::references::{Owners, Staff, staff};
 use super::*;
-use crate::diff::{Missing, TableDiffer, TableSnapshot};
+use crate::config::Missing;
+use crate::diff::{TableDiffer, TableSnapshot};
 use crate::snapshot::{FieldHasher, TablePlace, TableSettle, random_name};
 
 const FINGERPRINTS: &str = "in memory";

@@ -83,4 +83,5 @@ async fn every_request_and_every_answer_fits_googles_description() {
     ];
     let expected: BTreeSet<_> = expected.into_iter().map(|(path, status)| (path.to_owned(), status)).collect();
     assert_eq!(judged, expected);
+    spec.assert_validated(&GOOGLE_DATA_MANAGER);
 }

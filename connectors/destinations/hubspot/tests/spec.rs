@@ -103,4 +103,5 @@ async fn every_request_and_every_answer_fits_hubspots_description() {
     for (call, status) in expected {
         assert!(judged.contains(&(call.to_owned(), status)), "{call} {status} was never seen: {judged:?}");
     }
+    spec.assert_validated(&HUBSPOT);
 }

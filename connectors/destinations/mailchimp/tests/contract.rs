@@ -1,46 +1,29 @@
 //! The suite of the kit, in Mailchimp's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, JobCase, JobSubject, Received, Scripted};
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
 /// A sync of these operations.
-#[derive(Clone)]
-struct Object {
-    into: String,
-    fields: &'static [&'static str],
-    operations: &'static [Operation],
-    project: Arc<tempfile::TempDir>,
-}
+type Object = Subjected<Vendor>;
 
-impl Object {
-    fn new(into: &str, fields: &'static [&'static str], operations: &'static [Operation]) -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("key"), CANARY).expect("a key");
-        Self { into: into.to_owned(), fields, operations, project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for Object {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        prepared(url, &self.into, self.fields)
+impl Contracted for Vendor {
+    const SECRET: &'static str = "key";
+
+    fn prepare(sync: &Object, url: &str) -> Arc<dyn Prepared> {
+        prepared(url, &sync.into, sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        self.operations.to_vec()
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(sync: &Object, operation: Operation, op: u64) -> Row {
         let (address, old) = (format!("p{op}@example.com"), format!("old{op}@example.com"));
         let mut row = match operation {
             _ if operation.is_removal() => row(op, Some(&address), &[]),
-            Operation::Move => row(op, Some(&old), &[&address, "pro", "subscribed", "vip"][..self.fields.len()]),
-            _ => row(op, Some(&address), &[&address, "pro", "subscribed", "vip"][..self.fields.len()]),
+            Operation::Move => row(op, Some(&old), &[&address, "pro", "subscribed", "vip"][..sync.fields.len()]),
+            _ => row(op, Some(&address), &[&address, "pro", "subscribed", "vip"][..sync.fields.len()]),
         };
         row.op = op;
         row

@@ -108,4 +108,5 @@ async fn every_request_and_every_answer_fits_mailchimps_description() {
     for call in expected {
         assert!(judged.contains(call), "{call} was never seen: {judged:#?}");
     }
+    spec.assert_validated(&MAILCHIMP);
 }

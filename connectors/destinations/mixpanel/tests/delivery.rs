@@ -135,6 +135,28 @@ async fn a_profile_is_made_changed_emptied_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_put_there_stays() {
+    let sandbox = stand_in(&[]).await;
+    let city = Wanted { fields: &["$distinct_id", "city"], ..PROFILES };
+    let theirs = batch(Operation::Upsert, vec![(Some("ada"), vec![text("ada"), text("Köln")])]);
+    Bench::open(&sandbox.url(), &city).verdicts(&theirs).await;
+    let fields = &["$distinct_id", "plan", "city=if_empty"];
+    let bench = Bench::open(&sandbox.url(), &Wanted { fields, removed: Removed::Clear, ..PROFILES });
+    let of = |id: &'static str| (Some(id), vec![text(id), text("pro"), text("Bonn")]);
+    let unset = (Some("cy"), vec![text("cy"), text("pro"), FieldValue::Clear]);
+    let rows = batch(Operation::Upsert, vec![of("ada"), of("bea"), unset]);
+    // Profiles go one by one: the engine cuts the batch, as it must.
+    for row in &rows.rows {
+        assert_eq!(bench.verdicts(&Batch { rows: vec![row.clone()], ..rows.clone() }).await, [written()]);
+    }
+    assert_eq!(profile(&*sandbox, "ada"), json!({ "plan": "pro", "city": "Köln" }));
+    assert_eq!(profile(&*sandbox, "bea"), json!({ "plan": "pro", "city": "Bonn" }));
+    assert_eq!(profile(&*sandbox, "cy"), json!({ "plan": "pro" }));
+    bench.verdicts(&removals(Operation::Clear, &["ada"])).await;
+    assert_eq!(profile(&*sandbox, "ada"), json!({ "city": "Köln" }), "what was not ours is not emptied");
+}
+
+#[tokio::test]
 async fn what_is_cleared_loses_the_properties_of_the_sync_and_no_others() {
     let sandbox = stand_in(&[]).await;
     let other = Wanted { fields: &["$distinct_id", "city"], removed: Removed::Ignore, ..PROFILES };

@@ -67,11 +67,10 @@ fn read(keys: &str, wanted: &Wanted) -> Result<Arc<dyn Prepared>, Vec<Problem>> 
 fn shape(wanted: &Wanted) -> SyncShape {
     let text = Arc::new(SourceFile { path: "syncs/test.toml".into(), text: String::new() });
     let span = Span { file: text, range: 0..0 };
-    let field = |target: &&str| FieldShape {
-        target: (*target).to_owned(),
-        span: span.clone(),
-        null: NullPolicy::Send,
-        write: WritePolicy::Always,
+    let field = |text: &&str| {
+        let target = text.trim_end_matches("=if_empty");
+        let write = if target == *text { WritePolicy::Always } else { WritePolicy::IfEmpty };
+        FieldShape { target: target.to_owned(), span: span.clone(), null: NullPolicy::Send, write }
     };
     let place = wanted.match_on.and_then(|name| wanted.fields.iter().position(|field| *field == name));
     SyncShape {

@@ -24,6 +24,8 @@ async fn exercise(url: &str, sandbox: &dyn Sandbox) {
     let fields = vec![text("ada"), FieldValue::Set(Value::Null), text("pro")];
     upsert.verdicts(&batch(Operation::Move, vec![(Some("augusta"), fields)])).await;
     upsert.verdicts(&removals(Operation::Delete, &["ada", "eve"])).await;
+    let once = open(&Wanted { fields: &["$distinct_id", "plan", "city=if_empty"], ..PROFILES });
+    once.verdicts(&profiles(Operation::Upsert, &[["ada", "pro", "Köln"]])).await;
     open(&Wanted { removed: Removed::Clear, ..PROFILES }).verdicts(&removals(Operation::Clear, &["ada"])).await;
     Bench::with(url, &EVENTS, "", "another").destination.check().await.expect_err("401");
 }
@@ -34,8 +36,9 @@ fn described_as(exchange: &Exchange) -> String {
         return exchange.path.clone();
     }
     let records: serde_json::Value = serde_json::from_slice(&exchange.request).expect("JSON");
-    let verb = ["set", "unset", "delete"].into_iter().find(|verb| records[0].get(format!("${verb}")).is_some());
-    format!("/engage#profile-{}", verb.expect("a known verb"))
+    let verbs = ["set", "set_once", "unset", "delete"];
+    let verb = verbs.into_iter().find(|verb| records[0].get(format!("${verb}")).is_some());
+    format!("/engage#profile-{}", verb.expect("a known verb").replace('_', "-"))
 }
 
 #[tokio::test]
@@ -71,11 +74,13 @@ async fn every_request_and_every_answer_fits_mixpanels_description() {
         ("/import", 401),
         ("/import", 429),
         ("/engage#profile-set", 200),
+        ("/engage#profile-set-once", 200),
         ("/engage#profile-unset", 200),
         ("/engage#profile-delete", 200),
     ];
     let expected: BTreeSet<_> = expected.into_iter().map(|(path, status)| (path.to_owned(), status)).collect();
     assert_eq!(judged, expected);
+    spec.assert_validated(&MIXPANEL);
 }
 
 #[tokio::test]

@@ -1,43 +1,26 @@
 //! The suite of the kit, in Salesforce's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
 /// A sync of these operations.
-#[derive(Clone)]
-struct Accounts {
-    into: String,
-    fields: &'static [&'static str],
-    operations: &'static [Operation],
-    project: Arc<tempfile::TempDir>,
-}
+type Accounts = Subjected<Vendor>;
 
-impl Accounts {
-    fn new(into: &str, fields: &'static [&'static str], operations: &'static [Operation]) -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("key"), CANARY).expect("a secret");
-        Self { into: into.to_owned(), fields, operations, project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for Accounts {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        prepared(url, &self.into, self.fields)
+impl Contracted for Vendor {
+    const SECRET: &'static str = "key";
+
+    fn prepare(sync: &Accounts, url: &str) -> Arc<dyn Prepared> {
+        prepared(url, &sync.into, sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        self.operations.to_vec()
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(sync: &Accounts, operation: Operation, op: u64) -> Row {
         let id = id(op as usize);
-        let first = if self.fields[0] == "Id" { id.clone() } else { format!("c{op}") };
+        let first = if sync.fields[0] == "Id" { id.clone() } else { format!("c{op}") };
         let fields = [first.as_str(), "Ada", "pro"].map(value).to_vec();
         match operation {
             Operation::Delete | Operation::Clear => row(op, by_id(&id), Vec::new()),

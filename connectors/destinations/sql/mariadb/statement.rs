@@ -1,6 +1,6 @@
 //! The statements: one placeholder for each cell.
 
-use backhaul_kit::Reason;
+use backhaul_kit::{Reason, WritePolicy};
 
 use super::super::database::{Action, Failure, Work};
 use super::super::draft::DraftRow;
@@ -29,8 +29,13 @@ pub(super) fn of(work: &Work<'_, Cell>, rows: usize) -> String {
             if work.action == Action::Insert { sql } else { format!("{sql} ON DUPLICATE KEY UPDATE {}", changes(work)) }
         }
         Action::Update => {
-            let set =
-                if work.columns.is_empty() { format!("{matched} = {matched}") } else { list(&|c| format!("{c} = ?")) };
+            let set: Vec<String> = work
+                .columns
+                .iter()
+                .zip(&work.writes)
+                .map(|(column, write)| assigned(&name(column), "?", *write))
+                .collect();
+            let set = if set.is_empty() { format!("{matched} = {matched}") } else { set.join(", ") };
             format!("UPDATE {table} SET {set} WHERE {matched} = ?")
         }
         Action::Delete => format!("DELETE FROM {table} WHERE {matched} IN ({})", vec!["?"; rows].join(", ")),
@@ -83,14 +88,25 @@ fn cells_of(work: &Work<'_, Cell>) -> usize {
 /// another match value would be overwritten, so that its match column is set to NULL, which the server refuses.
 fn changes(work: &Work<'_, Cell>) -> String {
     let matched = work.matched.map(name).unwrap_or_default();
-    let others = work.columns.iter().filter(|column| name(column) != matched);
-    let mut set: Vec<String> = others.map(|column| format!("{0} = VALUES({0})", name(column))).collect();
+    let others = work.columns.iter().zip(&work.writes).map(|(column, write)| (name(column), *write));
+    let others = others.filter(|(column, _)| *column != matched);
+    let mut set: Vec<String> =
+        others.map(|(column, write)| assigned(&column, &format!("VALUES({column})"), write)).collect();
     if work.table.unique_indexes > 1 {
         set.insert(0, format!("{matched} = IF({matched} = VALUES({matched}), {matched}, NULL)"));
     } else if set.is_empty() {
         set.push(format!("{matched} = VALUES({matched})"));
     }
     set.join(", ")
+}
+
+/// What a row that is there gets; every value has its placeholder, also one that stays out.
+fn assigned(name: &str, given: &str, write: WritePolicy) -> String {
+    match write {
+        WritePolicy::Always => format!("{name} = {given}"),
+        WritePolicy::IfEmpty => format!("{name} = IFNULL({name}, {given})"),
+        WritePolicy::OnCreate => format!("{name} = IF(TRUE, {name}, {given})"),
+    }
 }
 
 fn name(column: &Column) -> String {

@@ -1,5 +1,7 @@
 //! The statements. Each column is one array of text; the server makes rows of them.
 
+use backhaul_kit::WritePolicy;
+
 use super::super::database::{Action, Work};
 use super::super::name::quoted;
 use super::super::table::Column;
@@ -16,17 +18,19 @@ pub(super) fn of(work: &Work<'_, Option<String>>) -> String {
     match (work.action, work.matched) {
         (Action::Insert | Action::Upsert, matched) => {
             let mut sql = format!(
-                "INSERT INTO {table} ({}) SELECT {} FROM {}",
+                "INSERT INTO {table} AS t ({}) SELECT {} FROM {}",
                 list(&|_, column| name(column)),
                 list(&value),
                 unnested(work.columns.len(), false)
             );
             if let Some(matched) = matched.filter(|_| work.action == Action::Upsert) {
-                let others = work.columns.iter().filter(|column| column.name != matched.name);
-                let mut set: Vec<String> = others.map(|column| assigned(&name(column))).collect();
+                let others = work.columns.iter().zip(&work.writes).filter(|(column, _)| column.name != matched.name);
+                let given = |column: &Column| format!("EXCLUDED.{}", name(column));
+                let mut set: Vec<String> =
+                    others.filter_map(|(column, write)| assigned(&name(column), &given(column), *write)).collect();
                 if set.is_empty() {
                     // Every row is counted, also one that is there and has nothing to change.
-                    set.push(assigned(&name(matched)));
+                    set.push(format!("{} = {}", name(matched), given(matched)));
                 }
                 sql.push_str(&format!(" ON CONFLICT ({}) DO UPDATE SET {}", name(matched), set.join(", ")));
             }
@@ -36,10 +40,14 @@ pub(super) fn of(work: &Work<'_, Option<String>>) -> String {
             format!("DELETE FROM {table} AS t USING {}{}", unnested(1, true), found(0, matched))
         }
         (Action::Update, matched) => {
-            let set = match (work.columns.is_empty(), matched) {
-                (true, Some(matched)) => format!("{0} = t.{0}", name(matched)),
-                _ => list(&|at, column| format!("{} = {}", name(column), value(at, column))),
-            };
+            let columns = work.columns.iter().zip(&work.writes).enumerate();
+            let mut set: Vec<String> = columns
+                .filter_map(|(at, (column, write))| assigned(&name(column), &value(at, column), *write))
+                .collect();
+            if let (true, Some(matched)) = (set.is_empty(), matched) {
+                set.push(format!("{0} = t.{0}", name(matched)));
+            }
+            let set = set.join(", ");
             let at = work.columns.len();
             format!("UPDATE {table} AS t SET {set} FROM {}{}", unnested(at + 1, true), found(at, matched))
         }
@@ -68,8 +76,13 @@ fn addresses(work: &Work<'_, Option<String>>) -> Vec<Option<String>> {
     work.rows.iter().map(|row| row.address.clone().flatten()).collect()
 }
 
-fn assigned(name: &str) -> String {
-    format!("{name} = EXCLUDED.{name}")
+/// What a row that is there gets, if anything.
+fn assigned(name: &str, given: &str, write: WritePolicy) -> Option<String> {
+    match write {
+        WritePolicy::Always => Some(format!("{name} = {given}")),
+        WritePolicy::IfEmpty => Some(format!("{name} = COALESCE(t.{name}, {given})")),
+        WritePolicy::OnCreate => None,
+    }
 }
 
 /// The value of the array at that place.

@@ -10,6 +10,7 @@ super::scenarios!(
     rows_are_made_changed_and_removed
     values_arrive_as_they_are
     a_field_that_is_left_out_keeps_its_value
+    what_somebody_else_put_there_stays
     an_update_makes_no_row
     a_moved_row_keeps_its_record
     a_removed_row_is_emptied
@@ -94,6 +95,23 @@ async fn a_field_that_is_left_out_keeps_its_value(server: &mut impl Server) {
     ];
     assert_eq!(write(&*people, Operation::Upsert, rows).await, [WRITTEN; 3]);
     assert_eq!(server.column(ALL).await, ["1 Ann 10", "2 NULL 2", "3 nobody -1"]);
+}
+
+async fn what_somebody_else_put_there_stays(server: &mut impl Server) {
+    server.run(PEOPLE).await;
+    server.run("INSERT INTO people VALUES (1, 'Ann', 1), (2, NULL, NULL)").await;
+    let into = "match = \"id\"\nremoved = \"clear\"";
+    let people = open(server, into, &["id", "name=if_empty", "points=on_create"]);
+    let rows = || vec![person(1, 1, "Anna", 10), person(2, 2, "Ben", 20), person(3, 3, "Cleo", 30)];
+    assert_eq!(write(&*people, Operation::Upsert, rows()).await, [WRITTEN; 3]);
+    assert_eq!(server.column(ALL).await, ["1 Ann 1", "2 Ben -1", "3 Cleo 30"]);
+    // A row that moves is changed by the same rules; one that is nowhere is made.
+    let moved = vec![found_by(person(1, 4, "Dora", 40), "3"), found_by(person(2, 5, "Emil", 50), "9")];
+    assert_eq!(write(&*people, Operation::Move, moved).await, [WRITTEN; 2]);
+    assert_eq!(server.column(ALL).await, ["1 Ann 1", "2 Ben -1", "4 Cleo 30", "5 Emil 50"]);
+    let people = open(server, into, &["id", "name", "points=on_create"]);
+    assert_eq!(write(&*people, Operation::Clear, vec![gone(1, 4)]).await, [WRITTEN]);
+    assert_eq!(server.column(ALL).await, ["1 Ann 1", "2 Ben -1", "4 NULL 30", "5 Emil 50"]);
 }
 
 async fn an_update_makes_no_row(server: &mut impl Server) {

@@ -51,6 +51,8 @@ fn what_stripe_cannot_do_is_refused() {
         (INTO, &["metadata.customer_id", "metadata."], "bad-metadata-key"),
         (INTO, &["metadata.customer_id", "metadata.a_key_that_has_forty_one_characters_in_it"], "bad-metadata-key"),
         (INTO, &["metadata.customer_id", "address.city"], "partial-address"),
+        (INTO, &["metadata.customer_id", "email=if_empty"], "unsupported-write"),
+        (&format!("{INTO}\nmode = \"update\""), &["metadata.customer_id", "email=on_create"], "unsupported-write"),
     ] {
         assert_eq!(codes("", into, fields), [expected], "{into} {fields:?}");
     }

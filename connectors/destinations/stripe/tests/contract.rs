@@ -1,40 +1,24 @@
 //! The suite of the kit, in Stripe's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
 /// A sync of these operations.
-#[derive(Clone)]
-struct Customers {
-    into: String,
-    operations: &'static [Operation],
-    project: Arc<tempfile::TempDir>,
-}
+type Customers = Subjected<Vendor>;
 
-impl Customers {
-    fn new(into: String, operations: &'static [Operation]) -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("key"), CANARY).expect("a key");
-        Self { into, operations, project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for Customers {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        prepared(url, &self.into, FIELDS)
+impl Contracted for Vendor {
+    const SECRET: &'static str = "key";
+
+    fn prepare(sync: &Customers, url: &str) -> Arc<dyn Prepared> {
+        prepared(url, &sync.into, sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        self.operations.to_vec()
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(_sync: &Customers, operation: Operation, op: u64) -> Row {
         let (value, id) = (format!("c{op}"), format!("cus_{op}"));
         let row = match operation {
             Operation::Delete | Operation::Clear => removed(by_id(&id)),
@@ -75,8 +59,8 @@ mod upserts_and_deletions {
 
     const OPERATIONS: &[Operation] = &[Operation::Upsert, Operation::Move, Operation::Delete];
 
-    backhaul_kit::contract_tests!(Customers::new(format!("{UPSERT}\n{DELETE}"), OPERATIONS));
-    backhaul_kit::http_contract_tests!(Customers::new(format!("{UPSERT}\n{DELETE}"), OPERATIONS));
+    backhaul_kit::contract_tests!(Customers::new(&format!("{UPSERT}\n{DELETE}"), FIELDS, OPERATIONS));
+    backhaul_kit::http_contract_tests!(Customers::new(&format!("{UPSERT}\n{DELETE}"), FIELDS, OPERATIONS));
 }
 
 mod creations_and_clearings {
@@ -84,13 +68,13 @@ mod creations_and_clearings {
 
     const OPERATIONS: &[Operation] = &[Operation::Create, Operation::Clear];
 
-    backhaul_kit::contract_tests!(Customers::new(format!("{CREATE}\nremoved = \"clear\""), OPERATIONS));
-    backhaul_kit::http_contract_tests!(Customers::new(format!("{CREATE}\nremoved = \"clear\""), OPERATIONS));
+    backhaul_kit::contract_tests!(Customers::new(&format!("{CREATE}\nremoved = \"clear\""), FIELDS, OPERATIONS));
+    backhaul_kit::http_contract_tests!(Customers::new(&format!("{CREATE}\nremoved = \"clear\""), FIELDS, OPERATIONS));
 }
 
 mod updates {
     use super::*;
 
-    backhaul_kit::contract_tests!(Customers::new(UPDATE.to_owned(), &[Operation::Update]));
-    backhaul_kit::http_contract_tests!(Customers::new(UPDATE.to_owned(), &[Operation::Update]));
+    backhaul_kit::contract_tests!(Customers::new(UPDATE, FIELDS, &[Operation::Update]));
+    backhaul_kit::http_contract_tests!(Customers::new(UPDATE, FIELDS, &[Operation::Update]));
 }

@@ -19,6 +19,19 @@ async fn an_upsert_creates_and_then_updates_the_same_customer() {
 }
 
 #[tokio::test]
+async fn what_goes_with_the_creation_alone_is_never_changed_or_emptied() {
+    let sandbox = stand_in(&[]).await;
+    let bench = open_with(&sandbox.url(), UPSERT, &["metadata.customer_id", "email", "metadata.plan=on_create"], KEY);
+    assert_eq!(bench.upsert(new(&["c1", "ada@example.com", "free"])).await, written(0));
+    assert_eq!(bench.upsert(changed(&cus(0), &["c1", "eve@example.com", "pro"])).await, written(0));
+    let expected = json!({ "metadata[customer_id]": "c1", "email": "eve@example.com", "metadata[plan]": "free" });
+    assert_eq!(customers(&*sandbox)[cus(0)], expected);
+    assert_eq!(bench.verdict(Operation::Clear, removed(by_id(&cus(0)))).await, written(0));
+    let expected = json!({ "metadata[customer_id]": "c1", "metadata[plan]": "free" });
+    assert_eq!(customers(&*sandbox)[cus(0)], expected);
+}
+
+#[tokio::test]
 async fn metadata_of_others_stays_and_null_takes_a_key_away() {
     let sandbox = stand_in(&[]).await;
     let others = open_with(&sandbox.url(), UPSERT, &["metadata.customer_id", "metadata.theirs", "description"], KEY);

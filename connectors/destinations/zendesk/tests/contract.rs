@@ -1,43 +1,26 @@
 //! The suite of the kit, in Zendesk's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, JobCase, JobSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
 /// A sync of these operations.
-#[derive(Clone)]
-struct Records {
-    into: String,
-    fields: &'static [&'static str],
-    operations: &'static [Operation],
-    project: Arc<tempfile::TempDir>,
-}
+type Records = Subjected<Vendor>;
 
-impl Records {
-    fn new(into: &str, fields: &'static [&'static str], operations: &'static [Operation]) -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("token"), CANARY).expect("a token");
-        Self { into: into.to_owned(), fields, operations, project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for Records {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        prepared(url, &self.into, self.fields)
+impl Contracted for Vendor {
+    const SECRET: &'static str = "token";
+
+    fn prepare(sync: &Records, url: &str) -> Arc<dyn Prepared> {
+        prepared(url, &sync.into, sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        self.operations.to_vec()
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(sync: &Records, operation: Operation, op: u64) -> Row {
         let id = op.to_string();
-        let texts: Vec<&str> = [id.as_str()].into_iter().chain(self.fields[1..].iter().copied()).collect();
+        let texts: Vec<&str> = [id.as_str()].into_iter().chain(sync.fields[1..].iter().copied()).collect();
         match operation {
             Operation::Delete => removed(op, by_id(&id)),
             Operation::Move => moved(op, by_id(&id), &texts),
