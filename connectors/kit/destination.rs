@@ -40,6 +40,11 @@ pub trait Account: Send + Sync {
         self.http().map(HttpAccount::hosts).unwrap_or_default()
     }
 
+    /// The limiter of its calls, where it has one: for forecasts.
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        self.http().map(|http| http.limiter(kit))
+    }
+
     /// The same where a secret names the host. By default [`hosts`](Account::hosts).
     ///
     /// # Errors
@@ -89,12 +94,6 @@ pub trait Prepared: Send + Sync {
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
         let _ = (object, by);
         Err(String::from("cannot look records up"))
-    }
-
-    /// The limiter of the account's calls, where it has one: for forecasts.
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        let _ = kit;
-        None
     }
 
     /// Builds the destination; starts nothing.

@@ -26,6 +26,7 @@ pub mod destination;
 pub mod facts;
 pub mod fault;
 pub mod http;
+pub mod json;
 pub mod key;
 pub mod kind;
 pub mod nested;

@@ -97,7 +97,9 @@ impl Runs {
         warnings.extend(refused_values(&plan)?.iter().map(ToString::to_string));
         // A run asks for these values again, before it writes.
         let lookups = planned.summary.counts.looked_up.div_ceil(Lookup::MOST_VALUES as u64);
-        let forecast = sync.prepared.limiter(&self.kit).map(|limiter| limiter.forecast(lookups + calls));
+        let account = self.project.destinations.get(&sync.destination).map(|destination| &destination.account);
+        let limiter = account.and_then(|account| account.limiter(&self.kit));
+        let forecast = limiter.map(|limiter| limiter.forecast(lookups + calls));
         Ok(Preview { plan, holds, warnings, calls, forecast, sync: sync.clone(), files, _claim: claim })
     }
 }

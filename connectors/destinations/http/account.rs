@@ -104,7 +104,7 @@ impl HttpAccount {
     }
 
     /// The limiter of the account.
-    pub(super) fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
+    pub(super) fn shared_limiter(&self, kit: &Kit) -> Arc<Limiter> {
         kit.limiter(&format!("http:{}", self.identity), &self.windows)
     }
 
@@ -126,6 +126,10 @@ impl Account for HttpAccount {
     fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
         let sync = HttpSync::read(self, into, shape)?;
         Some(Arc::new(sync))
+    }
+
+    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
+        Some(self.shared_limiter(kit))
     }
 
     fn is_stand_in(&self) -> bool {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem};
 use backhaul_kit::http::Http;
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::nested::Nest;
 use backhaul_kit::{Destination, Facts, Fault, Kit, Mode, Operation, Prepared, Removed, SyncShape};
 
@@ -88,13 +87,10 @@ impl Prepared for HttpSync {
         self.write.success.gives_ids()
     }
 
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.limiter(kit))
-    }
-
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
         let options = self.account.options(&kit);
-        let http = Http::new(&options, self.account.credential.auth(&kit, &options)?, self.account.limiter(&kit))?;
+        let http =
+            Http::new(&options, self.account.credential.auth(&kit, &options)?, self.account.shared_limiter(&kit))?;
         Ok(Arc::new(HttpDestination::new(self.clone(), http)))
     }
 }

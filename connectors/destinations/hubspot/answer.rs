@@ -1,16 +1,15 @@
 //! What an answer says of each row. Rows that it does not name stay unknown; rows that it names as written
 //! and as failed stay unknown too.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use backhaul_kit::http::Answer;
+use backhaul_kit::json::{items, text};
 use backhaul_kit::{Batch, Fault, Operation, Outcomes, Reason, Verdict};
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::values;
-use super::wire::{BatchAnswer, Record, VendorError, WriteInput};
+use super::object::ObjectType;
+use super::wire::{http_status, property_errors, texts};
+use super::{fault, values};
 
 /// The code of an unknown property.
 const UNKNOWN_PROPERTY: &str = "PROPERTY_DOESNT_EXIST";
@@ -18,191 +17,139 @@ const UNKNOWN_PROPERTY: &str = "PROPERTY_DOESNT_EXIST";
 const READ_ONLY: &str = "READ_ONLY_VALUE";
 /// The category of a record that is not there.
 pub(super) const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
-/// The batch is done; other statuses promise nothing.
-const COMPLETE: &str = "COMPLETE";
 
-/// Reads the answer of a batch call, whatever its 2xx status.
+/// The verdicts of a write call.
 ///
 /// # Errors
-/// `Ambiguous` where it is not the JSON that was promised.
-pub(super) fn parse(answer: &Answer) -> Result<BatchAnswer<'_>, Fault> {
-    serde_json::from_slice(&answer.body).map_err(|error| {
-        Fault::ambiguous(format!("HubSpot answered {} without readable JSON", answer.status.as_u16())).caused_by(error)
-    })
-}
-
-/// The verdicts of a write call that was answered with 2xx.
-///
-/// # Errors
-/// `Ambiguous` for an unreadable answer; `Config` where every row failed for the same property.
-pub(super) fn of_write(answer: &Answer, batch: &Batch, draft: Draft<'_>) -> Result<Outcomes, Fault> {
-    let parsed = parse(answer)?;
-    if draft.inputs.len() == parsed.errors.len() {
-        let faults: Option<Vec<Fault>> = parsed.errors.iter().map(property_fault).collect();
-        if let Some(fault) = faults.and_then(|mut faults| faults.pop()) {
-            return Err(fault);
-        }
-    }
-    let rows = Rows::of(&draft);
-    let mut said: Vec<Said> = vec![Said::Nothing; batch.rows.len()];
-    if parsed.status.as_deref().is_none_or(|status| status == COMPLETE) {
-        for record in &parsed.results {
-            if let Some(place) = rows.of_record(record) {
-                said[place].add(Verdict::Written { remote_id: Some(record.id.clone()) });
+/// `Config` where it speaks of the mapping; `Split` where one row of several may be the cause of a refusal; `Ambiguous`
+/// for an unreadable answer; else what the answer says of the call.
+pub(super) fn of_write(answer: &Answer, batch: &Batch, draft: &Draft, object: &ObjectType) -> Result<Outcomes, Fault> {
+    let said = match refusal(answer) {
+        Some(error) => {
+            if let Some(fault) = property_fault(&error) {
+                return Err(fault);
             }
+            let [place] = draft.places.as_slice() else {
+                return Err(Fault::split(format!("HubSpot refused the batch: {}", text(&error, "category"))));
+            };
+            vec![(*place, verdict(&error, draft.operation))]
         }
-    }
-    for error in &parsed.errors {
-        let verdict = verdict(error, batch.operation);
-        for place in rows.of_error(error) {
-            said[place].add(verdict.clone());
-        }
-    }
-    let mut outcomes = Outcomes::of(batch);
-    for (place, said) in said.into_iter().enumerate() {
-        if let Said::One(verdict) = said {
-            outcomes.set_at(place, verdict)?;
-        }
-    }
-    reject(&mut outcomes, draft.refused)?;
-    Ok(outcomes)
+        None => match fault::of_answer(answer, object) {
+            Some(fault) => return Err(fault),
+            None if draft.operation == Operation::Archive => of_archive(answer, draft),
+            None => of_rows(answer, draft)?,
+        },
+    };
+    Outcomes::at_places(batch, said.into_iter().chain(draft.settled.iter().cloned()))
 }
 
-/// What a refusal of the whole call (400, 409, 422, or 404 for a record) means: nothing was applied.
-///
-/// # Errors
-/// `Config` where it speaks of the mapping; `Split` where one row of several may be the cause.
-pub(super) fn of_refusal(error: &VendorError, batch: &Batch, draft: Draft<'_>) -> Result<Outcomes, Fault> {
-    if let Some(fault) = property_fault(error) {
+/// Another 2xx than the documented one proves nothing.
+fn of_archive(answer: &Answer, draft: &Draft) -> Vec<(usize, Verdict)> {
+    let archived = draft.inputs.iter().filter(|_| answer.status == 204);
+    let verdict = |input: &Value| Verdict::Written { remote_id: input["id"].as_str().map(str::to_owned) };
+    draft.places.iter().copied().zip(archived.map(verdict)).collect()
+}
+
+fn of_rows(answer: &Answer, draft: &Draft) -> Result<Vec<(usize, Verdict)>, Fault> {
+    let json: Value = serde_json::from_slice(&answer.body).map_err(|error| {
+        Fault::ambiguous(format!("HubSpot answered {} without readable JSON", answer.status.as_u16())).caused_by(error)
+    })?;
+    let faults: Option<Vec<Fault>> = items(&json["errors"]).map(property_fault).collect();
+    if let Some(fault) = faults.filter(|faults| faults.len() == draft.inputs.len()).and_then(|mut faults| faults.pop())
+    {
         return Err(fault);
     }
-    let [place] = draft.places.as_slice() else {
-        return Err(Fault::split(format!("HubSpot refused the batch: {}", error.category)));
+    let mut said: Vec<Vec<Verdict>> = vec![Vec::new(); draft.inputs.len()];
+    // Other statuses promise nothing.
+    for record in items(&json["results"]).filter(|_| json["status"].is_null() || json["status"] == "COMPLETE") {
+        if let (Some(number), Some(id)) = (of_record(draft, record), record["id"].as_str()) {
+            said[number].push(Verdict::Written { remote_id: Some(id.to_owned()) });
+        }
+    }
+    for error in items(&json["errors"]) {
+        of_error(draft, error).into_iter().for_each(|number| said[number].push(verdict(error, draft.operation)));
+    }
+    // Words that differ leave the row unknown.
+    let agreed = |mut said: Vec<Verdict>| {
+        said.dedup();
+        said.pop().filter(|_| said.is_empty()).unwrap_or(Verdict::Unknown)
     };
-    let mut outcomes = Outcomes::of(batch);
-    let verdict = verdict(error, batch.operation);
-    if verdict != Verdict::Unknown {
-        outcomes.set_at(*place, verdict)?;
-    }
-    reject(&mut outcomes, draft.refused)?;
-    Ok(outcomes)
+    Ok(draft.places.iter().copied().zip(said.into_iter().map(agreed)).collect())
 }
 
-/// Rejects rows that were not sent.
-pub(super) fn reject(outcomes: &mut Outcomes, refused: Vec<(usize, Reason)>) -> Result<(), Fault> {
-    for (place, reason) in refused {
-        outcomes.set_at(place, Verdict::Rejected(reason))?;
+/// The input whose record it is: by trace id; without one by the id or match value that was sent; and an only one by
+/// being the only one.
+fn of_record(draft: &Draft, record: &Value) -> Option<usize> {
+    if let Some(trace) = record["objectWriteTraceId"].as_str() {
+        return draft.inputs.iter().position(|input| input["objectWriteTraceId"] == trace);
     }
-    Ok(())
+    let is_it = |input: &Value| {
+        let name = input["idProperty"].as_str().map_or(&record["id"], |property| &record["properties"][property]);
+        name.as_str().is_some_and(|name| is_named(input, name))
+    };
+    draft.inputs.iter().position(is_it).or_else(|| only(draft))
 }
 
-/// What was said of one row so far.
-#[derive(Clone)]
-enum Said {
-    Nothing,
-    One(Verdict),
-    Contradiction,
+fn of_error(draft: &Draft, error: &Value) -> Vec<usize> {
+    let (traces, ids) = (&error["context"]["objectWriteTraceId"], &error["context"]["ids"]);
+    let position = |is_it: &dyn Fn(&Value) -> bool| draft.inputs.iter().position(is_it);
+    if texts(traces).next().is_some() {
+        return texts(traces).filter_map(|trace| position(&|input| input["objectWriteTraceId"] == trace)).collect();
+    }
+    if texts(ids).next().is_some() {
+        return texts(ids).filter_map(|id| position(&|input| is_named(input, id))).collect();
+    }
+    only(draft).into_iter().collect()
 }
 
-impl Said {
-    /// Takes one more statement in. Two that differ, or one that itself knows nothing, leave the row unknown.
-    fn add(&mut self, verdict: Verdict) {
-        *self = match self {
-            Self::Nothing if verdict != Verdict::Unknown => Self::One(verdict),
-            Self::One(first) if *first == verdict => return,
-            Self::Nothing | Self::One(_) | Self::Contradiction => Self::Contradiction,
-        };
-    }
+/// Whether an input names its record so.
+fn is_named(input: &Value, name: &str) -> bool {
+    let property = input["idProperty"].as_str();
+    input["id"].as_str().is_some_and(|id| values::kept(property, id) == values::kept(property, name))
 }
 
-/// Finds the row that a part of an answer speaks of: by trace id; without one by the id or match value that
-/// was sent; and an only row by being the only one.
-struct Rows<'a> {
-    id_property: Option<&'a str>,
-    by_trace: HashMap<&'a str, usize>,
-    by_id: HashMap<Cow<'a, str>, usize>,
-    only: Option<usize>,
+fn only(draft: &Draft) -> Option<usize> {
+    (draft.inputs.len() == 1).then_some(0)
 }
 
-impl<'a> Rows<'a> {
-    fn of(draft: &'a Draft<'_>) -> Self {
-        let id_property = draft.inputs.first().and_then(|input| input.id_property);
-        let inputs = || draft.inputs.iter().zip(draft.places.iter().copied());
-        let id = |input: &'a WriteInput<'_>| Some(values::kept(id_property, input.id.as_deref()?));
-        Self {
-            id_property,
-            by_trace: inputs().map(|(input, place)| (input.object_write_trace_id.as_str(), place)).collect(),
-            by_id: inputs().filter_map(|(input, place)| Some((id(input)?, place))).collect(),
-            only: match draft.places.as_slice() {
-                [place] => Some(*place),
-                _ => None,
-            },
-        }
-    }
-
-    fn of_record(&self, record: &Record<'_>) -> Option<usize> {
-        if let Some(trace) = &record.object_write_trace_id {
-            return self.by_trace.get(trace.as_str()).copied();
-        }
-        let by_id = match self.id_property {
-            None => self.by_id.get(record.id.as_str()).copied(),
-            Some(property) => record.fields().get(property).and_then(Value::as_str).and_then(|value| self.of_id(value)),
-        };
-        by_id.or(self.only)
-    }
-
-    fn of_error(&self, error: &VendorError) -> Vec<usize> {
-        let traces = error.context_texts("objectWriteTraceId");
-        let ids = error.context_texts("ids");
-        if traces.is_empty() && ids.is_empty() {
-            return self.only.into_iter().collect();
-        }
-        if traces.is_empty() {
-            return ids.into_iter().filter_map(|id| self.of_id(id)).collect();
-        }
-        traces.into_iter().filter_map(|trace| self.by_trace.get(trace).copied()).collect()
-    }
-
-    fn of_id(&self, id: &str) -> Option<usize> {
-        self.by_id.get(&values::kept(self.id_property, id)).copied()
-    }
+/// The error of a call that HubSpot refused because of what its rows say; nothing of it was applied.
+fn refusal(answer: &Answer) -> Option<Value> {
+    let error: Value = answer.json().unwrap_or_default();
+    let of_rows = match answer.status.as_u16() {
+        400 | 409 | 422 => true,
+        404 => error["category"] == NOT_FOUND,
+        _ => false,
+    };
+    of_rows.then_some(error)
 }
 
 /// What an error says of a row that it names.
-pub(super) fn verdict(error: &VendorError, operation: Operation) -> Verdict {
-    match error.http_status() {
-        Some(429) => return Verdict::Retry(None),
-        Some(500..=599) => return Verdict::Unknown,
-        _ => {}
+fn verdict(error: &Value, operation: Operation) -> Verdict {
+    match http_status(error) {
+        Some(429) => Verdict::Retry(None),
+        Some(500..=599) => Verdict::Unknown,
+        _ if operation.is_removal() && error["category"] == NOT_FOUND => Verdict::Unchanged,
+        _ => Verdict::Rejected(reason(error)),
     }
-    if operation.is_removal() && error.category == NOT_FOUND {
-        return Verdict::Unchanged;
-    }
-    Verdict::Rejected(reason(error))
 }
 
 /// The most telling code, text and field that an error has.
-fn reason(error: &VendorError) -> Reason {
-    if let Some(property) = error.property_errors().into_iter().next() {
-        let code = if property.code.is_empty() { error.category.clone() } else { property.code };
-        let field = (!property.name.is_empty()).then_some(property.name);
-        return Reason { code, text: property.message, field };
-    }
-    let detail = error.errors.first();
-    let code = detail.and_then(|detail| detail.code.clone()).unwrap_or_else(|| error.category.clone());
-    let text = if error.message.is_empty() {
-        detail.map(|detail| detail.message.clone()).unwrap_or_default()
-    } else {
-        error.message.clone()
+fn reason(error: &Value) -> Reason {
+    let (properties, detail, category) = (property_errors(error), &error["errors"][0], text(error, "category"));
+    let (code, message, field) = match properties.first() {
+        Some(property) => (text(property, "error"), text(property, "message"), text(property, "name")),
+        None => (text(detail, "code"), text(error, "message"), text(detail, "in")),
     };
-    Reason { code, text, field: detail.and_then(|detail| detail.place.clone()) }
+    let or = |text: &str, other: &str| String::from(if text.is_empty() { other } else { text });
+    let field = Some(field).filter(|field| !field.is_empty()).map(str::to_owned);
+    Reason { code: or(code, category), text: or(message, text(detail, "message")), field }
 }
 
 /// A refusal that no row can help: the sync maps a property that is not there or cannot be written.
-fn property_fault(error: &VendorError) -> Option<Fault> {
-    let errors = error.property_errors();
-    let found = errors.iter().find(|property| [UNKNOWN_PROPERTY, READ_ONLY].contains(&property.code.as_str()))?;
-    let (name, code) = (&found.name, &found.code);
+fn property_fault(error: &Value) -> Option<Fault> {
+    let errors = property_errors(error);
+    let found = errors.iter().find(|property| [UNKNOWN_PROPERTY, READ_ONLY].contains(&text(property, "error")))?;
+    let (name, code) = (text(found, "name"), text(found, "error"));
     let fault = Fault::config(format!("HubSpot refuses the property `{name}` ({code})"));
     Some(if code == UNKNOWN_PROPERTY {
         fault.remedy(format!("create the property `{name}` in HubSpot, or take it out of the sync's fields"))

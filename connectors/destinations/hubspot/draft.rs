@@ -1,12 +1,10 @@
 //! A batch as the inputs of one call.
 
-use std::borrow::Cow;
-
-use backhaul_kit::{Batch, Fields, Operation, Reason, Row};
+use backhaul_kit::{Address, Batch, FieldRef, Operation, Reason, Row, Verdict};
+use serde_json::{Map, Value, json};
 
 use super::sync::HubSpotSync;
 use super::values;
-use super::wire::{Properties, WriteInput};
 
 /// What finds one row's record in a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,137 +20,91 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// What is remembered of a row.
-    pub(super) fn remembered(sync: &HubSpotSync, row: &Row) -> Self {
-        if let Some(id) = &row.address.remote_id {
-            return Self::Id(id.clone());
-        }
-        match (&sync.match_property, &row.address.match_value) {
-            (Some(property), Some(value)) if property.id_property().is_none() => Self::Id(value.clone()),
-            (Some(_), Some(value)) => Self::Value(value.clone()),
+    /// What an address says.
+    pub(super) fn remembered(sync: &HubSpotSync, address: &Address) -> Self {
+        match (&address.remote_id, &sync.match_property, &address.match_value) {
+            (Some(id), ..) => Self::Id(id.clone()),
+            (None, Some(property), Some(value)) if property.id_property().is_none() => Self::Id(value.clone()),
+            (None, Some(_), Some(value)) => Self::Value(value.clone()),
             _ => Self::Unknown,
         }
     }
-
-    /// The record id, where it is known.
-    pub(super) fn id(&self) -> Option<&str> {
-        match self {
-            Self::Id(id) => Some(id),
-            Self::Value(_) | Self::Absent | Self::Unknown => None,
-        }
-    }
 }
 
-/// The inputs of one write call, and the rows that cannot be sent.
-#[derive(Debug, Default)]
-pub(super) struct Draft<'a> {
+/// The inputs of one write call, and the rows that are settled without.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) operation: Operation,
     /// What is sent.
-    pub(super) inputs: Vec<WriteInput<'a>>,
+    pub(super) inputs: Vec<Value>,
     /// The place in the batch of each input.
     pub(super) places: Vec<usize>,
-    /// Rows refused here, by place.
-    pub(super) refused: Vec<(usize, Reason)>,
+    /// Verdicts of rows that are not sent, by place.
+    pub(super) settled: Vec<(usize, Verdict)>,
 }
 
-impl<'a> Draft<'a> {
-    /// The inputs of a batch of any operation but `archive`. `targets` are the records to write, row by
-    /// row, for the operations that find them by what is remembered (`move`, `clear`).
-    pub(super) fn of(sync: &'a HubSpotSync, batch: &'a Batch, targets: &'a [Target]) -> Self {
-        let mut draft = Self::default();
-        for (place, row) in batch.rows.iter().enumerate() {
-            match input(sync, batch.operation, row, targets.get(place)) {
+impl Draft {
+    /// The inputs of a batch. `targets` are the records to write, row by row, for the operations that find them by what
+    /// is remembered (`move`, `clear`, `archive`).
+    pub(super) fn of(sync: &HubSpotSync, batch: &Batch, operation: Operation, targets: &[Target]) -> Self {
+        let mut draft = Self { operation, inputs: Vec::new(), places: Vec::new(), settled: Vec::new() };
+        for (place, (row, target)) in batch.rows.iter().zip(targets).enumerate() {
+            match input(sync, operation, row, target) {
                 Ok(input) => {
                     draft.inputs.push(input);
                     draft.places.push(place);
                 }
-                Err(reason) => draft.refused.push((place, reason)),
+                Err(_) if operation.is_removal() && *target == Target::Absent => {
+                    draft.settled.push((place, Verdict::Unchanged));
+                }
+                Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
             }
         }
         draft
     }
 }
 
-/// The id by which an answer names a row.
-fn trace_id(op: u64) -> String {
-    format!("op-{op}")
-}
-
-fn input<'a>(
-    sync: &'a HubSpotSync,
-    operation: Operation,
-    row: &'a Row,
-    target: Option<&'a Target>,
-) -> Result<WriteInput<'a>, Reason> {
-    let mut input = WriteInput {
-        id_property: None,
-        id: None,
-        object_write_trace_id: trace_id(row.op),
-        properties: Properties::default(),
-        associations: None,
+fn input(sync: &HubSpotSync, operation: Operation, row: &Row, target: &Target) -> Result<Value, Reason> {
+    let no_address = || Reason::new("NO_ADDRESS", "neither HubSpot's id of the record nor a match value is known");
+    let by_value = |value: &str| {
+        let property = sync.match_property.as_ref().ok_or_else(no_address)?.id_property();
+        Ok(property.map_or_else(|| json!({ "id": value }), |name| json!({ "idProperty": name, "id": value })))
     };
-    match operation {
-        Operation::Create => {
-            input.properties = properties(sync, &row.fields, None)?;
-            input.associations = Some([]);
-        }
-        Operation::Move => {
-            (input.id_property, input.id) = address(sync, target)?;
-            input.properties = properties(sync, &row.fields, None)?;
-        }
-        Operation::Clear => {
-            (input.id_property, input.id) = address(sync, target)?;
-            input.properties = emptied(sync);
-        }
-        _ => {
+    let mut input = match (operation, target) {
+        (Operation::Create, _) => json!({ "associations": [] }),
+        (Operation::Upsert | Operation::Update, _) => {
             let property = sync.match_property.as_ref().ok_or_else(no_address)?;
             let value = row.fields.get(property.place).map(values::text).transpose()?.flatten();
-            input.id = Some(value.filter(|value| !value.is_empty()).ok_or_else(no_match_value)?);
-            input.id_property = property.id_property();
-            input.properties = properties(sync, &row.fields, Some(property.place))?;
+            let missing = || Reason::new("NO_MATCH_VALUE", "the match property has no value in this row");
+            by_value(&value.filter(|value| !value.is_empty()).ok_or_else(missing)?)?
         }
+        (_, Target::Id(id)) => json!({ "id": id }),
+        (Operation::Clear, Target::Value(value)) => by_value(value)?,
+        (_, Target::Value(_)) => {
+            let text = "HubSpot answered the look-up without a word of this match value";
+            return Err(Reason::new("MATCH_NOT_CONFIRMED", text));
+        }
+        (_, Target::Absent | Target::Unknown) => return Err(no_address()),
+    };
+    if operation != Operation::Archive {
+        // The answer names the row by it.
+        input["objectWriteTraceId"] = format!("op-{}", row.op).into();
+        input["properties"] = properties(sync, operation, row)?.into();
     }
     Ok(input)
 }
 
-type IdPropertyAndId<'a> = (Option<&'a str>, Option<Cow<'a, str>>);
-
-fn address<'a>(sync: &'a HubSpotSync, target: Option<&'a Target>) -> Result<IdPropertyAndId<'a>, Reason> {
-    match target {
-        Some(Target::Id(id)) => Ok((None, Some(Cow::Borrowed(id)))),
-        Some(Target::Value(value)) => {
-            let property = sync.match_property.as_ref().ok_or_else(no_address)?;
-            Ok((property.id_property(), Some(Cow::Borrowed(value))))
-        }
-        Some(Target::Absent | Target::Unknown) | None => Err(no_address()),
-    }
-}
-
-/// The values of a row, without the field at `except`: a match value travels as the record's address.
-fn properties<'a>(sync: &'a HubSpotSync, fields: &'a Fields, except: Option<usize>) -> Result<Properties<'a>, Reason> {
-    let mut pairs = Vec::with_capacity(fields.len());
-    for (place, (name, field)) in sync.properties.iter().zip(fields).enumerate() {
-        if Some(place) == except {
-            continue;
-        }
+/// What is written. A match value travels as the record's address, unless the record is made or gets another one.
+fn properties(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Map<String, Value>, Reason> {
+    let writes_match = matches!(operation, Operation::Create | Operation::Move);
+    let kept = sync.match_property.as_ref().map(|property| property.place).filter(|_| !writes_match);
+    // A removal has no fields: what it leaves there is emptied.
+    let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
+    let written = sync.properties.iter().zip(given).enumerate().filter(|(place, _)| Some(*place) != kept);
+    let mut properties = Map::new();
+    for (_, (name, field)) in written {
         let text = values::text(field).map_err(|reason| Reason { field: Some(name.clone()), ..reason })?;
-        if let Some(text) = text {
-            pairs.push((name.as_str(), text));
-        }
+        properties.extend(text.map(|text| (name.clone(), text.into())));
     }
-    Ok(Properties(pairs))
-}
-
-/// Every property that the sync writes, emptied; the match property stays, so that the record is found again.
-fn emptied(sync: &HubSpotSync) -> Properties<'_> {
-    let kept = sync.match_property.as_ref().map(|property| property.place);
-    let names = sync.properties.iter().enumerate().filter(|(place, _)| Some(*place) != kept);
-    Properties(names.map(|(_, name)| (name.as_str(), Cow::Borrowed(""))).collect())
-}
-
-pub(super) fn no_address() -> Reason {
-    Reason::new("NO_ADDRESS", "neither HubSpot's id of the record nor a match value is known")
-}
-
-fn no_match_value() -> Reason {
-    Reason::new("NO_MATCH_VALUE", "the match property has no value in this row")
+    Ok(properties)
 }

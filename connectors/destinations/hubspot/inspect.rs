@@ -1,13 +1,15 @@
 //! What an account and its objects are like: identity, scopes, properties. Nothing is written.
 
 use backhaul_kit::http::{Auth, Request};
+use backhaul_kit::json::{items, text};
 use backhaul_kit::{AccountReport, Fault, FaultClass, ObjectField, ObjectSchema, Prepared as _, TypeClass};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
 use super::object::RECORD_ID;
-use super::send::{HubSpotDestination, json};
-use super::wire::{AccountDetails, PropertyDefinition, PropertyList, TokenInfo, TokenQuery};
+use super::send::HubSpotDestination;
+use super::wire::texts;
 
 /// Part of every token's scopes; nobody asked for it.
 const IMPLICIT_SCOPE: &str = "oauth";
@@ -21,49 +23,49 @@ impl HubSpotDestination {
             ..AccountReport::default()
         };
         let object = &self.sync.object;
-        let Some(token) = self.introspect().await? else {
-            let url = self.sync.account.http.base.join(&["account-info", "v3", "details"])?;
-            let answer = self.read(Request::new(Method::GET, url)).await?;
-            let details: AccountDetails =
-                answer.json().ok_or_else(|| Fault::transient("HubSpot's account details are unreadable"))?;
+        let Some((hub, scopes)) = self.introspect().await? else {
+            let details = self.read(self.get(&["account-info", "v3", "details"])?).await?;
+            let hub = details["portalId"].as_u64();
+            let hub = hub.ok_or_else(|| Fault::transient("HubSpot's account details are unreadable"))?;
             let unknowable = vec![String::from("the token's scopes: HubSpot introspects no token of this kind")];
-            return Ok(AccountReport { unknowable, ..report(details.portal_id) });
+            return Ok(AccountReport { unknowable, ..report(hub) });
         };
         let needed = self.needed_scopes();
         let useful = [object.read_scope(), object.schema_scope(), IMPLICIT_SCOPE.to_owned()];
-        let missing = needed.iter().filter(|scope| !token.scopes.contains(scope)).cloned().collect();
-        let excess = token.scopes.iter().filter(|scope| !needed.contains(scope) && !useful.contains(scope));
-        Ok(AccountReport { missing, excess: excess.cloned().collect(), ..report(token.hub_id) })
+        let missing = needed.iter().filter(|scope| !scopes.contains(scope)).cloned().collect();
+        let excess = scopes.iter().filter(|scope| !needed.contains(scope) && !useful.contains(scope));
+        Ok(AccountReport { missing, excess: excess.cloned().collect(), ..report(hub) })
     }
 
     /// The properties of the object.
     pub(super) async fn object_schema(&self) -> Result<ObjectSchema, Fault> {
-        let url = self.sync.account.http.base.join(&["crm", "v3", "properties", self.sync.object.path()])?;
-        let answer = self.read(Request::new(Method::GET, url)).await?;
-        let list: PropertyList =
-            answer.json().ok_or_else(|| Fault::transient("HubSpot's list of properties is unreadable"))?;
-        let fields = list.results.into_iter().map(|definition| self.field(definition)).collect();
-        Ok(ObjectSchema { fields })
+        let list = self.read(self.get(&["crm", "v3", "properties", self.sync.object.path()])?).await?;
+        let unreadable = || Fault::transient("HubSpot's list of properties is unreadable");
+        let fields = list["results"].as_array().ok_or_else(unreadable)?.iter().map(|property| self.field(property));
+        Ok(ObjectSchema { fields: fields.collect() })
+    }
+
+    fn get(&self, path: &[&str]) -> Result<Request, Fault> {
+        self.sync.account.http.call(Method::GET, path)
     }
 
     /// The token's account and scopes, where an introspection knows the token.
-    async fn introspect(&self) -> Result<Option<TokenInfo>, Fault> {
+    async fn introspect(&self) -> Result<Option<(u64, Vec<String>)>, Fault> {
         let Auth::Bearer(secret) = self.http.auth() else {
             return Err(Fault::bug("HubSpot's client has no bearer token"));
         };
         let token = secret.reveal()?;
         let token = token.expose_secret();
-        let account = &self.sync.account;
-        let private_app = account.http.base.join(&["oauth", "v2", "private-apps", "get", "access-token-info"])?;
-        let oauth = account.http.base.join(&["oauth", "v1", "access-tokens", token])?;
-        for request in [
-            Request::new(Method::POST, private_app).json(json(&TokenQuery { token_key: token })?),
-            Request::new(Method::GET, oauth),
-        ] {
+        let private_app = ["oauth", "v2", "private-apps", "get", "access-token-info"];
+        let private_app = self.sync.account.http.call(Method::POST, &private_app)?;
+        let private_app = private_app.json(json!({ "tokenKey": token }).to_string());
+        for request in [private_app, self.get(&["oauth", "v1", "access-tokens", token])?] {
             match self.read(request).await {
-                Ok(answer) => {
-                    if let Some(info) = answer.json::<TokenInfo>() {
-                        return Ok(Some(info));
+                Ok(json) => {
+                    // Private apps name it in one way, OAuth in the other.
+                    let hub = json["hubId"].as_u64().or_else(|| json["hub_id"].as_u64());
+                    if let Some(hub) = hub.filter(|_| json["scopes"].is_array()) {
+                        return Ok(Some((hub, texts(&json["scopes"]).map(str::to_owned).collect())));
                     }
                 }
                 // Each introspection refuses the tokens that it does not know: the next may.
@@ -81,24 +83,20 @@ impl HubSpotDestination {
         scopes
     }
 
-    fn field(&self, definition: PropertyDefinition) -> ObjectField {
-        let matched = self.sync.match_property.as_ref().is_some_and(|property| property.name == definition.name);
-        let email = self.sync.object.is_contacts() && definition.name == "email";
-        let read_only =
-            definition.calculated || definition.modification_metadata.is_some_and(|metadata| metadata.read_only_value);
-        let is_id = definition.name == RECORD_ID;
+    fn field(&self, property: &Value) -> ObjectField {
+        let (name, native) = (text(property, "name"), text(property, "type"));
+        let matched = self.sync.match_property.as_ref().is_some_and(|property| property.name == name);
+        let (is_id, is_email) = (name == RECORD_ID, self.sync.object.is_contacts() && name == "email");
+        let read_only = property["calculated"] == true || property["modificationMetadata"]["readOnlyValue"] == true;
+        // The allowed values may stand elsewhere.
+        let options = items(&property["options"]).filter(|_| property["externalOptions"] != true);
         ObjectField {
-            accepts: accepted(&definition.kind),
-            choices: if definition.external_options {
-                Vec::new()
-            } else {
-                definition.options.into_iter().map(|option| option.value).collect()
-            },
+            accepts: accepted(native),
+            choices: options.map(|option| text(option, "value").to_owned()).collect(),
             // A match by the record's own id writes nothing into it.
             writable: !read_only || (is_id && matched),
-            unique: definition.has_unique_value || email || is_id,
-            native: definition.kind,
-            name: definition.name,
+            unique: property["hasUniqueValue"] == true || is_email || is_id,
+            ..ObjectField::new(name, native)
         }
     }
 }

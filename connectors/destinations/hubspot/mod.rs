@@ -7,12 +7,11 @@
 //! | `sync` | `[into]` and the facts of each operation |
 //! | `values` | a field's value as HubSpot's text |
 //! | `draft` | a batch as the inputs of one call |
-//! | `wire` | the vendor's JSON, and nothing else |
+//! | `wire` | reading the vendor's JSON |
 //! | `answer` | what an answer says of each row |
 //! | `fault` | what a refused call means |
 //! | `send` | the destination itself: writes |
-//! | `records` | finding and reading records that are there |
-//! | `lookup` | records of other objects, for rows that refer to them |
+//! | `records` | finding and reading records that are there, for rows that refer to them, too |
 //! | `inspect` | identity, scopes and properties |
 //! | `sandbox` | the stand-in of the API |
 //!
@@ -49,7 +48,6 @@ mod answer;
 mod draft;
 mod fault;
 mod inspect;
-mod lookup;
 mod object;
 mod records;
 pub mod sandbox;

@@ -1,139 +1,142 @@
 //! Finding and reading records that are there already.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use backhaul_kit::{Address, Fault, Found};
-use serde_json::{Map, Value};
+use backhaul_kit::json::{items, text};
+use backhaul_kit::{Address, Batch, Fault, FieldRef, Found, Lookup, Match, Reason};
+use serde_json::Value;
 
+use super::answer::NOT_FOUND;
 use super::draft::Target;
+use super::object::{ObjectType, RECORD_ID};
 use super::send::HubSpotDestination;
 use super::sync::MAX_INPUTS;
-use super::wire::Record;
-use super::{answer, values};
+use super::values;
+use super::wire::texts;
 
-/// What a look-up by match value found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
-    /// The id of its record.
-    Found(String),
-    /// HubSpot says that no record has it.
-    Absent,
-    /// The answer does not speak of it.
-    Unclear,
+/// Records by the names that they were asked for: ids, or values of a property as HubSpot keeps them. `None` is a name
+/// that no record has; of one that is missing the answers do not speak.
+type Records = HashMap<String, Option<Value>>;
+
+/// Why records of an object cannot be found by a property, else the scope that it takes. Whether the property's values
+/// are unique only the account knows: HubSpot refuses to look up by others.
+pub(super) fn check_lookup(object: &str, by: &str) -> Result<Vec<String>, String> {
+    let parsed = ObjectType::parse(object).ok_or_else(|| format!("has no object \"{object}\""))?;
+    if by == RECORD_ID {
+        return Err(format!("looks nothing up by `{RECORD_ID}`: that is the id already"));
+    }
+    Ok(vec![parsed.read_scope()])
 }
 
 impl HubSpotDestination {
+    /// The records of these names, 100 a call (`batch/read`). HubSpot keeps the values of a unique property apart, so
+    /// each has one record at most.
+    async fn records(
+        &self,
+        object: &ObjectType,
+        by: Option<&str>,
+        names: BTreeSet<String>,
+        properties: &[&str],
+    ) -> Result<Records, Fault> {
+        let (names, mut records): (Vec<String>, _) = (names.into_iter().collect(), Records::new());
+        for chunk in names.chunks(MAX_INPUTS) {
+            let json = self.read(self.read_call(object, by, chunk, properties)?).await?;
+            let absent = items(&json["errors"]).filter(|error| error["category"] == NOT_FOUND);
+            let absent = absent.flat_map(|error| texts(&error["context"]["ids"]));
+            records.extend(absent.map(|name| (values::kept(by, name).into_owned(), None)));
+            for record in items(&json["results"]).filter(|record| record["id"].is_string()) {
+                let name = by.map_or(&record["id"], |property| &record["properties"][property]);
+                records.extend(name.as_str().map(|name| (values::kept(by, name).into_owned(), Some(record.clone()))));
+            }
+        }
+        Ok(records)
+    }
+
+    /// The records that have these values of a unique property.
+    pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
+        let object = ObjectType::parse(&query.object);
+        let object = object.ok_or_else(|| Fault::bug("a look-up of an object that was not checked"))?;
+        let name = |value| {
+            let text = values::text(FieldRef::Set(value)).map_err(|Reason { code, .. }| Fault::bug(code))?;
+            Ok(values::kept(Some(&query.by), &text.unwrap_or_default()).into_owned())
+        };
+        let names: Vec<String> = query.values.iter().map(|value| name(value.into())).collect::<Result<_, Fault>>()?;
+        // An empty value is the same as none, which no record has.
+        let asked = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let records = self.records(&object, Some(&query.by), asked, &[&query.by]).await?;
+        let mut matches = Vec::new();
+        for (value, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let unclear = || Fault::transient("HubSpot's answer leaves out a value that was looked up");
+            let record = records.get(name).ok_or_else(unclear)?;
+            matches.extend(record.iter().map(|record| Match { value, remote_id: text(record, "id").to_owned() }));
+        }
+        Ok(matches)
+    }
+
     /// The records at these addresses, with the properties that the sync writes.
     pub(super) async fn read_addresses(&self, rows: &[Address]) -> Result<Vec<Found>, Fault> {
-        let mut by_id = Vec::new();
-        let mut by_value = Vec::new();
-        for (place, address) in rows.iter().enumerate() {
-            match (&address.remote_id, &address.match_value) {
-                (Some(id), _) => by_id.push((place, id.as_str())),
-                (None, Some(value)) => by_value.push((place, value.as_str())),
-                (None, None) => {}
+        let (sync, mut found) = (&self.sync, Vec::new());
+        let properties: Vec<&str> = sync.properties.iter().map(String::as_str).collect();
+        let targets: Vec<Target> = rows.iter().map(|address| Target::remembered(sync, address)).collect();
+        let property = sync.match_property.as_ref().and_then(|property| property.id_property());
+        for by in BTreeSet::from([None, property]) {
+            let name = |target: &Target| match target {
+                Target::Id(id) if by.is_none() => Some(id.clone()),
+                Target::Value(value) if by.is_some() => Some(values::kept(by, value).into_owned()),
+                _ => None,
+            };
+            let records =
+                self.records(&sync.object, by, targets.iter().filter_map(name).collect(), &properties).await?;
+            for (address, target) in targets.iter().enumerate() {
+                let Some(Some(record)) = name(target).and_then(|name| records.get(&name)) else { continue };
+                let fields = record["properties"].as_object().cloned().unwrap_or_default();
+                found.push(Found { address, remote_id: Some(text(record, "id").to_owned()), fields });
             }
-        }
-        let mut found = Vec::with_capacity(rows.len());
-        self.read_records(None, &by_id, &mut found).await?;
-        if let Some(property) = &self.sync.match_property {
-            self.read_records(property.id_property(), &by_value, &mut found).await?;
         }
         Ok(found)
     }
 
-    /// Replaces every match value by the id of its record; by `Absent` where there is none, and by `Unknown` where
-    /// that is not clear.
+    /// Replaces every match value by the id of its record, and by `Absent` where there is none; it stays where the
+    /// answer does not speak of it.
     pub(super) async fn find(&self, targets: &mut [Target]) -> Result<(), Fault> {
-        let values = match_values(targets);
-        let found = self.resolve(&values).await?;
+        let Some(property) = &self.sync.match_property else { return Ok(()) };
+        let by = Some(property.name.as_str());
+        let records = self.records(&self.sync.object, by, match_values(targets), &[&property.name]).await?;
         for target in targets {
-            if let Target::Value(value) = target {
-                *target = match found.get(value.as_str()) {
-                    Some(Resolution::Found(id)) => Target::Id(id.clone()),
-                    Some(Resolution::Absent) => Target::Absent,
-                    Some(Resolution::Unclear) | None => Target::Unknown,
-                };
+            let Target::Value(value) = target else { continue };
+            match records.get(&*values::kept(by, value)) {
+                Some(Some(record)) => *target = Target::Id(text(record, "id").to_owned()),
+                Some(None) => *target = Target::Absent,
+                None => {}
             }
         }
         Ok(())
     }
 
-    /// The records that have these values of the match property.
-    pub(super) async fn resolve(&self, values: &[String]) -> Result<HashMap<String, Resolution>, Fault> {
-        let mut found = HashMap::with_capacity(values.len());
-        let Some(property) = self.sync.match_property.as_ref().map(|property| property.name.as_str()) else {
-            return Ok(found);
-        };
-        for chunk in values.chunks(MAX_INPUTS) {
-            let wanted: Vec<&str> = chunk.iter().map(String::as_str).collect();
-            let got = self.read(self.read_call(Some(property), &wanted, &[property])?).await?;
-            let parsed = answer::parse(&got).map_err(Fault::not_applied)?;
-            let kept = |value: &str| values::kept(Some(property), value).into_owned();
-            let ids: HashMap<String, &str> = parsed
-                .results
-                .iter()
-                .filter_map(|record| Some((name_of(record, Some(property), &record.fields())?, record.id.as_str())))
-                .collect();
-            let not_found = parsed.errors.iter().filter(|error| error.category == answer::NOT_FOUND);
-            let absent: HashSet<String> = not_found.flat_map(|error| error.context_texts("ids")).map(kept).collect();
-            for value in chunk {
-                let resolution = match ids.get(&kept(value)) {
-                    Some(id) => Resolution::Found((*id).to_owned()),
-                    None if absent.contains(&kept(value)) => Resolution::Absent,
-                    None => Resolution::Unclear,
-                };
-                found.insert(value.clone(), resolution);
+    /// Looks for moved records under their old values, then under the present ones: a repeated move finds them there.
+    pub(super) async fn find_moved(&self, batch: &Batch, targets: &mut [Target]) -> Result<(), Fault> {
+        self.find(targets).await?;
+        let Some(property) = &self.sync.match_property else { return Ok(()) };
+        let mut moved = vec![Target::Unknown; targets.len()];
+        for ((row, target), moved) in batch.rows.iter().zip(&*targets).zip(&mut moved) {
+            let value = row.fields.get(property.place).and_then(|field| values::text(field).ok().flatten());
+            if let (false, Some(value)) = (matches!(target, Target::Id(_)), value) {
+                *moved = Target::Value(value.into_owned());
             }
         }
-        Ok(found)
-    }
-
-    /// Reads records back in calls of [`MAX_INPUTS`]: `wanted` are places and ids (or values of `id_property`).
-    async fn read_records(
-        &self,
-        id_property: Option<&str>,
-        wanted: &[(usize, &str)],
-        found: &mut Vec<Found>,
-    ) -> Result<(), Fault> {
-        let properties: Vec<&str> = self.sync.properties.iter().map(String::as_str).collect();
-        for chunk in wanted.chunks(MAX_INPUTS) {
-            let ids: Vec<&str> = chunk.iter().map(|(_, id)| *id).collect();
-            let got = self.read(self.read_call(id_property, &ids, &properties)?).await?;
-            let parsed = answer::parse(&got).map_err(Fault::not_applied)?;
-            let places: HashMap<Cow<'_, str>, usize> =
-                chunk.iter().map(|(place, id)| (values::kept(id_property, id), *place)).collect();
-            for record in parsed.results {
-                let fields = record.fields();
-                let name = name_of(&record, id_property, &fields);
-                if let Some(&place) = name.and_then(|name| places.get(name.as_str())) {
-                    found.push(Found { address: place, remote_id: Some(record.id), fields });
-                }
+        self.find(&mut moved).await?;
+        for (target, moved) in targets.iter_mut().zip(moved) {
+            // Under the old value it may be there and not be read: only a record that is found is another word.
+            if *target == Target::Absent || matches!(moved, Target::Id(_)) {
+                *target = moved;
             }
         }
         Ok(())
-    }
-}
-
-/// What a look-up calls a record: its id, or its value of `id_property` as HubSpot keeps it.
-fn name_of(record: &Record<'_>, id_property: Option<&str>, fields: &Map<String, Value>) -> Option<String> {
-    match id_property {
-        None => Some(record.id.clone()),
-        Some(property) => Some(values::kept(id_property, fields.get(property)?.as_str()?).into_owned()),
     }
 }
 
 /// The match values to look up, each once.
-pub(super) fn match_values(targets: &[Target]) -> Vec<String> {
-    let mut values: Vec<String> = targets
-        .iter()
-        .filter_map(|target| match target {
-            Target::Value(value) => Some(value.clone()),
-            Target::Id(_) | Target::Absent | Target::Unknown => None,
-        })
-        .collect();
-    values.sort_unstable();
-    values.dedup();
-    values
+pub(super) fn match_values(targets: &[Target]) -> BTreeSet<String> {
+    let value = |target: &Target| if let Target::Value(value) = target { Some(value.clone()) } else { None };
+    targets.iter().filter_map(value).collect()
 }

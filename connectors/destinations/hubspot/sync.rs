@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
     SyncShape,
 };
 
 use super::account::HubSpotAccount;
-use super::lookup;
 use super::object::{ObjectType, RECORD_ID};
+use super::records::check_lookup;
 use super::send::HubSpotDestination;
 
 /// Inputs in one batch call, of whatever operation.
@@ -104,16 +103,11 @@ impl Prepared for HubSpotSync {
     }
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
-        lookup::check(object, by)
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
+        check_lookup(object, by)
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let http = self.account.client(&kit)?;
-        Ok(Arc::new(HubSpotDestination::new(self.clone(), http)))
+        Ok(Arc::new(HubSpotDestination { sync: self.clone(), http: self.account.client(&kit)? }))
     }
 }
 

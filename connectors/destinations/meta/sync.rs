@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, nearest, schema};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, FieldRef, FieldValue, Kit, Operation, Order, Prepared, Reason,
     Session, SyncShape,
@@ -92,10 +91,6 @@ impl Prepared for MetaSync {
 
     fn object(&self) -> String {
         format!("audience {}", self.audience)
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

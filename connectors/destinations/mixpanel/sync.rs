@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::ConfigTable;
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Operation, Order, Prepared, Removed, SyncShape, WritePolicy,
 };
@@ -95,10 +94,6 @@ impl Prepared for MixpanelSync {
 
     fn object(&self) -> String {
         if matches!(self.object, Object::Events { .. }) { "events".into() } else { "profiles".into() }
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

@@ -26,18 +26,12 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) struct SalesforceAccount {
     version: u64,
     client_id: String,
-    credential: Credential,
+    /// The app's secret, or, for the one that it acts for, the key of its certificate.
+    secret: SecretRef,
+    /// JWT bearer: the user that the app acts for, and the login host; without, it is client credentials.
+    acts_for: Option<(String, String)>,
     /// Its day of calls is counted by Salesforce.
     pub(super) http: HttpAccount,
-}
-
-/// How the external client app proves who it is.
-#[derive(Clone, Debug)]
-enum Credential {
-    /// Client credentials.
-    Secret(SecretRef),
-    /// JWT bearer.
-    Key { key: SecretRef, username: String, audience: String },
 }
 
 impl SalesforceAccount {
@@ -47,7 +41,8 @@ impl SalesforceAccount {
         let http = HttpAccount::read(table, "salesforce", &format!("https://{domain}"));
         let version = table.number("api_version", 1).unwrap_or(VERSION);
         let (client_id, credential) = (table.required_text("client_id"), credential(table));
-        Some(Self { version, client_id: client_id?, credential: credential?, http: http?.patient(TIMEOUT) })
+        let (client_id, (secret, acts_for)) = (client_id?, credential?);
+        Some(Self { version, client_id, secret, acts_for, http: http?.patient(TIMEOUT) })
     }
 
     /// A call below the API's version; every segment is escaped.
@@ -69,18 +64,18 @@ impl SalesforceAccount {
 
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let holder = format!("salesforce {} {} {:?}", self.http.base, self.client_id, self.credential);
+        let holder = format!("salesforce {} {} {} {:?}", self.http.base, self.client_id, self.secret, self.acts_for);
         let tokens = kit.tokens(&holder, || {
-            let issuer = self.client_id.clone();
-            let (grant, client_secret) = match self.credential.clone() {
-                Credential::Secret(secret) => (Grant::ClientCredentials, Some(kit.secret(&secret))),
-                Credential::Key { key, username: subject, audience } => {
-                    let assertion = Assertion::Client { key: kit.secret(&key), issuer, subject, audience };
-                    (Grant::Assertion(assertion), None)
+            let (secret, client_id, url) =
+                (kit.secret(&self.secret), self.client_id.clone(), self.oauth_call("token")?.url);
+            let (grant, client_secret) = match self.acts_for.clone() {
+                None => (Grant::ClientCredentials, Some(secret)),
+                Some((subject, audience)) => {
+                    let issuer = client_id.clone();
+                    (Grant::Assertion(Assertion::Client { key: secret, issuer, subject, audience }), None)
                 }
             };
-            let url = self.oauth_call("token")?.url;
-            let (client_id, scope, more) = (self.client_id.clone(), None, Vec::new());
+            let (scope, more) = (None, Vec::new());
             let source = TokenSource { url, grant, client_id, client_secret, secret_in_form: true, scope, more };
             Tokens::new(source, &self.http.options(kit))
         })?;
@@ -111,25 +106,23 @@ fn domain(table: &mut ConfigTable) -> Option<String> {
     None
 }
 
-fn credential(table: &mut ConfigTable) -> Option<Credential> {
+/// The secret of the app, and whom it acts for.
+fn credential(table: &mut ConfigTable) -> Option<(SecretRef, Option<(String, String)>)> {
     let (has_key, has_secret) = (table.has("private_key"), table.has("client_secret"));
-    let (key, secret) = (table.secret("private_key"), table.secret("client_secret"));
+    let secret = table.secret("client_secret").xor(table.secret("private_key"));
     let (username, audience) = (table.text("username"), table.text("audience"));
-    let of_key = username.is_some() || audience.is_some();
-    if has_key == has_secret || (has_secret && of_key) {
+    if has_key == has_secret || (has_secret && (username.is_some() || audience.is_some())) {
         let message = format!("`[{}]` needs one credential, and the keys that belong to it", table.path());
         let remedy =
             "private_key and username, perhaps audience (JWT bearer), or client_secret alone (client credentials)";
         table.problems().refuse("bad-credential", table.span(), message, remedy);
         return None;
     }
-    if has_secret {
-        return secret.map(Credential::Secret);
-    }
-    if username.is_none() {
+    if has_key && username.is_none() {
         table.missing("username");
     }
-    Some(Credential::Key { key: key?, username: username?, audience: audience.unwrap_or_else(|| LOGIN.to_owned()) })
+    let acts_for = username.map(|user| (user, audience.unwrap_or_else(|| LOGIN.to_owned())));
+    Some((secret?, acts_for))
 }
 
 /// The keys of the table, for editors.

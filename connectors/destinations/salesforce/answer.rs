@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use backhaul_kit::http::{Answer, fault_of_status, retry_after};
+use backhaul_kit::json::{items, text};
 use backhaul_kit::{Batch, Fault, Operation, Outcomes, Reason, Verdict};
+use serde_json::{Value, json};
 
 use super::draft::{Draft, is_by_id};
-use super::wire::{SaveResult, VendorError};
 
 /// How long nothing is sent once the day's calls are used up. The day is a rolling one, and nothing says when calls are
 /// free again. More than an hour, so that the run ends and its rows come with a later one.
@@ -26,65 +27,67 @@ pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
 /// # Errors
 /// What the answer says of the call and not of rows.
 pub(super) fn of_collection(answer: &Answer, batch: &Batch, draft: &Draft<'_>) -> Result<Outcomes, Fault> {
-    let refused = refusal(answer, draft.records.len())?;
-    let results: Vec<SaveResult> = answer.json().unwrap_or_default();
-    // A success that does not name the rows proves nothing.
-    let fits = results.len() == draft.records.len();
-    let verdict = |(number, key): (usize, &str)| match (&refused, results.get(number)) {
-        (Some(reason), _) => Verdict::Rejected(reason.clone()),
-        (None, Some(result)) if fits => of_result(result, draft.operation, key),
-        _ => Verdict::Unknown,
+    let results = match refusal(answer, draft.records.len())? {
+        Some(error) => json!([{ "errors": [error] }]),
+        None => answer.json().unwrap_or_default(),
     };
-    let said = draft.records.iter().enumerate().map(|(number, one)| (one.place, verdict((number, &one.key))));
+    // An answer that does not name the rows proves nothing.
+    let fits = items(&results).count() == draft.records.len();
+    let named = draft.records.iter().zip(items(&results)).filter(|_| fits);
+    let said = named.map(|(record, result)| (record.place, of_result(result, draft.operation, &record.key)));
     Outcomes::at_places(batch, said.chain(draft.settled.iter().cloned()))
 }
 
-fn of_result(result: &SaveResult, operation: Operation, key: &str) -> Verdict {
+fn of_result(result: &Value, operation: Operation, key: &str) -> Verdict {
     // An id has 15 characters, and three more that only check them.
     let is_it = |id: &str| !is_by_id(operation) || id.get(..15) == key.get(..15);
-    match (&result.id, result.errors.first()) {
-        (Some(id), _) if result.success && is_it(id) => Verdict::Written { remote_id: Some(id.clone()) },
-        (_, Some(error)) if !result.success => of_error(error, operation),
+    match (result["id"].as_str(), &result["errors"][0]) {
+        (Some(id), _) if result["success"] == true && is_it(id) => Verdict::Written { remote_id: Some(id.to_owned()) },
+        (_, error) if result["success"] != true && error.is_object() => {
+            of_error(code(error), text(error, "message"), error["fields"][0].as_str(), operation)
+        }
         _ => Verdict::Unknown,
     }
 }
 
-/// The verdict of a row with that error.
-pub(super) fn of_error(error: &VendorError, operation: Operation) -> Verdict {
-    match error.code.as_str() {
+/// The verdict of a row with that error. `message` is for people, and may quote values.
+pub(super) fn of_error(code: &str, message: &str, field: Option<&str>, operation: Operation) -> Verdict {
+    match code {
         // Somebody else was at the record, or the organisation's own triggers had too much to do at once.
         "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "REQUEST_LIMIT_EXCEEDED" => Verdict::Retry(None),
-        _ if error.message.contains("Too many SOQL queries") => Verdict::Retry(None),
+        _ if message.contains("Too many SOQL queries") => Verdict::Retry(None),
         "ENTITY_IS_DELETED" if operation.is_removal() => Verdict::Unchanged,
-        _ => Verdict::Rejected(reason(error)),
+        _ => Verdict::Rejected(Reason { field: field.map(str::to_owned), ..Reason::new(code, message) }),
     }
 }
 
-fn reason(error: &VendorError) -> Reason {
-    let or = |text: &str, other: &str| String::from(if text.is_empty() { other } else { text });
-    let code = or(&error.code, "REFUSED");
-    Reason { text: or(&error.message, &code), field: error.fields.first().cloned(), code }
-}
-
-/// The reason to reject the only row of a call that was refused for it; `None` for a success. One value that cannot be
-/// read has the whole call refused.
-fn refusal(answer: &Answer, records: usize) -> Result<Option<Reason>, Fault> {
+/// What the only row of a call was refused for; `None` for a success. One value that cannot be read has the whole call
+/// refused.
+fn refusal(answer: &Answer, records: usize) -> Result<Option<Value>, Fault> {
     let Some(fault) = fault(answer) else { return Ok(None) };
-    match first_error(answer).filter(|error| !OF_SYNC.contains(&error.code.as_str())) {
-        Some(error) if answer.status == 400 && records == 1 => Ok(Some(reason(&error))),
-        Some(_) if answer.status == 400 => Err(Fault::split(fault.message)),
+    let error = first_error(answer);
+    match answer.status.as_u16() {
+        400 if OF_SYNC.contains(&code(&error)) || error.is_null() => Err(fault),
+        400 if records > 1 => Err(Fault::split(fault.message)),
+        400 => Ok(Some(error)),
         _ => Err(fault),
     }
 }
 
-fn first_error(answer: &Answer) -> Option<VendorError> {
-    answer.json::<Vec<VendorError>>()?.into_iter().next()
+fn first_error(answer: &Answer) -> Value {
+    items(&answer.json().unwrap_or_default()).next().cloned().unwrap_or_default()
+}
+
+/// `REQUIRED_FIELD_MISSING` …; calls and rows name it differently.
+fn code(error: &Value) -> &str {
+    error["statusCode"].as_str().unwrap_or_else(|| text(error, "errorCode"))
 }
 
 /// The fault of an answer that is no success. The vendor's text may quote values and stays out of it.
 pub(super) fn fault(answer: &Answer) -> Option<Fault> {
     let mut fault = fault_of_status(answer)?;
-    let code = first_error(answer).unwrap_or_default().code;
+    let error = first_error(answer);
+    let code = code(&error);
     fault.message = format!("Salesforce answered {} {code}", answer.status.as_u16());
     if code != "REQUEST_LIMIT_EXCEEDED" {
         return Some(fault.remedy("check the object, its fields, `domain`, and what `backhaul doctor` says of rights"));

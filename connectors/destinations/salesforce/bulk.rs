@@ -7,24 +7,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use backhaul_kit::http::Request;
+use backhaul_kit::json::text;
 use backhaul_kit::{Batch, Delivery, Fault, Outcomes, Progress, SaveTicket, Ticket, Verdict};
 use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::draft::{Draft, word};
 use super::send::SalesforceDestination;
-use super::wire::{Job, VendorError};
 use crate::csv;
 
 const KIND: &str = "salesforce_job";
 const FORMAT: u32 = 1;
-/// Between two questions; no number of Salesforce's was found, and each is one of the day's calls.
-const SOON: Duration = Duration::from_secs(2);
-const LATER: Duration = Duration::from_secs(30);
+/// Seconds between two questions: no number of Salesforce's was found, and each is one of the day's calls.
+const SOON: u64 = 2;
+const LATER: u64 = 30;
 /// Seconds after which a job is called off. Salesforce forgets jobs after 7 days.
 const LONGEST: u64 = 24 * 3600;
 /// The files that a job leaves.
@@ -41,6 +41,10 @@ struct Body {
 }
 
 impl SalesforceDestination {
+    fn job(&self, method: Method, rest: &[&str]) -> Result<Request, Fault> {
+        self.sync.account.call(method, &[&["jobs", "ingest"], rest].concat())
+    }
+
     /// The call that makes a job.
     pub(super) fn job_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
         let operation = word(draft.operation);
@@ -60,24 +64,19 @@ impl SalesforceDestination {
         Ok(request)
     }
 
-    fn job(&self, method: Method, rest: &[&str]) -> Result<Request, Fault> {
-        self.sync.account.call(method, &[&["jobs", "ingest"], rest].concat())
-    }
-
     /// Makes a job, and gives it its file.
     pub(super) async fn start_job(&self, draft: &Draft<'_>, save: &dyn SaveTicket) -> Result<Delivery, Fault> {
-        let job: Job = self.read(self.job_call(draft)?).await?;
-        let mut body = Body { job: job.id, uploaded: false, created: Timestamp::now().as_second() };
+        let made = self.read(self.job_call(draft)?).await?;
+        let id = made["id"].as_str().ok_or_else(|| Fault::transient("Salesforce's answer names no job"))?;
+        let mut body = Body { job: id.to_owned(), uploaded: false, created: Timestamp::now().as_second() };
         save.save(&Ticket::new(KIND, FORMAT, &body)?).await?;
-        if let Err(fault) = self.call_well(self.upload_call(&body.job, draft)?).await {
+        if let Err(fault) = self.ask(self.upload_call(id, draft)?).await {
             // It is of no use any more; one that stays is forgotten by Salesforce.
-            let _ = self.change_state(&body.job, "Aborted").await;
-            return Err(fault.not_applied());
+            let _ = self.change_state(id, "Aborted").await;
+            return Err(fault);
         }
         body.uploaded = true;
-        let ticket = Ticket::new(KIND, FORMAT, &body)?;
-        save.save(&ticket).await?;
-        Ok(Delivery::Pending(ticket))
+        Ticket::new(KIND, FORMAT, &body).map(Delivery::Pending)
     }
 
     /// Asks after a job, and moves it on.
@@ -87,38 +86,40 @@ impl SalesforceDestination {
         if answer.status == 404 {
             return Ok(Progress::Lost);
         }
-        let state = match (answer::fault(&answer), answer.json::<Job>()) {
-            (None, Some(known)) => known.state,
-            (fault, _) => {
-                return Err(fault.unwrap_or_else(|| Fault::transient("a job's state is unreadable")).not_applied());
-            }
-        };
-        let age = u64::try_from(Timestamp::now().as_second() - created).unwrap_or(0);
-        match state.as_str() {
-            "JobComplete" | "Failed" | "Aborted" => return self.results(&job, batch).await.map(Progress::Done),
-            "Open" if uploaded => self.change_state(&job, "UploadComplete").await?,
-            // Half a file may be there: the job is not closed, and its rows come again.
-            "Open" => self.change_state(&job, "Aborted").await?,
-            _ if age > LONGEST => self.change_state(&job, "Aborted").await?,
-            _ => {}
+        if let Some(fault) = answer::fault(&answer) {
+            return Err(fault.not_applied());
         }
-        Ok(Progress::Running { after: Duration::from_secs(age / 4).clamp(SOON, LATER) })
+        let known: Value = answer.json().unwrap_or_default();
+        let age = u64::try_from(Timestamp::now().as_second() - created).unwrap_or(0);
+        match known["state"].as_str() {
+            None => return Err(Fault::transient("Salesforce's answer does not say how a job stands")),
+            Some("JobComplete" | "Failed" | "Aborted") => return self.results(&job, batch).await.map(Progress::Done),
+            Some("Open") if uploaded => self.change_state(&job, "UploadComplete").await?,
+            // Half a file may be there: the job is not closed, and its rows come again.
+            Some("Open") => self.change_state(&job, "Aborted").await?,
+            Some(_) if age > LONGEST => self.change_state(&job, "Aborted").await?,
+            Some(_) => {}
+        }
+        Ok(Progress::Running { after: Duration::from_secs((age / 4).clamp(SOON, LATER)) })
     }
 
     /// The verdicts of a job that has ended, well or not: what it had done by then stays done.
     async fn results(&self, job: &str, batch: &Batch) -> Result<Outcomes, Fault> {
-        let draft = self.job_draft(batch);
+        let draft = Draft::of(&self.sync, batch, batch.operation, &self.remembered(batch));
         let mut places: HashMap<&str, usize> = draft.records.iter().map(|one| (one.key.as_str(), one.place)).collect();
         let mut said = draft.settled.clone();
         for name in RESULTS {
             let mut request = self.job(Method::GET, &[job, name])?;
             request.url.set_path(&format!("{}/", request.url.path()));
-            let answer = self.call_well(request).await.map_err(Fault::not_applied)?;
-            for (key, id, error) in rows(&answer.body, draft.key_column())? {
-                let Some(place) = places.remove(key.as_str()) else { continue };
+            let file = self.ask(request).await?.body;
+            for row in rows(&file, draft.key_column())? {
+                let Some(place) = places.remove(text(&row, draft.key_column())) else { continue };
+                // `CODE:message:fields --`.
+                let error = text(&row, "sf__Error");
+                let code = error.split(':').next().unwrap_or_default();
                 let verdict = match name {
-                    "successfulResults" => Verdict::Written { remote_id: id },
-                    "failedResults" => answer::of_error(&error, batch.operation),
+                    "successfulResults" => Verdict::Written { remote_id: row["sf__Id"].as_str().map(str::to_owned) },
+                    "failedResults" => answer::of_error(code, error, None, batch.operation),
                     _ => Verdict::Retry(None),
                 };
                 said.push((place, verdict));
@@ -130,25 +131,19 @@ impl SalesforceDestination {
     /// Asked for twice, it is the same.
     async fn change_state(&self, job: &str, state: &str) -> Result<(), Fault> {
         let request = self.job(Method::PATCH, &[job])?.json(json!({ "state": state }).to_string());
-        self.call_well(request).await.map(drop).map_err(Fault::not_applied)
+        self.ask(request).await.map(drop)
     }
 }
 
-/// The rows of a results file: the key, the record's id, the error. A file without a row may be empty.
-fn rows(file: &[u8], key_column: &str) -> Result<Vec<(String, Option<String>, VendorError)>, Fault> {
+/// The rows of a results file, by column. A file without a row may be empty.
+fn rows(file: &[u8], key_column: &str) -> Result<Vec<Value>, Fault> {
     let end: &[u8] = if file.is_empty() || file.ends_with(b"\n") { b"" } else { b"\n" };
     let rows = csv::rows(&[file, end].concat());
     let mut rows = rows.map_err(|_| Fault::transient("Salesforce's results are no CSV"))?.into_iter();
     let Some(head) = rows.next() else { return Ok(Vec::new()) };
-    let column = |name: &str| head.iter().position(|own| own.as_deref() == Some(name));
-    let key = column(key_column).ok_or_else(|| Fault::transient("Salesforce's results do not name the rows"))?;
-    let (id, error) = (column("sf__Id"), column("sf__Error"));
-    let row = |row: Vec<Option<String>>| {
-        let text = |at: Option<usize>| row.get(at?).cloned().flatten();
-        // `CODE:message:fields --`.
-        let message = text(error).unwrap_or_default();
-        let code = message.split(':').next().unwrap_or_default().to_owned();
-        Some((text(Some(key))?, text(id), VendorError { code, message, ..VendorError::default() }))
-    };
-    Ok(rows.filter_map(row).collect())
+    let head: Vec<String> = head.into_iter().map(Option::unwrap_or_default).collect();
+    if !head.iter().any(|name| name == key_column) {
+        return Err(Fault::transient("Salesforce's results do not name the rows"));
+    }
+    Ok(rows.map(|row| head.iter().cloned().zip(row).collect()).collect())
 }

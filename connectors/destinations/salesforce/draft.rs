@@ -1,11 +1,10 @@
 //! A batch as records: in JSON for one call, in CSV for a job.
 
-use std::borrow::Cow;
+use backhaul_kit::{
+    Batch, Fault, FieldRef, FieldValue, Fields, Nest, Operation, Reason, Row, Value, ValueRef, Verdict,
+};
 
-use backhaul_kit::value::write_json_str;
-use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row, ValueRef, Verdict};
-
-use super::sync::{ID, SalesforceSync};
+use super::sync::{COLLECTION, ID, SalesforceSync};
 use crate::csv::CsvLine;
 
 /// NULL in the CSV of a job.
@@ -13,6 +12,9 @@ const NULL: &str = "#N/A";
 /// Characters of a field and of a record in the CSV of a job.
 const MAX_FIELD: usize = 32_000;
 const MAX_RECORD: usize = 400_000;
+
+/// The ids of the records that a row may mean; `None` where nothing is remembered and nobody has looked.
+pub(super) type Ids = Option<Vec<String>>;
 
 /// What a job calls an operation. What is updated or deleted is named by its id.
 pub(super) fn word(operation: Operation) -> &'static str {
@@ -29,37 +31,15 @@ pub(super) fn is_by_id(operation: Operation) -> bool {
     matches!(word(operation), "update" | "delete")
 }
 
-/// What is known of a row's record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// Its id.
-    Id(String),
-    /// It was looked for, and there is none.
-    Absent,
-    /// Several records have the match value.
-    Several,
-    /// It was not looked for.
-    Unknown,
-}
-
-/// What one field of a record becomes.
-#[derive(Clone, Debug)]
-enum Cell<'a> {
-    Skip,
-    Null,
-    Text(Cow<'a, str>),
-    /// A number or a boolean.
-    Bare(ValueRef<'a>),
-}
-
 /// One record.
 #[derive(Debug)]
-pub(super) struct Record<'a> {
+pub(super) struct Record {
     /// The row's place in the batch.
     pub(super) place: usize,
     /// What names it in results: its id, or its match value.
     pub(super) key: String,
-    cells: Vec<Cell<'a>>,
+    /// The object, the id where it is named by it, and what is written.
+    fields: Fields,
 }
 
 /// The records of a call or a job, and the rows that are settled without.
@@ -67,59 +47,45 @@ pub(super) struct Record<'a> {
 pub(super) struct Draft<'a> {
     sync: &'a SalesforceSync,
     pub(super) operation: Operation,
-    pub(super) records: Vec<Record<'a>>,
+    /// Whether there are too many for a call.
+    pub(super) is_job: bool,
+    pub(super) records: Vec<Record>,
     /// Verdicts of rows that are not sent, by place.
     pub(super) settled: Vec<(usize, Verdict)>,
 }
 
 impl<'a> Draft<'a> {
-    /// The records of a batch for a call, or for a job. `targets` are the rows' records, where they are found by id.
-    pub(super) fn of(sync: &'a SalesforceSync, batch: &'a Batch, targets: &[Target], job: bool) -> Self {
-        let mut draft = Self { sync, operation: batch.operation, records: Vec::new(), settled: Vec::new() };
-        for (place, row) in batch.rows.iter().enumerate() {
-            match draft.record(place, row, targets.get(place), job) {
+    /// The records of a batch. What fits into a call goes out in one, in a large run, too: its last rows, and those that
+    /// come again. `known` are the rows' records, where they are found by id.
+    pub(super) fn of(sync: &'a SalesforceSync, batch: &Batch, operation: Operation, known: &[Ids]) -> Self {
+        let is_job = batch.rows.len() > COLLECTION;
+        let mut draft = Self { sync, operation, is_job, records: Vec::new(), settled: Vec::new() };
+        for (place, (row, ids)) in batch.rows.iter().zip(known).enumerate() {
+            let is_gone = operation.is_removal() && ids.as_ref().is_some_and(Vec::is_empty);
+            match draft.record(place, row, ids) {
                 Ok(record) => draft.records.push(record),
-                Err(verdict) => draft.settled.push((place, verdict)),
+                Err(_) if is_gone => draft.settled.push((place, Verdict::Unchanged)),
+                Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
             }
         }
         draft
     }
 
-    fn record(&self, place: usize, row: &'a Row, target: Option<&Target>, job: bool) -> Result<Record<'a>, Verdict> {
-        let rejected = |code, text| Verdict::Rejected(Reason::new(code, text));
-        let key = if is_by_id(self.operation) { self.id(target)? } else { self.match_value(row)? };
-        let clears = self.operation == Operation::Clear;
-        let cells = if clears { Ok(self.columns().map(|_| Cell::Null).collect()) } else { self.cells(row) };
-        let cells: Vec<Cell<'a>> = cells.map_err(Verdict::Rejected)?;
-        if job && !fits_job(&cells) {
-            let text = "a bulk job takes 32,000 characters in a field, and the text `#N/A` for NULL: send this row in a \
-                        smaller run, or set bulk_above = \"never\"";
-            return Err(rejected("NOT_FOR_BULK", text));
+    fn record(&self, place: usize, row: &Row, ids: &Ids) -> Result<Record, Reason> {
+        if self.operation == Operation::Create && row.address.remote_id.is_some() {
+            let text = "this row's record was created before, and mode create changes none";
+            return Err(Reason::new("ALREADY_CREATED", text));
         }
-        Ok(Record { place, key, cells })
-    }
-
-    fn id(&self, target: Option<&Target>) -> Result<String, Verdict> {
-        let (code, text) = match target {
-            Some(Target::Id(id)) if is_id(id) => return Ok(id.clone()),
-            Some(Target::Absent) if self.operation.is_removal() => return Err(Verdict::Unchanged),
-            Some(Target::Id(_)) => ("MALFORMED_ID", "a record's id has 15 or 18 letters and digits"),
-            Some(Target::Several) => ("AMBIGUOUS_MATCH", "several records have this match value"),
-            Some(Target::Absent) => ("NOT_FOUND", "no record has this match value"),
-            Some(Target::Unknown) | None => ("NO_MATCH_VALUE", "neither id nor match value of the record is known"),
-        };
-        Err(Verdict::Rejected(Reason::new(code, text)))
-    }
-
-    fn match_value(&self, row: &Row) -> Result<String, Verdict> {
-        let refusal = if self.operation == Operation::Create && row.address.remote_id.is_some() {
-            Reason::new("ALREADY_CREATED", "this row's record was created before, and mode create changes none")
-        } else if let Some(value) = match_value(self.sync, row) {
-            return Ok(value);
-        } else {
-            Reason::new("NO_MATCH_VALUE", "the match field has no value in this row")
-        };
-        Err(Verdict::Rejected(refusal))
+        let key = if is_by_id(self.operation) { id(ids) } else { row.match_value(self.sync.match_place) }?;
+        let id = is_by_id(self.operation).then(|| key.clone());
+        let head = [self.sync.object.clone()].into_iter().chain(id).map(|text| Ok(FieldValue::Set(Value::Text(text))));
+        // A removal has no fields: what it leaves there is emptied.
+        let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
+        let written = self.sync.fields.iter().zip(given).enumerate().filter(|(place, _)| self.writes(*place));
+        let of = |name: &String, reason| Reason { field: Some(name.clone()), ..reason };
+        let cells = written.map(|(_, (name, field))| cell(field).map_err(|reason| of(name, reason)));
+        let fields = head.chain(cells).collect::<Result<_, _>>()?;
+        Ok(Record { place, key, fields })
     }
 
     /// Whether the field at a place is written. What a record was found by stays, unless the row is moved.
@@ -128,62 +94,51 @@ impl<'a> Draft<'a> {
         self.operation != Operation::Delete && !kept
     }
 
-    fn columns(&self) -> impl Iterator<Item = &'a str> {
-        let named = self.sync.fields.iter().enumerate().filter(|(place, _)| self.writes(*place));
-        named.map(|(_, name)| name.as_str())
-    }
-
-    fn cells(&self, row: &'a Row) -> Result<Vec<Cell<'a>>, Reason> {
-        let fields = row.fields.iter().enumerate().filter(|(place, _)| self.writes(*place));
-        let of = |place: usize, reason| Reason { field: self.sync.fields.get(place).cloned(), ..reason };
-        fields.map(|(place, field)| cell(field).map_err(|reason| of(place, reason))).collect()
+    /// The names of what a record says besides its object.
+    fn names(&self, id: &'static str) -> impl Iterator<Item = &str> {
+        let written = self.sync.fields.iter().enumerate().filter(|(place, _)| self.writes(*place));
+        is_by_id(self.operation).then_some(id).into_iter().chain(written.map(|(_, name)| name.as_str()))
     }
 
     /// The column that names records in a job's results.
     pub(super) fn key_column(&self) -> &'a str {
-        if is_by_id(self.operation) { ID } else { self.sync.match_name() }
+        if is_by_id(self.operation) { ID } else { &self.sync.match_name }
     }
 
     /// The body of a call of sObject Collections.
-    pub(super) fn json(&self) -> Vec<u8> {
-        let mut out = b"{\"allOrNone\":false,\"records\":[".to_vec();
+    pub(super) fn json(&self) -> Result<Vec<u8>, Fault> {
+        let names: Vec<&str> = ["attributes.type"].into_iter().chain(self.names("id")).collect();
+        let nest = Nest::compile(&names).map_err(|_| Fault::bug("two fields of one name"))?;
+        let mut out = b"{\"allOrNone\":false,\"records\":".to_vec();
         for (number, record) in self.records.iter().enumerate() {
-            out.extend_from_slice(if number > 0 { b",{" } else { b"{" });
-            out.extend_from_slice(format!("\"attributes\":{{\"type\":\"{}\"}}", self.sync.object).as_bytes());
-            if is_by_id(self.operation) {
-                out.extend_from_slice(format!(",\"id\":\"{}\"", record.key).as_bytes());
-            }
-            for (column, cell) in self.columns().zip(&record.cells).filter(|(_, cell)| !matches!(cell, Cell::Skip)) {
-                out.extend_from_slice(format!(",\"{column}\":").as_bytes());
-                match cell {
-                    Cell::Text(text) => write_json_str(text, &mut out),
-                    Cell::Bare(value) => value.write_json(&mut out),
-                    Cell::Null | Cell::Skip => out.extend_from_slice(b"null"),
-                }
-            }
-            out.push(b'}');
+            out.push(if number > 0 { b',' } else { b'[' });
+            nest.write_json(&record.fields, &mut out);
         }
         out.extend_from_slice(b"]}");
-        out
+        Ok(out)
+    }
+
+    /// Whether a job can carry every record. What says NULL there is no text.
+    pub(super) fn fits_job(&self) -> bool {
+        let fits = |record: &Record| {
+            let texts = record.fields.iter().filter_map(FieldRef::value).map(ValueRef::to_text);
+            let lengths = texts.map(|text| if text == NULL { usize::MAX } else { text.chars().count() });
+            lengths.clone().all(|length| length <= MAX_FIELD) && lengths.sum::<usize>() <= MAX_RECORD
+        };
+        self.records.iter().all(fits)
     }
 
     /// The file of a job.
     pub(super) fn csv(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let names_ids = is_by_id(self.operation);
-        let mut line = CsvLine::new(&mut out);
-        [ID].into_iter().filter(|_| names_ids).chain(self.columns()).for_each(|column| line.text(column));
-        line.end("\n");
+        let mut head = CsvLine::new(&mut out);
+        self.names(ID).for_each(|name| head.text(name));
+        head.end("\n");
         for record in &self.records {
             let mut line = CsvLine::new(&mut out);
-            if names_ids {
-                line.text(&record.key);
-            }
-            record.cells.iter().for_each(|cell| match cell {
-                Cell::Skip => line.value(None),
-                Cell::Null => line.text(NULL),
-                Cell::Text(text) => line.text(text),
-                Cell::Bare(value) => line.value(Some(*value)),
+            record.fields.iter().skip(1).for_each(|field| match field {
+                FieldRef::Clear => line.text(NULL),
+                field => line.value(field.value()),
             });
             line.end("\n");
         }
@@ -191,50 +146,37 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The text of a row's match value; `None` where it has none.
-pub(super) fn match_value(sync: &SalesforceSync, row: &Row) -> Option<String> {
-    match cell(row.fields.get(sync.match_place)?).ok()? {
-        Cell::Text(text) => Some(text.into_owned()),
-        Cell::Bare(value) => Some(value.to_text()),
-        Cell::Skip | Cell::Null => None,
-    }
-}
-
-fn is_id(text: &str) -> bool {
-    matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-fn fits_job(cells: &[Cell<'_>]) -> bool {
-    let texts = || cells.iter().filter_map(|cell| if let Cell::Text(text) = cell { Some(text) } else { None });
-    let length = |text: &Cow<'_, str>| text.chars().count();
-    texts().all(|text| text != NULL && length(text) <= MAX_FIELD) && texts().map(length).sum::<usize>() <= MAX_RECORD
+/// The id of a row's record.
+fn id(ids: &Ids) -> Result<String, Reason> {
+    let is_id = |id: &str| matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (code, text) = match ids.as_deref() {
+        Some([id]) if is_id(id) => return Ok(id.clone()),
+        Some([_]) => ("MALFORMED_ID", "a record's id has 15 or 18 letters and digits"),
+        Some([]) => ("NOT_FOUND", "no record has this match value"),
+        Some(_) => ("AMBIGUOUS_MATCH", "several records have this match value"),
+        None => ("NO_MATCH_VALUE", "neither id nor match value of the record is known"),
+    };
+    Err(Reason::new(code, text))
 }
 
 /// A field as both ways write it: what a row says does not depend on how large its run is.
-fn cell(field: FieldRef<'_>) -> Result<Cell<'_>, Reason> {
-    let value = match field {
-        FieldRef::Skip => return Ok(Cell::Skip),
-        FieldRef::Clear => return Ok(Cell::Null),
-        FieldRef::Set(value) => value,
-    };
-    Ok(match value {
+fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
+    let FieldRef::Set(value) = field else { return Ok(field.into()) };
+    let text = match value {
         // An empty value means NULL in JSON, and nothing at all in CSV.
-        ValueRef::Null | ValueRef::Text("") => Cell::Null,
-        ValueRef::Array(items) if items.is_empty() => Cell::Null,
-        ValueRef::Text(text) => Cell::Text(Cow::Borrowed(text)),
+        ValueRef::Null | ValueRef::Text("") => return Ok(FieldValue::Clear),
+        ValueRef::Array(items) if items.is_empty() => return Ok(FieldValue::Clear),
         ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::Decimal(_) | ValueRef::Number(_) | ValueRef::Float(_) => {
-            Cell::Bare(value)
+            return Ok(field.into());
         }
         ValueRef::Timestamp(micros) => {
             let moment = jiff::Timestamp::from_millisecond(micros.div_euclid(1000));
-            let moment = moment.map_err(|_| Reason::new("INVALID_VALUE", "a time beyond the calendar"))?;
-            Cell::Text(Cow::Owned(format!("{moment:.3}")))
+            format!("{:.3}", moment.map_err(|_| Reason::new("INVALID_VALUE", "a time beyond the calendar"))?)
         }
         // The values of a multi-select picklist.
-        ValueRef::Array(items) => {
-            Cell::Text(Cow::Owned(items.iter().map(ValueRef::to_text).collect::<Vec<_>>().join(";")))
-        }
+        ValueRef::Array(items) => items.iter().map(ValueRef::to_text).collect::<Vec<_>>().join(";"),
         ValueRef::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why)),
-        other => Cell::Text(Cow::Owned(other.to_text())),
-    })
+        other => other.to_text(),
+    };
+    Ok(FieldValue::Set(Value::Text(text)))
 }

@@ -23,7 +23,6 @@
 //! | `account` | `[destinations.X]`: domain, app, credential |
 //! | `sync` | `[into]` and the facts of each operation |
 //! | `draft` | a batch as records, in JSON or in CSV |
-//! | `wire` | the vendor's JSON, and nothing else |
 //! | `answer` | what an answer says of each row, and what a refused call means |
 //! | `bulk` | jobs |
 //! | `records` | finding records, by SOQL |
@@ -75,8 +74,8 @@
 //! - sObject Collections: 200 rows a call, `allOrNone` false, results in the order of the rows, 200 even where rows fail
 //!   (doc). An id counts only where the answer gives it.
 //! - Bulk API 2.0: states, three result files, CSV with `#N/A` for NULL and nothing for *leave it*, 32,000 characters a
-//!   field and 400,000 a record, one batch of Salesforce's for 10,000 rows (doc). Rows beyond are refused with
-//!   `NOT_FOR_BULK`, and so is the text `#N/A`.
+//!   field and 400,000 a record, one batch of Salesforce's for 10,000 rows (doc). A row beyond, or one
+//!   that says the text `#N/A`, is cut out of its batch and goes by a call.
 //! - A day's calls: `Sforce-Limit-Info: api-usage=18/5000` in each answer, over a rolling day (3p). Once our share is
 //!   used up nothing is sent for an hour, and the run ends. `REQUEST_LIMIT_EXCEEDED` means that, or too many long calls
 //!   at once (3p).
@@ -91,7 +90,7 @@
 //! Collections (it is not used); the longest query (12,000 characters here); whether blanks around a text are kept alike
 //! by calls and jobs; the row codes other than `REQUIRED_FIELD_MISSING` and `MALFORMED_ID`, and that a record that was
 //! deleted before is answered with `ENTITY_IS_DELETED`; `permissionable` as the mark of fields whose rights are given
-//! one by one; that a permission set gives the right to delete with that to edit. No account was tried.
+//! one by one. No account was tried.
 //!
 //! Not offered: relations by external id (`Owner.Ext__c`), hard deletion, composite graphs, assignment rules, platform
 //! events. Jobs run in parallel: rows of one parent may lock each other out and come again.
@@ -107,7 +106,6 @@ mod send;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use backhaul_kit::{DestinationKind, KindSchema, Mode, Object, ObjectName, Removed};
 
@@ -128,7 +126,6 @@ pub static SALESFORCE: DestinationKind = DestinationKind {
     errors: &[
         ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
         ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),
-        ("NOT_FOR_BULK (rejects)", "no job can carry the row: it goes with a smaller run, or bulk_above = \"never\""),
         (
             "INVALID_SESSION_ID, invalid_grant",
             "check the app's certificate or secret, its user, `audience` and `domain`",

@@ -3,17 +3,16 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, Mode, ObjectSchema, Operation, Outcomes,
+    AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, ObjectSchema, Operation, Outcomes,
     Prepared as _, Presence, Progress, RequestPreview, Run, Ticket, Tickets,
 };
 use reqwest::Method;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::answer::{self, DAY_PAUSE};
-use super::draft::{Draft, Target, is_by_id, word};
+use super::draft::{Draft, Ids, is_by_id, word};
 use super::sync::{COLLECTION, SalesforceSync};
-use super::wire::Described;
 
 /// One object of one organisation.
 #[derive(Debug)]
@@ -21,14 +20,10 @@ pub(super) struct SalesforceDestination {
     pub(super) sync: SalesforceSync,
     pub(super) http: Http,
     /// The object, once somebody has asked for it.
-    pub(super) described: OnceCell<Described>,
+    pub(super) described: OnceCell<Value>,
 }
 
 impl SalesforceDestination {
-    pub(super) fn new(sync: SalesforceSync, http: Http) -> Self {
-        Self { sync, http, described: OnceCell::new() }
-    }
-
     /// Makes a call. The day's calls are counted by Salesforce; ours end with our share of them.
     pub(super) async fn call(&self, request: Request) -> Result<Answer, Fault> {
         let answer = self.http.send(request).await?;
@@ -39,21 +34,20 @@ impl SalesforceDestination {
         Ok(answer)
     }
 
-    /// A call that must succeed.
-    pub(super) async fn call_well(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.call(request).await?;
-        answer::fault(&answer).map_or(Ok(answer), Err)
+    /// A call that must succeed, and that changes no record.
+    pub(super) async fn ask(&self, request: Request) -> Result<Answer, Fault> {
+        let answer = self.call(request).await.map_err(Fault::not_applied)?;
+        answer::fault(&answer).map_or(Ok(answer), |fault| Err(fault.not_applied()))
     }
 
-    /// The JSON of a call that must succeed, and that changes no record.
-    pub(super) async fn read<T: DeserializeOwned>(&self, request: Request) -> Result<T, Fault> {
-        let answer = self.call_well(request).await.map_err(Fault::not_applied)?;
-        answer.json().ok_or_else(|| Fault::transient("Salesforce's answer is unreadable"))
+    /// Its JSON.
+    pub(super) async fn read(&self, request: Request) -> Result<Value, Fault> {
+        self.ask(request).await?.json().ok_or_else(|| Fault::transient("Salesforce's answer is unreadable"))
     }
 
     /// The call of sObject Collections.
     fn collection_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
-        let path = ["composite", "sobjects", &self.sync.object, self.sync.match_name()];
+        let path = ["composite", "sobjects", &self.sync.object, &self.sync.match_name];
         let (method, segments) = match word(draft.operation) {
             "upsert" => (Method::PATCH, &path[..]),
             "insert" => (Method::POST, &path[..2]),
@@ -62,37 +56,11 @@ impl SalesforceDestination {
         };
         let mut request = self.sync.account.call(method, segments)?;
         if draft.operation != Operation::Delete {
-            return Ok(request.json(draft.json()));
+            return Ok(request.json(draft.json()?));
         }
         let ids: Vec<&str> = draft.records.iter().map(|record| record.key.as_str()).collect();
         request.url.query_pairs_mut().append_pair("ids", &ids.join(",")).append_pair("allOrNone", "false");
         Ok(request)
-    }
-
-    /// A batch as a job has it.
-    pub(super) fn job_draft<'a>(&'a self, batch: &'a Batch) -> Draft<'a> {
-        Draft::of(&self.sync, batch, &self.remembered(batch), true)
-    }
-
-    async fn send(&self, batch: &Batch) -> Result<Outcomes, Fault> {
-        let mut targets = self.remembered(batch);
-        if is_by_id(batch.operation) {
-            self.find(batch, &mut targets).await?;
-        }
-        // A moved record that is nowhere is made, as for any changed row: the call that was to make it never arrived, or
-        // somebody deleted it.
-        let absent = targets.iter().filter(|target| **target == Target::Absent).count();
-        if batch.operation == Operation::Move && self.sync.mode == Mode::Upsert && absent > 0 {
-            if absent < targets.len() {
-                return Err(Fault::split("some records of the batch are to be moved and others to be made"));
-            }
-            return Box::pin(self.send(&Batch { operation: Operation::Upsert, ..batch.clone() })).await;
-        }
-        let draft = Draft::of(&self.sync, batch, &targets, false);
-        if draft.records.is_empty() {
-            return Outcomes::at_places(batch, draft.settled);
-        }
-        answer::of_collection(&self.call(self.collection_call(&draft)?).await?, batch, &draft)
     }
 }
 
@@ -111,23 +79,38 @@ impl Destination for SalesforceDestination {
     }
 
     async fn find_written(&self, _run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
-        self.presence(batch).await
+        let mut known = vec![None; batch.rows.len()];
+        self.find(batch, &mut known).await?;
+        let presence = |ids: Ids| match ids.as_deref() {
+            Some([id]) => Presence::There { remote_id: Some(id.clone()) },
+            Some([]) => Presence::Absent,
+            _ => Presence::Unknown,
+        };
+        Ok(known.into_iter().map(presence).collect())
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts_for(batch.operation, u64::MAX).max_rows)?;
-        // What fits into a call goes out in one, in a large run, too: its last rows, and those that come again.
-        if batch.rows.len() <= COLLECTION {
-            return self.send(batch).await.map(Delivery::Settled);
-        }
-        if is_by_id(batch.operation) && self.remembered(batch).contains(&Target::Unknown) {
+        let mut known = self.remembered(batch);
+        if is_by_id(batch.operation) && batch.rows.len() <= COLLECTION {
+            self.find(batch, &mut known).await?;
+        } else if is_by_id(batch.operation) && known.contains(&None) {
             return Err(Fault::split("some of the records have to be looked for"));
         }
-        let draft = self.job_draft(batch);
+        let operation =
+            batch.once_found(self.sync.mode, known.iter().flatten().filter(|ids| ids.is_empty()).count())?;
+        let draft = Draft::of(&self.sync, batch, operation, &known);
         if draft.records.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
         }
-        self.start_job(&draft, tickets.save).await
+        if draft.is_job && !draft.fits_job() {
+            return Err(Fault::split("a row that no job can carry goes by a call"));
+        }
+        if draft.is_job {
+            return self.start_job(&draft, tickets.save).await;
+        }
+        let answer = self.call(self.collection_call(&draft)?).await?;
+        answer::of_collection(&answer, batch, &draft).map(Delivery::Settled)
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
@@ -135,19 +118,17 @@ impl Destination for SalesforceDestination {
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let targets = self.remembered(batch);
+        let known = self.remembered(batch);
         let mut requests = Vec::new();
         if is_by_id(batch.operation) {
             // What they find is then written to, by a call that cannot be shown.
-            let sought = self.sought(batch, &targets);
-            let queries = self.queries(&self.sync.object, self.sync.match_name(), &sought)?;
-            requests.extend(queries.into_iter().map(|(_, request)| request));
+            requests = self.queries(&self.sync.object, &self.sync.match_name, &self.sought(batch, &known))?;
         }
-        let draft = Draft::of(&self.sync, batch, &targets, batch.rows.len() > COLLECTION);
-        match draft.records.len() {
-            0 => {}
-            1..=COLLECTION => requests.push(self.collection_call(&draft)?),
-            _ => requests.extend([self.job_call(&draft)?, self.upload_call("JOB", &draft)?]),
+        let draft = Draft::of(&self.sync, batch, batch.operation, &known);
+        match (draft.records.len(), draft.is_job) {
+            (0, _) => {}
+            (_, false) => requests.push(self.collection_call(&draft)?),
+            (_, true) => requests.extend([self.job_call(&draft)?, self.upload_call("JOB", &draft)?]),
         }
         Ok(self.http.previews(&requests))
     }

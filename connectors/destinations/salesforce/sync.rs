@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, ItemKind};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
+use tokio::sync::OnceCell;
 
 use super::account::SalesforceAccount;
 use super::send::SalesforceDestination;
@@ -33,8 +33,9 @@ pub(super) struct SalesforceSync {
     pub(super) object: String,
     pub(super) mode: Mode,
     pub(super) removed: Removed,
-    /// Place of the match field.
+    /// The place of the field by which rows are matched, and its name.
     pub(super) match_place: usize,
+    pub(super) match_name: String,
     /// API names, in the order of the sync's fields.
     pub(super) fields: Vec<String>,
     /// `u64::MAX` for never.
@@ -48,26 +49,22 @@ impl SalesforceSync {
             Some(ItemKind::Text(_)) => into.choice("bulk_above", &[("never", u64::MAX)]),
             _ => into.number("bulk_above", 1),
         };
-        check(into, shape)?;
+        let (match_place, match_name) = matched(into, shape)?;
         Some(Self {
             account: account.clone(),
             object: shape.object.as_ref()?.0.clone(),
             mode: shape.mode.0,
             removed: shape.removed.0,
-            match_place: shape.match_field.as_ref()?.0,
+            match_place,
+            match_name,
             fields: shape.targets(),
             bulk_above: bulk_above.unwrap_or(BULK_ABOVE),
         })
     }
 
-    /// The field by which rows are matched.
-    pub(super) fn match_name(&self) -> &str {
-        self.fields.get(self.match_place).map_or(ID, String::as_str)
-    }
-
     /// Whether rows are matched by the records' own ids.
     pub(super) fn by_id(&self) -> bool {
-        self.match_name() == ID
+        self.match_name == ID
     }
 }
 
@@ -118,13 +115,9 @@ impl Prepared for SalesforceSync {
         }
     }
 
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
-    }
-
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let http = self.account.client(&kit)?;
-        Ok(Arc::new(SalesforceDestination::new(self.clone(), http)))
+        let (sync, http) = (self.clone(), self.account.client(&kit)?);
+        Ok(Arc::new(SalesforceDestination { sync, http, described: OnceCell::new() }))
     }
 }
 
@@ -136,12 +129,12 @@ pub(super) fn json_schema() -> serde_json::Value {
 }
 
 /// Whether a text can be the API name of an object or a field. Nothing else becomes a part of a query or a path.
-pub(super) fn is_name(text: &str) -> bool {
+fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// What Salesforce cannot do.
-fn check(into: &ConfigTable, shape: &SyncShape) -> Option<()> {
+/// The match field; what Salesforce cannot do is refused.
+fn matched(into: &ConfigTable, shape: &SyncShape) -> Option<(usize, String)> {
     let problems = into.problems();
     if let Some((_, span)) = shape.object.as_ref().filter(|(object, _)| !is_name(object)) {
         problems.refuse("unknown-object", span, "this is no API name of an object", "as \"Subscription__c\"");
@@ -159,5 +152,5 @@ fn check(into: &ConfigTable, shape: &SyncShape) -> Option<()> {
             problems.refuse("unsupported-match", &field.span, "Salesforce gives the ids itself", remedy);
         }
     }
-    Some(())
+    Some((*matched, shape.fields.get(*matched)?.target.clone()))
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, schema};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, SyncShape,
 };
@@ -83,10 +82,6 @@ impl Prepared for StripeSync {
 
     fn object(&self) -> String {
         CUSTOMERS.to_owned()
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {

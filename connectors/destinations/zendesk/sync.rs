@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, schema};
-use backhaul_kit::http::limit::Limiter;
 use backhaul_kit::{
     AddressKind, Destination, Evidence, Facts, Fault, Kit, Nest, Operation, Order, Prepared, SyncShape,
 };
@@ -89,10 +88,6 @@ impl Prepared for ZendeskSync {
 
     fn object(&self) -> String {
         self.object.name.to_owned()
-    }
-
-    fn limiter(&self, kit: &Kit) -> Option<Arc<Limiter>> {
-        Some(self.account.http.limiter(kit))
     }
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {

@@ -297,7 +297,7 @@ async fn the_preview_is_the_request_and_hides_the_token() {
     assert_eq!(requests[0].target, format!("{}/crm/v3/objects/contacts/batch/upsert", sandbox.url()));
     assert_eq!(
         requests[0].body,
-        r#"{"inputs":[{"idProperty":"customer_id","id":"c1","objectWriteTraceId":"op-10","properties":{"email":"ada@example.com","firstname":"Ada"}}]}"#
+        r#"{"inputs":[{"id":"c1","idProperty":"customer_id","objectWriteTraceId":"op-10","properties":{"email":"ada@example.com","firstname":"Ada"}}]}"#
     );
     assert!(!format!("{requests:?}").contains(TOKEN));
     let requests = preview(&removals(Operation::Archive, vec![by_id("51"), by_value("c2")]));
