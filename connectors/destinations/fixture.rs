@@ -6,8 +6,10 @@ use std::sync::Arc;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Severity, SourceFile, parse};
 use backhaul_kit::contract::{CANARY, Subject, canary_kit};
 use backhaul_kit::{
-    DestinationKind, FieldShape, Kit, Mode, NullPolicy, Operation, Prepared, Removed, Row, SyncShape, WritePolicy,
+    DestinationKind, FieldShape, Kit, Mode, NullPolicy, Operation, Prepared, Removed, Row, Sandbox, SyncShape,
+    WritePolicy,
 };
+use tokio::net::TcpListener;
 
 /// Reads `[account]` and `[into]` of a text; the common keys of `[into]` are taken first, and
 /// `consent`, the signals that `[consent]` names. The sync is named
@@ -42,6 +44,14 @@ pub(crate) fn prepared(kind: &DestinationKind, text: &str, key: &[&str], fields:
     problems.retain(|problem| problem.severity == Severity::Error);
     assert_eq!(problems, [], "the configuration is right");
     prepared.expect("no problems, so there is a destination")
+}
+
+/// The stand-in of a kind, told these settings.
+pub(crate) async fn stand_in(kind: &DestinationKind, settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let sandbox = kind.sandbox.expect("a kind with a stand-in")();
+    sandbox.start(listener, &settings).await.expect("a running stand-in")
 }
 
 /// The first example in a module's documentation, with the destination's table as `[account]`.

@@ -34,8 +34,8 @@
 //!   begins with `cio_` would be Customer.io's own. Rows with such ids are refused here.
 //! - An id cannot be changed without Customer.io's own (spec), which this API does not tell. A row whose `id` changes is
 //!   another person, and **the former one stays**: let the id be the model's key.
-//! - Attributes are texts, whole numbers and booleans (spec). All else goes as text, times as seconds since 1970, the form
-//!   of `created_at` (spec). NULL goes as an empty text.
+//! - Attributes are texts, whole numbers and booleans (spec). A point in time goes as seconds since 1970, the form of
+//!   `created_at` (spec), NULL as an empty text, all else as text.
 //! - Some members are no attributes but say how a call is meant (`_update`, `cio_id`, …; spec): they cannot be fields.
 //! - An id has at most 150 bytes, a name of an attribute 150, a value 1,000; a person has 300 attributes (spec, in parts
 //!   that the archived copy lacks).

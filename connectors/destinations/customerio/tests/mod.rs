@@ -12,9 +12,8 @@ use backhaul_kit::contract::{NO_TICKETS, row, run};
 use backhaul_kit::{
     Address, Batch, Delivery, Destination, Fault, Kit, Operation, Prepared, Row, Sandbox, Value, Verdict,
 };
-use tokio::net::TcpListener;
 
-use super::{CUSTOMERIO, sandbox};
+use super::CUSTOMERIO;
 use crate::destinations::fixture;
 
 const FIELDS: &[&str] = &["id", "email", "plan"];
@@ -62,9 +61,7 @@ impl Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&CUSTOMERIO, settings).await
 }
 
 fn texts(values: &[&str]) -> Vec<Value> {

@@ -17,7 +17,6 @@ use backhaul_kit::{
     Row, Sandbox, Ticket, Value, Verdict, key,
 };
 use serde_json::Value as Json;
-use tokio::net::TcpListener;
 
 use super::GOOGLE_DATA_MANAGER;
 use super::sandbox;
@@ -64,9 +63,7 @@ fn open(sandbox: &dyn Sandbox) -> Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&GOOGLE_DATA_MANAGER, settings).await
 }
 
 /// The identifiers on the list: JSON, each with its consent.

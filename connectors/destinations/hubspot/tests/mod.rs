@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use super::HUBSPOT;
 use super::sandbox;
 use crate::destinations::described::client;
+use crate::destinations::fixture;
 
 /// The token of every stand-in.
 const TOKEN: &str = "sandbox-token";
@@ -113,10 +114,8 @@ pub(crate) fn open(url: &str, wanted: &Wanted) -> Bench {
 
 /// Starts a stand-in with the properties of [`CONTACTS`].
 pub(crate) async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let mut all = vec![(String::from("properties"), CUSTOMER_ID.to_owned())];
-    all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    sandbox::kind().start(listener, &all).await.expect("a running stand-in")
+    let all: Vec<_> = [("properties", CUSTOMER_ID)].into_iter().chain(settings.iter().copied()).collect();
+    fixture::stand_in(&HUBSPOT, &all).await
 }
 
 impl Bench {

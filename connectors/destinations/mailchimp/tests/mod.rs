@@ -16,7 +16,6 @@ use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
     Sandbox, Value, Verdict, key,
 };
-use tokio::net::TcpListener;
 
 use super::MAILCHIMP;
 use super::sandbox;
@@ -58,9 +57,7 @@ fn open(url: &str, into: &str, fields: &[&str]) -> Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&MAILCHIMP, settings).await
 }
 
 /// The state and the plan of a member.

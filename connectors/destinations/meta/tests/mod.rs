@@ -16,7 +16,6 @@ use backhaul_kit::{
     Value, Verdict, key,
 };
 use serde_json::{Value as Json, json};
-use tokio::net::TcpListener;
 
 use super::META;
 use super::sandbox;
@@ -80,9 +79,7 @@ impl Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&META, settings).await
 }
 
 /// The members of the stand-in's audience, by their ids.

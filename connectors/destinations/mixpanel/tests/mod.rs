@@ -13,10 +13,10 @@ use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldShape, FieldValue, Kit, Mode, NullPolicy, Operation,
     Prepared, Removed, Row, Run, Sandbox, SyncShape, Value, Verdict, WritePolicy,
 };
-use tokio::net::TcpListener;
 
 use super::MIXPANEL;
 use super::sandbox;
+use crate::destinations::fixture;
 
 /// What a sync asks for.
 #[derive(Clone, Debug)]
@@ -120,9 +120,7 @@ impl Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let all: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &all).await.expect("a running stand-in")
+    fixture::stand_in(&MIXPANEL, settings).await
 }
 
 fn run() -> Run {

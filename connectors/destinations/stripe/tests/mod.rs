@@ -15,7 +15,6 @@ use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Row, Run, Sandbox,
     Value, Verdict, key,
 };
-use tokio::net::TcpListener;
 
 use super::STRIPE;
 use super::sandbox;
@@ -59,9 +58,7 @@ fn open(url: &str, into: &str) -> Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&STRIPE, settings).await
 }
 
 /// The values of all live customers, by id.

@@ -15,7 +15,6 @@ use backhaul_kit::{
     Sandbox, Value, Verdict, key,
 };
 use serde_json::Value as Json;
-use tokio::net::TcpListener;
 
 use super::ZENDESK;
 use super::sandbox;
@@ -58,9 +57,7 @@ fn users(sandbox: &dyn Sandbox, more: &str) -> Bench {
 }
 
 async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    sandbox::kind().start(listener, &settings).await.expect("a running stand-in")
+    fixture::stand_in(&ZENDESK, settings).await
 }
 
 /// The id of the stand-in's record number `n`, from 1.
