@@ -206,8 +206,8 @@ fn nothing_is_sent_once_our_share_of_the_days_calls_is_used_up() {
     let crm = Crm::new(450, "");
     crm.project.edit("backhaul.toml", "timeout = \"1s\"", "timeout = \"1s\"\nquota = \"50%\"");
     crm.set("daily_limit", "100");
-    // Who we are, and the object, are the last two of ours.
-    crm.set("used", "48");
+    // Who we are, and the object, are the last two of ours; five are kept for calls under way.
+    crm.set("used", "43");
     let before = crm.salesforce.calls();
     crm.project.run().expect(75);
     assert_eq!((crm.salesforce.calls() - before, crm.records().len()), (3, 0));

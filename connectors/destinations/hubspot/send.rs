@@ -35,8 +35,8 @@ impl HubSpotDestination {
             let window = number("x-hubspot-ratelimit-interval-milliseconds").unwrap_or(WINDOW_MILLIS);
             let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
             // The interval is the window's length, not the time left of it, and the window rolls (its policy is named
-            // TEN_SECONDLY_ROLLING): room comes back bit by bit, so that the next look is due long before its end.
-            self.http.limiter().steer(remaining, Duration::from_millis(window / 10));
+            // TEN_SECONDLY_ROLLING).
+            self.http.limiter().steer_rolling(remaining, Duration::from_millis(window), answer.asked);
         }
         Ok(answer)
     }

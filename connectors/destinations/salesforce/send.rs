@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::answer::{self, DAY_PAUSE};
 use super::draft::{Draft, Ids, is_by_id, word};
-use super::sync::{COLLECTION, SalesforceSync};
+use super::sync::{COLLECTION, CONCURRENCY, SalesforceSync};
 
 /// One object of one organisation.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ impl SalesforceDestination {
     pub(super) async fn call(&self, request: Request) -> Result<Answer, Fault> {
         let answer = self.http.send(request).await?;
         if let Some((used, most)) = answer::usage(&answer) {
-            let left = ((most as f64 * self.sync.account.http.share) as u64).saturating_sub(used);
-            self.http.limiter().steer(u32::try_from(left).unwrap_or(u32::MAX), DAY_PAUSE);
+            // Calls in flight are not in what is used.
+            let left = ((most as f64 * self.sync.account.http.share) as u64).saturating_sub(used + CONCURRENCY as u64);
+            self.http.limiter().steer(u32::try_from(left).unwrap_or(u32::MAX), DAY_PAUSE, answer.asked);
         }
         Ok(answer)
     }

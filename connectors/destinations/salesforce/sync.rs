@@ -24,7 +24,7 @@ const BULK_ABOVE: u64 = 2000;
 /// The OAuth scope of every call.
 const SCOPE: &str = "api";
 /// The smallest organisations let no more long calls through at once.
-const CONCURRENCY: usize = 5;
+pub(super) const CONCURRENCY: usize = 5;
 
 /// A checked sync to Salesforce.
 #[derive(Clone, Debug)]

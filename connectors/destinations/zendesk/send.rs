@@ -93,7 +93,7 @@ impl ZendeskDestination {
         let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let left = number("ratelimit-remaining").or_else(|| number("x-rate-limit-remaining"));
         if let (Some(left), Some(resets)) = (left, number("ratelimit-reset")) {
-            self.http.limiter().steer(left, Duration::from_secs(resets.into()));
+            self.http.limiter().steer(left, Duration::from_secs(resets.into()), answer.asked);
         }
         let used_up = answer.headers.iter().filter(|(name, _)| name.as_str().starts_with("zendesk-ratelimit-"));
         for wait in used_up.filter_map(|(_, value)| answer::used_up(value.to_str().ok()?)) {

@@ -20,6 +20,8 @@ pub struct HttpAccount {
     pub base: BaseUrl,
     /// The share of the account's limits that may be used.
     pub share: f64,
+    /// `quota` is written, perhaps as all of it.
+    has_quota: bool,
     keys: HttpKeys,
     holder: String,
     windows: Vec<Window>,
@@ -28,9 +30,10 @@ pub struct HttpAccount {
 impl HttpAccount {
     /// Reads `base_url`, `quota`, `timeout` and the keys of the connection. Problems go to the table.
     pub fn read(table: &mut ConfigTable, vendor: &str, live: &str) -> Option<Self> {
+        let has_quota = table.has("quota");
         let (base, share, keys) = (BaseUrl::read(table, live), quota_share(table), HttpKeys::read(table));
         let base = base?;
-        Some(Self { holder: format!("{vendor} {base}"), base, share, keys, windows: Vec::new() })
+        Some(Self { holder: format!("{vendor} {base}"), base, share, has_quota, keys, windows: Vec::new() })
     }
 
     /// Another default of `timeout`.
@@ -48,11 +51,11 @@ impl HttpAccount {
     }
 
     /// Lets through the share of `cap` calls in `per`: of the cap that was configured, or of the vendor's own. A stand-in
-    /// has the limits that it was started with.
+    /// has the limits that it was started with, unless a share of the vendor's is asked for.
     #[must_use]
     pub fn limited(mut self, configured: Option<u64>, vendors: u32, per: Duration) -> Self {
         let configured = configured.map(|cap| u32::try_from(cap).unwrap_or(u32::MAX));
-        let cap = configured.or_else(|| (!self.is_stand_in()).then_some(vendors));
+        let cap = configured.or_else(|| (!self.is_stand_in() || self.has_quota).then_some(vendors));
         self.windows.extend(cap.map(|cap| Window { cap: scaled(cap, self.share), per }));
         self
     }

@@ -191,6 +191,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// When the limiter had let the call through.
+    pub asked: tokio::time::Instant,
 }
 
 impl std::fmt::Debug for Answer {
@@ -335,6 +337,7 @@ impl Http {
         if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
             return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
         }
+        let asked = tokio::time::Instant::now();
         // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
         self.authorize(&mut headers, token)?;
@@ -344,7 +347,6 @@ impl Http {
         };
         let host = request.url.authority().rsplit('@').next().unwrap_or("").to_owned();
         let method = request.method.clone();
-        let started = tokio::time::Instant::now();
         let sending = self.client.request(request.method, request.url).headers(headers).body(body).send();
         let sent = tokio::time::timeout(self.first_byte_timeout, sending)
             .await
@@ -359,8 +361,8 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        let answer = Answer { status, headers, body: body.into() };
-        tracing::debug!(%method, host, status = status.as_u16(), bytes = answer.body.len(), ms = started.elapsed().as_millis() as u64, "http call");
+        let answer = Answer { status, headers, body: body.into(), asked };
+        tracing::debug!(%method, host, status = status.as_u16(), bytes = answer.body.len(), ms = asked.elapsed().as_millis() as u64, "http call");
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.limiter.close_for(retry_after(&answer).unwrap_or(DEFAULT_PAUSE));
         } else if let (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) = (status, retry_after(&answer)) {
@@ -540,7 +542,8 @@ mod tests {
         let after = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a header"));
-            retry_after(&Answer { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Bytes::new() })
+            let asked = tokio::time::Instant::now();
+            retry_after(&Answer { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Bytes::new(), asked })
         };
         assert_eq!(after("120"), Some(Duration::from_secs(120)));
         assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
@@ -553,7 +556,8 @@ mod tests {
     fn debug_output_holds_no_row_and_no_query() {
         let request =
             get("https://api.example.com/v1/people/ada?email=ada@example.com").json("{\"email\":\"ada@example.com\"}");
-        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"ada") };
+        let (headers, asked) = (HeaderMap::new(), tokio::time::Instant::now());
+        let answer = Answer { status: StatusCode::OK, headers, body: Bytes::from_static(b"ada"), asked };
         let shown = format!("{request:?} {answer:?}");
         assert!(!shown.contains("ada"), "{shown}");
         assert!(shown.contains("api.example.com"));

@@ -114,7 +114,7 @@ impl ProxyKeys {
 pub fn account_schema(live: &str, own: Value, required: &[&str]) -> Value {
     let mut properties = connection_schema();
     properties["quota"] = json!({
-        "description": "Share of the account's limits that backhaul may use. Default \"100%\".",
+        "description": "Share of the account's limits that backhaul may use. Default \"100%\"; where it is written, the limits hold for a stand-in too.",
         "type": "string",
         "pattern": "^[0-9.]+ *%$"
     });

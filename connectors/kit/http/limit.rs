@@ -1,10 +1,13 @@
 //! Rate limits per quota holder.
 //!
-//! A short window is a bucket of the generic cell rate algorithm ([`governor`]) on tokio's clock. Such a
-//! bucket with tolerance τ and one call every t lets at most 1 + (W + τ) / t calls through in any window W,
-//! rolling or fixed. So t is chosen for (W + τ) / t to stay below the cap: τ is half a percent of W (it makes up
-//! for timers that wake late), and a further percent of W is left for the network, which may push calls
-//! together. That uses 98.5 % of the cap.
+//! A short window is a bucket of the generic cell rate algorithm on tokio's clock. Such a bucket with tolerance τ and
+//! one call every t lets at most 1 + (W + τ) / t calls through in any window W, rolling or fixed. So t is chosen for
+//! (W + τ) / t to stay below the cap: τ is half a percent of W (it makes up for timers that wake late), and a further
+//! percent of W is left for the network, which may push calls together. That uses 98.5 % of the cap.
+//!
+//! Where the vendor says how many calls are left of a short window, that is what the pace leaves anyway, down to none,
+//! as long as nobody else calls. Only calls that are missing beyond our own are news: they are somebody else's, and
+//! count from then on as if they were ours. So who shares the quota is given way to, and nobody waits for himself.
 //!
 //! A window of an hour or longer is a counter instead: its calls may be spent at any pace, and the vendor's
 //! headers correct it.
@@ -12,17 +15,10 @@
 mod forecast;
 mod used;
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::ops::Add;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 pub use forecast::{Forecast, QuotaShare};
@@ -30,12 +26,16 @@ pub use used::Used;
 
 /// Windows from this length on are counters.
 const LONG: Duration = Duration::from_secs(60 * 60);
-/// A call is so many cells of a bucket, so that the tolerance can be finer than one call.
-const CELLS: u32 = 100;
 /// Tolerance τ as a share of the window.
 const TOLERANCE: f64 = 0.005;
 /// What is left of the window for the network, as a share.
 const NETWORK: f64 = 0.01;
+/// What the pace and the count of calls take a window to be, in windows.
+const STRETCH: f64 = 1.0 + TOLERANCE + NETWORK;
+/// Vendors tell the end of a window in whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
+/// A rolling window of which nothing is left is asked again after this part of it: room comes back bit by bit.
+const LOOKS: u32 = 10;
 /// The share of a quota that may be used before calls are slowed down.
 const EASY: f64 = 0.75;
 /// The wait for the next call where all of a quota is used.
@@ -76,8 +76,6 @@ impl Limiters {
 /// The limiter of one quota holder.
 #[derive(Debug)]
 pub struct Limiter {
-    /// Nothing goes through before this.
-    gate: Mutex<Option<Instant>>,
     quotas: Mutex<Quotas>,
     /// Callers pass one after the other, in the order in which they came.
     turn: tokio::sync::Mutex<()>,
@@ -85,16 +83,24 @@ pub struct Limiter {
 
 #[derive(Debug, Default)]
 struct Quotas {
-    /// Short windows, the slowest first: a call waits for the scarce one before it takes from the others.
+    /// Nothing goes through before this.
+    gate: Option<Instant>,
+    /// Short windows, the shortest first.
     buckets: Vec<Bucket>,
-    /// Long windows.
+    /// Long windows, the shortest first.
     counters: Vec<Counter>,
 }
 
+/// A short window.
 #[derive(Clone, Debug)]
 struct Bucket {
     window: Window,
-    cells: Arc<RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>>,
+    /// When a call is due that keeps the pace exactly; it may be early by the tolerance.
+    due: Option<Instant>,
+    /// The calls of the last two windows, those of others included, in the order of time.
+    calls: VecDeque<Instant>,
+    /// When others were last found to call.
+    shared: Option<Instant>,
 }
 
 /// A long window: how many calls are left until when. It starts with the first call after the one before ended.
@@ -105,87 +111,20 @@ struct Counter {
     resets_at: Option<Instant>,
 }
 
+/// What a call waits for.
+enum Wait {
+    /// The pace of a short window.
+    Pace(Instant),
+    /// The gate, the end of a long window, or others who call.
+    Closed(Instant),
+}
+
 impl Limiter {
     /// A limiter with these windows; none means no limit but the gate. A cap of 0 counts as 1.
     pub fn new(windows: &[Window]) -> Self {
-        let limiter =
-            Self { gate: Mutex::new(None), quotas: Mutex::new(Quotas::default()), turn: tokio::sync::Mutex::new(()) };
+        let limiter = Self { quotas: Mutex::default(), turn: tokio::sync::Mutex::new(()) };
         limiter.lower(windows);
         limiter
-    }
-
-    /// Waits until one more call may be made, and counts it.
-    pub async fn acquire(&self) {
-        // Nothing is beyond this patience, so nothing is refused.
-        let _ = self.acquire_within(Duration::MAX).await;
-    }
-
-    /// Waits until one more call may be made, and counts it; but not for a gate or a long window that stays
-    /// closed for longer than `patience`: whoever has to wait that long should do so where it can be called off.
-    ///
-    /// # Errors
-    /// How long it stays closed; no call was counted.
-    pub async fn acquire_within(&self, patience: Duration) -> Result<(), Duration> {
-        let _turn = self.turn.lock().await;
-        loop {
-            while let Some(until) = self.closed_until() {
-                wait_until(until, patience).await?;
-            }
-            let places = lock(&self.quotas).buckets.len();
-            for place in 0..places {
-                while let Some(until) = self.try_bucket(place) {
-                    tokio::time::sleep_until(until).await;
-                }
-            }
-            // The gate may have closed in the meantime; what was taken is then taken anew, because the
-            // buckets have filled while nothing was sent.
-            if self.closed_until().is_some() {
-                continue;
-            }
-            let Some(until) = self.try_counters() else { return Ok(()) };
-            wait_until(until, patience).await?;
-        }
-    }
-
-    /// Lets no call through for `wait`: the vendor said so.
-    pub fn close_for(&self, wait: Duration) {
-        let now = Instant::now();
-        // Beyond what the clock can hold is for ever, as far as a process goes.
-        let until = now.checked_add(wait).unwrap_or(now + 24 * LONG);
-        let mut gate = lock(&self.gate);
-        if gate.is_none_or(|old| old < until) {
-            *gate = Some(until);
-        }
-    }
-
-    /// The vendor said that `remaining` calls are left in a window that ends in `resets_in`. Only lowers.
-    ///
-    /// With nothing left the gate closes until then. A window that ends later than every short window could is
-    /// a long one: its counter takes the vendor's numbers over.
-    pub fn steer(&self, remaining: u32, resets_in: Duration) {
-        if remaining == 0 {
-            self.close_for(resets_in);
-        }
-        let now = Instant::now();
-        let Some(resets_at) = now.checked_add(resets_in) else { return };
-        let mut quotas = lock(&self.quotas);
-        if quotas.buckets.iter().any(|bucket| resets_in <= bucket.window.per) {
-            return;
-        }
-        if let Some(counter) = quotas.counters.iter_mut().find(|counter| resets_in <= counter.window.per) {
-            counter.left = counter.left_at(now).min(remaining);
-            counter.resets_at = Some(resets_at);
-        }
-    }
-
-    /// The vendor said which share of a quota is used (1.0: all of it), and not how many calls are left. Above three
-    /// quarters the next call waits, the longer the nearer it is to all, up to a minute: a quota of the last hour is then
-    /// not used up by calls that take 0.2 % of it each, one after the other.
-    pub fn steer_by_share(&self, used: f64) {
-        if used > EASY {
-            let pressure = (used.min(1.0) - EASY) / (1.0 - EASY);
-            self.close_for(SLOWEST.mul_f64(pressure));
-        }
     }
 
     /// Lowers each window to the lower cap, and adds windows of other lengths.
@@ -197,17 +136,82 @@ impl Limiter {
         }
     }
 
-    /// Takes a call from a bucket, or says when to try again.
-    fn try_bucket(&self, place: usize) -> Option<Instant> {
-        lock(&self.quotas).try_bucket(place)
+    /// Waits until one more call may be made, and counts it.
+    pub async fn acquire(&self) {
+        // Nothing is beyond this patience, so nothing is refused.
+        let _ = self.acquire_within(Duration::MAX).await;
     }
 
-    fn try_counters(&self) -> Option<Instant> {
-        lock(&self.quotas).try_counters(Instant::now())
+    /// Waits until one more call may be made, and counts it; but not for a gate, a long window or others who call
+    /// where that takes longer than `patience`: whoever has to wait that long should do so where it can be called off.
+    ///
+    /// # Errors
+    /// How long it stays closed; no call was counted.
+    pub async fn acquire_within(&self, patience: Duration) -> Result<(), Duration> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let wait = lock(&self.quotas).take(Instant::now());
+            match wait {
+                None => return Ok(()),
+                Some(Wait::Pace(until)) => tokio::time::sleep_until(until).await,
+                Some(Wait::Closed(until)) => wait_until(until, patience).await?,
+            }
+        }
     }
 
-    fn closed_until(&self) -> Option<Instant> {
-        lock(&self.gate).filter(|until| *until > Instant::now())
+    /// Lets no call through for `wait`: the vendor said so.
+    pub fn close_for(&self, wait: Duration) {
+        lock(&self.quotas).close_for(wait, Instant::now());
+    }
+
+    /// The vendor said, in the answer of a call that was let through at `asked`, that `left` calls are left of a window
+    /// that ends in `resets_in`. Only lowers.
+    ///
+    /// A window that ends later than every short window could is a long one: its counter takes the vendor's numbers
+    /// over. With nothing left the gate closes until its end.
+    pub fn steer(&self, left: u32, resets_in: Duration, asked: Instant) {
+        let now = Instant::now();
+        let mut quotas = lock(&self.quotas);
+        let short = quotas.buckets.iter_mut().find(|bucket| resets_in <= bucket.window.per + SECOND);
+        if let Some(bucket) = short {
+            // The end is told in whole seconds.
+            let spans = (bucket.window.per + SECOND).saturating_sub(resets_in);
+            bucket.give_way(left, spans, asked, now);
+            bucket.due = bucket.due.min(Some(now + resets_in + bucket.tolerance()));
+            return;
+        }
+        if left == 0 {
+            quotas.close_for(resets_in, now);
+        }
+        let Some(resets_at) = now.checked_add(resets_in) else { return };
+        if let Some(counter) = quotas.counters.iter_mut().find(|counter| resets_in <= counter.window.per) {
+            counter.left = counter.left_at(now).min(left);
+            counter.resets_at = Some(resets_at);
+        }
+    }
+
+    /// The vendor said, in the answer of a call that was let through at `asked`, that `left` calls are left of those
+    /// that may be made in any `per`. Only lowers.
+    ///
+    /// Where that is no window of ours the next call waits for a tenth of it when nothing is left.
+    pub fn steer_rolling(&self, left: u32, per: Duration, asked: Instant) {
+        let now = Instant::now();
+        let mut quotas = lock(&self.quotas);
+        if let Some(bucket) = quotas.buckets.iter_mut().find(|bucket| bucket.window.per == per) {
+            bucket.give_way(left, per, asked, now);
+        } else if left == 0 {
+            quotas.close_for(per / LOOKS, now);
+        }
+    }
+
+    /// The vendor said which share of a quota is used (1.0: all of it), and not how many calls are left. Above three
+    /// quarters the next call waits, the longer the nearer it is to all, up to a minute: a quota of the last hour is then
+    /// not used up by calls that take 0.2 % of it each, one after the other.
+    pub fn steer_by_share(&self, used: f64) {
+        if used > EASY {
+            let pressure = (used.min(1.0) - EASY) / (1.0 - EASY);
+            self.close_for(SLOWEST.mul_f64(pressure));
+        }
     }
 }
 
@@ -237,38 +241,46 @@ impl Quotas {
         }
         match self.buckets.iter_mut().find(|bucket| bucket.window.per == window.per) {
             Some(bucket) if bucket.window.cap > window.cap => {
-                // A new bucket starts full: it is emptied first, so that the swap gives nothing away.
-                *bucket = Bucket::new(window);
-                bucket.drain();
+                bucket.window = window;
+                // As after a call that used the tolerance up: the change gives nothing away.
+                bucket.due = Some(Instant::now() + bucket.pace() + bucket.tolerance());
             }
             Some(_) => {}
-            None => self.buckets.push(Bucket::new(window)),
+            None => self.buckets.push(Bucket { window, due: None, calls: VecDeque::new(), shared: None }),
         }
-        self.buckets.sort_by_key(|bucket| std::cmp::Reverse(bucket.window.per / bucket.window.cap));
+        self.buckets.sort_by_key(|bucket| bucket.window.per);
     }
 
-    /// Takes a call from a bucket, or says when to try again.
-    fn try_bucket(&self, place: usize) -> Option<Instant> {
-        let cells = &self.buckets.get(place)?.cells;
-        // The outer error would be a bucket that cannot hold one call: see `Bucket::new`.
-        let not_until = cells.check_n(NonZeroU32::new(CELLS)?).ok()?.err()?;
-        Some(not_until.earliest_possible().0)
-    }
-
-    /// Takes a call from every counter, or from none and says when to try again.
-    fn try_counters(&mut self, now: Instant) -> Option<Instant> {
+    /// Takes a call from every window, or from none and says what to wait for.
+    fn take(&mut self, now: Instant) -> Option<Wait> {
+        if let Some(until) = self.closed_until(now) {
+            return Some(Wait::Closed(until));
+        }
+        if let Some((until, pace)) = self.buckets.iter().filter_map(|bucket| bucket.opens(now)).max() {
+            // The pace alone never makes a call wait for longer.
+            return Some(if until <= now + pace { Wait::Pace(until) } else { Wait::Closed(until) });
+        }
         let empty = self.counters.iter().filter(|counter| counter.left_at(now) == 0);
         if let Some(until) = empty.filter_map(|counter| counter.resets_at).max() {
-            return Some(until);
+            return Some(Wait::Closed(until));
+        }
+        for bucket in &mut self.buckets {
+            bucket.take(now);
         }
         for counter in &mut self.counters {
-            if counter.resets_at.is_none_or(|at| at <= now) {
-                counter.resets_at = Some(now + counter.window.per);
-                counter.left = counter.window.cap;
-            }
-            counter.left = counter.left.saturating_sub(1);
+            counter.take(now);
         }
         None
+    }
+
+    fn closed_until(&self, now: Instant) -> Option<Instant> {
+        self.gate.filter(|until| *until > now)
+    }
+
+    fn close_for(&mut self, wait: Duration, now: Instant) {
+        // Beyond what the clock can hold is for ever, as far as a process goes.
+        let until = now.checked_add(wait).unwrap_or(now + 24 * LONG);
+        self.gate = self.gate.max(Some(until));
     }
 }
 
@@ -276,60 +288,67 @@ impl Counter {
     fn left_at(&self, now: Instant) -> u32 {
         if self.resets_at.is_some_and(|at| at <= now) { self.window.cap } else { self.left }
     }
+
+    fn take(&mut self, now: Instant) {
+        if self.resets_at.is_none_or(|at| at <= now) {
+            self.resets_at = Some(now + self.window.per);
+            self.left = self.window.cap;
+        }
+        self.left = self.left.saturating_sub(1);
+    }
 }
 
 impl Bucket {
-    fn new(window: Window) -> Self {
-        let nanos = window.per.as_nanos() as f64;
-        let call = nanos * (1.0 + TOLERANCE + NETWORK) / f64::from(window.cap);
-        let cell = Duration::from_nanos((call / f64::from(CELLS)).ceil().max(1.0) as u64);
-        let tolerance = (nanos * TOLERANCE / cell.as_nanos() as f64).floor() as u32;
-        let burst = NonZeroU32::MIN.saturating_add(CELLS - 1).saturating_add(tolerance);
-        // `cell` is not zero, so there is a quota.
-        let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
-        Self { window, cells: Arc::new(RateLimiter::direct_with_clock(quota, TokioClock)) }
+    /// The time from one call to the next.
+    fn pace(&self) -> Duration {
+        self.window.per.mul_f64(STRETCH / f64::from(self.window.cap))
     }
 
-    fn drain(&self) {
-        while self.cells.check().is_ok() {}
+    /// How early a call may be.
+    fn tolerance(&self) -> Duration {
+        self.window.per.mul_f64(TOLERANCE)
+    }
+
+    /// What the pace leaves of the window.
+    fn slack(&self) -> Duration {
+        self.window.per.mul_f64(STRETCH - 1.0)
+    }
+
+    /// When the next call may be made, if that is not now; and the pace.
+    fn opens(&self, now: Instant) -> Option<(Instant, Duration)> {
+        self.due?.checked_sub(self.tolerance()).filter(|at| *at > now).map(|at| (at, self.pace()))
+    }
+
+    fn take(&mut self, now: Instant) {
+        self.due = Some(self.due.map_or(now, |due| due.max(now)) + self.pace());
+        let kept = 2 * self.window.per;
+        while self.calls.front().is_some_and(|at| now.duration_since(*at) > kept) {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(now);
+    }
+
+    /// When a call was made that was let through at `asked`, so many calls were left of a window that `spans` the time
+    /// before it: those that are missing beyond the ones that we know of are counted as if they were ours.
+    fn give_way(&mut self, left: u32, spans: Duration, asked: Instant, now: Instant) {
+        let shared = self.shared.is_some_and(|at| now.duration_since(at) < self.window.per);
+        // Calls overtake each other on their way. Where nobody else has called, what may be ours is; where somebody
+        // has, what need not be ours is not.
+        let (spans, until) = if shared { (spans, asked) } else { (spans + self.slack(), now) };
+        let upto = |at: Option<Instant>| at.map_or(0, |at| self.calls.partition_point(|call| *call <= at));
+        let known = u32::try_from(upto(Some(until)) - upto(asked.checked_sub(spans))).unwrap_or(u32::MAX);
+        let others = self.window.cap.saturating_sub(left).saturating_sub(known);
+        if others > 0 {
+            self.shared = Some(now);
+            self.due = Some(self.due.map_or(now, |due| due.max(now)) + self.pace() * others);
+            self.calls.extend(std::iter::repeat_n(asked, others as usize));
+            self.calls.make_contiguous().sort_unstable();
+        }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// tokio's clock for governor: tests can pause it.
-#[derive(Clone, Copy, Debug)]
-struct TokioClock;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(Instant);
-
-impl Clock for TokioClock {
-    type Instant = Moment;
-
-    fn now(&self) -> Moment {
-        Moment(Instant::now())
-    }
-}
-
-impl Add<Nanos> for Moment {
-    type Output = Self;
-
-    fn add(self, nanos: Nanos) -> Self {
-        Self(self.0 + Duration::from(nanos))
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_duration_since(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.checked_sub(duration.into()).unwrap_or(self.0))
-    }
 }
 
 #[cfg(test)]

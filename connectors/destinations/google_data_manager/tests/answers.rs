@@ -10,7 +10,8 @@ use crate::destinations::google_data_manager::draft::Call;
 
 fn answer(status: u16, body: &Json) -> Answer {
     let status = reqwest::StatusCode::from_u16(status).expect("a status");
-    Answer { status, headers: reqwest::header::HeaderMap::new(), body: body.to_string().into() }
+    let (headers, asked) = (reqwest::header::HeaderMap::new(), tokio::time::Instant::now());
+    Answer { status, headers, body: body.to_string().into(), asked }
 }
 
 /// A call of the rows at these places.

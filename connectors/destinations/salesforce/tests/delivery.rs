@@ -235,7 +235,7 @@ async fn lost_answers_faults_and_an_expired_session() {
 
 #[tokio::test]
 async fn the_days_calls_end_with_the_share_that_is_ours() {
-    let sandbox = stand_in(&[("daily_limit", "100"), ("used", "48")]).await;
+    let sandbox = stand_in(&[("daily_limit", "100"), ("used", "43")]).await;
     let half = text(&sandbox.url(), UPSERT).replace("timeout", "quota = \"50%\"\ntimeout");
     let bench = open_text(&half, FIELDS, SECRET);
     let rows = new(Operation::Upsert, &[&["c1", "Ada", "free"]]);

@@ -1,6 +1,6 @@
 //! The account behind the stand-in: records, and the jobs that change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub(super) struct Desk {
     /// By object and id.
     pub(super) records: BTreeMap<String, BTreeMap<u64, Value>>,
     pub(super) jobs: Vec<Job>,
+    /// The first that had a value, for every value that any record ever had of what records are found by.
+    known: HashMap<String, u64>,
     last_id: u64,
 }
 
@@ -71,6 +73,7 @@ impl Desk {
             forget_next: 0,
             records: BTreeMap::new(),
             jobs: Vec::new(),
+            known: HashMap::new(),
             last_id: 0,
         }
     }
@@ -145,6 +148,10 @@ impl Desk {
                 same(&record[field])
                     || record["other_emails"].as_array().is_some_and(|all| field == "email" && all.iter().any(same))
             };
+            let id = *self.known.get(&known_by(object, field, value)?)?;
+            if records.get(&id).is_some_and(has) {
+                return Some(id);
+            }
             records.iter().find(|(_, record)| has(record)).map(|(id, _)| *id)
         };
         let found = match (task, row["id"].as_u64()) {
@@ -176,6 +183,11 @@ impl Desk {
             self.last_id += 1;
             1_000_000 + self.last_id
         });
+        for field in ["external_id", "email"] {
+            if let Some(known_by) = known_by(object, field, &row[field]) {
+                self.known.entry(known_by).or_insert(id);
+            }
+        }
         let record = records.entry(id).or_insert_with(|| json!({}));
         for (name, value) in row.as_object().into_iter().flatten() {
             match (name.as_str(), value) {
@@ -199,4 +211,9 @@ impl Desk {
         }
         Ok((id, found.is_none()))
     }
+}
+
+/// A value of an object's field, as records are found by it.
+fn known_by(object: &str, field: &str, value: &Value) -> Option<String> {
+    value.as_str().map(|value| format!("{object} {field} {}", value.to_ascii_lowercase()))
 }

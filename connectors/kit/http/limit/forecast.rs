@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Limiter, NETWORK, TOLERANCE, lock};
+use super::{Limiter, lock};
 
 /// What calls mean for a quota.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,9 +32,8 @@ impl Limiter {
         let now = Instant::now();
         let quotas = lock(&self.quotas);
         let paced = quotas.buckets.iter().map(|bucket| {
-            let call = bucket.window.per.as_secs_f64() * (1.0 + TOLERANCE + NETWORK) / f64::from(bucket.window.cap);
             // The first call waits for nobody.
-            calls.saturating_sub(1) as f64 * call
+            calls.saturating_sub(1) as f64 * bucket.pace().as_secs_f64()
         });
         let counted = quotas.counters.iter().map(|counter| {
             let left = u64::from(counter.left_at(now));
@@ -45,7 +44,7 @@ impl Limiter {
             let windows_more = (calls - left).div_ceil(u64::from(counter.window.cap)) - 1;
             ends.as_secs_f64() + windows_more as f64 * counter.window.per.as_secs_f64()
         });
-        let closed = self.closed_until().map_or(0.0, |until| until.saturating_duration_since(now).as_secs_f64());
+        let closed = quotas.closed_until(now).map_or(0.0, |until| until.saturating_duration_since(now).as_secs_f64());
         let takes = paced.chain(counted).fold(0.0, f64::max) + closed;
         let shares = quotas.counters.iter().map(|counter| QuotaShare {
             per: counter.window.per,

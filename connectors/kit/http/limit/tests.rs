@@ -1,3 +1,5 @@
+mod steering;
+
 use super::*;
 
 const fn window(cap: u32, seconds: u64) -> Window {
@@ -137,8 +139,8 @@ async fn a_long_window_is_a_counter_that_is_spent_at_any_pace() {
 async fn the_vendors_count_lowers_a_long_window_and_never_raises_it() {
     let limiter = Arc::new(Limiter::new(&[window(10, 1), window(100, 86_400)]));
     limiter.acquire().await;
-    limiter.steer(7, Duration::from_secs(7200));
-    limiter.steer(50, Duration::from_secs(7200));
+    limiter.steer(7, Duration::from_secs(7200), Instant::now());
+    limiter.steer(50, Duration::from_secs(7200), Instant::now());
     let calls = run(&limiter, 4, Duration::from_secs(7199)).await;
     assert_eq!(calls.len(), 7);
     let calls = run(&limiter, 4, Duration::from_secs(120)).await;
@@ -148,8 +150,8 @@ async fn the_vendors_count_lowers_a_long_window_and_never_raises_it() {
 #[tokio::test(start_paused = true)]
 async fn nothing_left_closes_the_gate_until_the_window_ends() {
     let limiter = Arc::new(Limiter::new(&[window(100, 10)]));
-    limiter.steer(0, Duration::from_secs(8));
-    limiter.steer(3, Duration::from_secs(8));
+    limiter.steer(0, Duration::from_secs(8), Instant::now());
+    limiter.steer(3, Duration::from_secs(8), Instant::now());
     let start = Instant::now();
     limiter.acquire().await;
     assert!(start.elapsed() >= Duration::from_secs(8));
@@ -262,7 +264,7 @@ async fn a_share_of_the_last_hour_is_not_used_up() {
     const HOUR: Duration = Duration::from_secs(3600);
     for percent_of_a_call in [0.05, 0.1, 0.2] {
         let (limiter, start) = (Limiter::new(&[]), Instant::now());
-        let (mut calls, mut in_hour) = (0, std::collections::VecDeque::new());
+        let (mut calls, mut in_hour) = (0, VecDeque::new());
         while start.elapsed() < 8 * HOUR {
             limiter.acquire().await;
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,10 @@
-//! A day's quota: told before a run, kept between processes.
+//! Quotas: every vendor's own, used and never broken (`windows`); and a day's, told before a run and kept between
+//! processes.
+
+mod bench;
+mod faults;
+mod limits;
+mod windows;
 
 use crate::support::customers::Customers;
 use crate::support::project::{Project, SYNC};
