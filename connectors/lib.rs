@@ -23,6 +23,7 @@ pub fn warehouses() -> &'static [&'static dyn SourceKind] {
 /// Every kind of destination.
 pub fn destinations() -> &'static [&'static DestinationKind] {
     static ALL: &[&DestinationKind] = &[
+        &destinations::customerio::CUSTOMERIO,
         &destinations::file::FILE,
         &destinations::google_data_manager::GOOGLE_DATA_MANAGER,
         &destinations::http::HTTP,

@@ -14,6 +14,8 @@ mod commands;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod customerio;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod data_manager;

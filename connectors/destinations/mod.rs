@@ -1,5 +1,6 @@
 //! The destinations, one module a vendor.
 
+pub mod customerio;
 #[cfg(test)]
 mod described;
 pub mod file;
