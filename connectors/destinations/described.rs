@@ -119,7 +119,7 @@ impl Spec {
 
     /// The operations that were held against the description are those that the kind tells of.
     pub(crate) fn assert_validated(&self, kind: &DestinationKind) {
-        let told: BTreeSet<String> = kind.validated.iter().map(|operation| (*operation).to_owned()).collect();
+        let told: BTreeSet<String> = kind.validated.lines().map(str::to_owned).collect();
         assert_eq!(self.asked, told, "`validated` of {} is not what the test validates", kind.name);
     }
 

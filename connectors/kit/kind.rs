@@ -20,9 +20,9 @@ pub struct DestinationKind {
     /// How it is proved: `spec` (the vendor's own API description), `docs only`, `live` with a date, or, where there
     /// is no vendor, what the tests run it against.
     pub proof: &'static str,
-    /// The operations of that description, as `POST /v1/customers`, of which tests hold every request and every answer of
-    /// the stand-in against it.
-    pub validated: &'static [&'static str],
+    /// The operations of that description, one a line as `POST /v1/customers`, of which tests hold every request and every
+    /// answer of the stand-in against it.
+    pub validated: &'static str,
     /// What the vendor refuses rows and calls with: a code or status, and what to do about it.
     pub errors: &'static [(&'static str, &'static str)],
     /// A project that uses it, for its manual: the project's files, each below a line `# its/path.toml`, of which the

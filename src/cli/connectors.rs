@@ -76,7 +76,7 @@ fn listing(sources: &[&'static dyn SourceKind], destinations: &[&'static Destina
         kind: "destination",
         summary: kind.summary,
         proof: Some(kind.proof),
-        validated: kind.validated.len(),
+        validated: kind.validated.lines().count(),
         sandbox: kind.sandbox.is_some(),
     };
     Listing { connectors: sources.iter().map(source).chain(destinations.iter().map(destination)).collect() }
@@ -114,8 +114,8 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'static str>,
     /// The operations that were validated against the vendor's description.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    validated: &'static [&'static str],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    validated: Vec<&'static str>,
     /// JSON Schema of the keys in `backhaul.toml`.
     settings: Value,
     /// JSON Schema of the keys in `[into]`.
@@ -239,7 +239,7 @@ fn show(
             summary: kind.about(),
             objects: Vec::new(),
             proof: None,
-            validated: &[],
+            validated: Vec::new(),
             settings: kind.json_schema(),
             into: Value::Null,
             example: Vec::new(),
@@ -257,7 +257,7 @@ fn show(
             summary: kind.summary,
             objects: kind.objects.iter().map(Written::of).collect(),
             proof: Some(kind.proof),
-            validated: kind.validated,
+            validated: kind.validated.lines().collect(),
             settings: schema.account,
             into: schema.into,
             example: files_of(kind.example),
@@ -314,7 +314,7 @@ fn shown_text(shown: &Shown, format: Format) -> String {
     }
     if !shown.validated.is_empty() {
         let mut table = Table::new(&[("operation", Align::Left)]);
-        for operation in shown.validated {
+        for operation in &shown.validated {
             table.row([(*operation).into()]);
         }
         part("Validated against the vendor's API description", table.render(format));

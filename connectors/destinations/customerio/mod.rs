@@ -94,11 +94,7 @@ pub static CUSTOMERIO: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "spec",
-    validated: &[
-        "DELETE /api/v1/customers/{identifier}",
-        "GET /api/v1/accounts/region",
-        "PUT /api/v1/customers/{identifier}",
-    ],
+    validated: include_str!("validated.txt"),
     errors: &[
         ("INVALID_ID (rejects)", "the id could be taken for an address or for Customer.io's own: use another"),
         ("REFUSED (rejects)", "Customer.io's words are in `rejects show`: mend the value or the mapping"),

@@ -59,7 +59,7 @@ pub static FILE: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "real files",
-    validated: &[],
+    validated: "",
     errors: &[],
     example: include_str!("example.toml"),
     read: |table| Some(Box::new(account::FileAccount::read(table)?)),

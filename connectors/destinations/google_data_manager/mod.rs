@@ -135,11 +135,7 @@ pub static GOOGLE_DATA_MANAGER: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "spec",
-    validated: &[
-        "GET /v1/requestStatus:retrieve",
-        "POST /v1/audienceMembers:ingest",
-        "POST /v1/audienceMembers:remove",
-    ],
+    validated: include_str!("validated.txt"),
     errors: &[
         ("NO_IDENTIFIERS (rejects)", "no field holds a valid identifier: mend the values or the mapping"),
         ("ALREADY_HASHED, INVALID_HASH (rejects)", "`hashed` names the fields that come hashed, and no others"),

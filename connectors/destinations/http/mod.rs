@@ -151,7 +151,7 @@ pub static HTTP: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "real HTTP servers",
-    validated: &[],
+    validated: "",
     errors: &[],
     example: include_str!("example.toml"),
     read: |table| Some(Box::new(account::HttpAccount::read(table)?)),

@@ -124,7 +124,7 @@ pub static META: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
-    validated: &[],
+    validated: "",
     errors: &[
         ("INVALID_ENTRY (rejects)", "Meta counts the row as invalid and does not say why: look at its values"),
         ("INVALID_… (rejects)", "the value has no form that Meta matches: mend it in the model"),

@@ -142,13 +142,7 @@ pub static MIXPANEL: DestinationKind = DestinationKind {
         },
     ],
     proof: "spec",
-    validated: &[
-        "POST /engage#profile-delete",
-        "POST /engage#profile-set",
-        "POST /engage#profile-set-once",
-        "POST /engage#profile-unset",
-        "POST /import",
-    ],
+    validated: include_str!("validated.txt"),
     errors: &[
         (
             "TIME_IN_FUTURE (rejects)",

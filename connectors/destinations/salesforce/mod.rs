@@ -122,7 +122,7 @@ pub static SALESFORCE: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
-    validated: &[],
+    validated: "",
     errors: &[
         ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
         ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),

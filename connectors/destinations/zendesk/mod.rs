@@ -113,7 +113,7 @@ pub static ZENDESK: DestinationKind = DestinationKind {
     summary: "users and organizations by external id, tickets by id; in jobs of 100 records",
     objects: object::OBJECTS,
     proof: "docs only",
-    validated: &[],
+    validated: "",
     errors: &[
         ("RecordInvalid, UserUpdateError … (rejects)", "Zendesk's words are in `rejects show`: mend the value"),
         ("NO_ADDRESS, INVALID_ID (rejects)", "the record's id is not known, and cannot be looked for or is no number"),

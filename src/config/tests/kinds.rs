@@ -152,7 +152,7 @@ static HUBSPOT: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
-    validated: &[],
+    validated: "",
     errors: &[],
     example: "",
     read: |table| {
@@ -189,7 +189,7 @@ static HTTP: DestinationKind = DestinationKind {
         ..Object::PLAIN
     }],
     proof: "docs only",
-    validated: &[],
+    validated: "",
     errors: &[],
     example: "",
     read: |table| {
