@@ -1,7 +1,7 @@
 //! Rate limits per quota holder.
 //!
-//! A short window is a bucket of the generic cell rate algorithm on tokio's clock. Such a bucket with tolerance τ and
-//! one call every t lets at most 1 + (W + τ) / t calls through in any window W, rolling or fixed. So t is chosen for
+//! A short window is a bucket of the generic cell rate algorithm ([`governor`]) on tokio's clock. Such a bucket with
+//! tolerance τ and one call every t lets at most 1 + (W + τ) / t calls through in any window W, rolling or fixed. So t is chosen for
 //! (W + τ) / t to stay below the cap: τ is half a percent of W (it makes up for timers that wake late), and a further
 //! percent of W is left for the network, which may push calls together. That uses 98.5 % of the cap.
 //!
@@ -16,9 +16,16 @@ mod forecast;
 mod used;
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 pub use forecast::{Forecast, QuotaShare};
@@ -26,6 +33,8 @@ pub use used::Used;
 
 /// Windows from this length on are counters.
 const LONG: Duration = Duration::from_secs(60 * 60);
+/// A call is so many cells of a bucket, so that the tolerance can be finer than one call.
+const CELLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 /// Tolerance τ as a share of the window.
 const TOLERANCE: f64 = 0.005;
 /// What is left of the window for the network, as a share.
@@ -85,18 +94,22 @@ pub struct Limiter {
 struct Quotas {
     /// Nothing goes through before this.
     gate: Option<Instant>,
-    /// Short windows, the shortest first.
+    /// Short windows, the slowest first: a call waits for the scarce one before it takes from the others.
     buckets: Vec<Bucket>,
     /// Long windows, the shortest first.
     counters: Vec<Counter>,
 }
 
 /// A short window.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Bucket {
     window: Window,
-    /// When a call is due that keeps the pace exactly; it may be early by the tolerance.
-    due: Option<Instant>,
+    cells: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
+    /// Whether it has let the next call through, which waits for another window.
+    granted: bool,
+    /// Calls of others that are yet to be taken from it, and when a new window lets them off.
+    owed: u32,
+    let_off: Option<Instant>,
     /// The calls of the last two windows, those of others included, in the order of time.
     calls: VecDeque<Instant>,
     /// When others were last found to call.
@@ -115,8 +128,10 @@ struct Counter {
 enum Wait {
     /// The pace of a short window.
     Pace(Instant),
-    /// The gate, the end of a long window, or others who call.
+    /// The gate or the end of a long window.
     Closed(Instant),
+    /// Others who call, each in his turn until the last.
+    Others { next: Instant, last: Instant },
 }
 
 impl Limiter {
@@ -154,7 +169,8 @@ impl Limiter {
             match wait {
                 None => return Ok(()),
                 Some(Wait::Pace(until)) => tokio::time::sleep_until(until).await,
-                Some(Wait::Closed(until)) => wait_until(until, patience).await?,
+                Some(Wait::Closed(until)) => wait_until(until, until, patience).await?,
+                Some(Wait::Others { next, last }) => wait_until(next, last, patience).await?,
             }
         }
     }
@@ -177,7 +193,7 @@ impl Limiter {
             // The end is told in whole seconds.
             let spans = (bucket.window.per + SECOND).saturating_sub(resets_in);
             bucket.give_way(left, spans, asked, now);
-            bucket.due = bucket.due.min(Some(now + resets_in + bucket.tolerance()));
+            bucket.let_off = Some(now + resets_in).filter(|_| bucket.owed > 0);
             return;
         }
         if left == 0 {
@@ -215,9 +231,9 @@ impl Limiter {
     }
 }
 
-/// Sleeps until then, or says how long that would be.
-async fn wait_until(until: Instant, patience: Duration) -> Result<(), Duration> {
-    let wait = until.saturating_duration_since(Instant::now());
+/// Sleeps until then, or says how long it is until the `last` wait has ended.
+async fn wait_until(until: Instant, last: Instant, patience: Duration) -> Result<(), Duration> {
+    let wait = last.saturating_duration_since(Instant::now());
     if wait > patience {
         return Err(wait);
     }
@@ -241,36 +257,43 @@ impl Quotas {
         }
         match self.buckets.iter_mut().find(|bucket| bucket.window.per == window.per) {
             Some(bucket) if bucket.window.cap > window.cap => {
-                bucket.window = window;
-                // As after a call that used the tolerance up: the change gives nothing away.
-                bucket.due = Some(Instant::now() + bucket.pace() + bucket.tolerance());
+                // A new bucket starts full: it is emptied first, so that the swap gives nothing away.
+                let cells = cells(window);
+                while cells.check().is_ok() {}
+                (bucket.window, bucket.cells) = (window, cells);
             }
             Some(_) => {}
-            None => self.buckets.push(Bucket { window, due: None, calls: VecDeque::new(), shared: None }),
+            None => self.buckets.push(Bucket::new(window)),
         }
-        self.buckets.sort_by_key(|bucket| bucket.window.per);
+        self.buckets.sort_by_key(|bucket| std::cmp::Reverse(bucket.pace()));
     }
 
-    /// Takes a call from every window, or from none and says what to wait for.
+    /// Counts a call in every window, or says what it waits for.
     fn take(&mut self, now: Instant) -> Option<Wait> {
+        let wait = self.wait(now);
+        match wait {
+            // Buckets fill while nothing is sent: what was taken from them is taken anew.
+            Some(Wait::Closed(_)) => self.buckets.iter_mut().for_each(|bucket| bucket.granted = false),
+            Some(Wait::Pace(_) | Wait::Others { .. }) => {}
+            None => {
+                self.buckets.iter_mut().for_each(|bucket| bucket.count(now));
+                self.counters.iter_mut().for_each(|counter| counter.take(now));
+            }
+        }
+        wait
+    }
+
+    fn wait(&mut self, now: Instant) -> Option<Wait> {
         if let Some(until) = self.closed_until(now) {
             return Some(Wait::Closed(until));
         }
-        if let Some((until, pace)) = self.buckets.iter().filter_map(|bucket| bucket.opens(now)).max() {
-            // The pace alone never makes a call wait for longer.
-            return Some(if until <= now + pace { Wait::Pace(until) } else { Wait::Closed(until) });
+        for bucket in &mut self.buckets {
+            if let Some(wait) = bucket.grant(now) {
+                return Some(wait);
+            }
         }
         let empty = self.counters.iter().filter(|counter| counter.left_at(now) == 0);
-        if let Some(until) = empty.filter_map(|counter| counter.resets_at).max() {
-            return Some(Wait::Closed(until));
-        }
-        for bucket in &mut self.buckets {
-            bucket.take(now);
-        }
-        for counter in &mut self.counters {
-            counter.take(now);
-        }
-        None
+        empty.filter_map(|counter| counter.resets_at).max().map(Wait::Closed)
     }
 
     fn closed_until(&self, now: Instant) -> Option<Instant> {
@@ -299,14 +322,14 @@ impl Counter {
 }
 
 impl Bucket {
+    fn new(window: Window) -> Self {
+        let (calls, cells) = (VecDeque::new(), cells(window));
+        Self { window, cells, granted: false, owed: 0, let_off: None, calls, shared: None }
+    }
+
     /// The time from one call to the next.
     fn pace(&self) -> Duration {
         self.window.per.mul_f64(STRETCH / f64::from(self.window.cap))
-    }
-
-    /// How early a call may be.
-    fn tolerance(&self) -> Duration {
-        self.window.per.mul_f64(TOLERANCE)
     }
 
     /// What the pace leaves of the window.
@@ -314,13 +337,36 @@ impl Bucket {
         self.window.per.mul_f64(STRETCH - 1.0)
     }
 
-    /// When the next call may be made, if that is not now; and the pace.
-    fn opens(&self, now: Instant) -> Option<(Instant, Duration)> {
-        self.due?.checked_sub(self.tolerance()).filter(|at| *at > now).map(|at| (at, self.pace()))
+    /// Lets the next call through, or says what it waits for.
+    fn grant(&mut self, now: Instant) -> Option<Wait> {
+        if self.let_off.is_some_and(|at| at <= now) {
+            (self.owed, self.let_off) = (0, None);
+        }
+        while self.owed > 0 {
+            if let Some(next) = self.take() {
+                let last = next + self.pace() * self.owed;
+                let earlier = |instant: Instant| self.let_off.map_or(instant, |at| at.min(instant));
+                return Some(Wait::Others { next: earlier(next), last: earlier(last) });
+            }
+            self.owed -= 1;
+        }
+        if self.granted {
+            return None;
+        }
+        let until = self.take();
+        self.granted = until.is_none();
+        until.map(Wait::Pace)
     }
 
-    fn take(&mut self, now: Instant) {
-        self.due = Some(self.due.map_or(now, |due| due.max(now)) + self.pace());
+    /// Takes a call from the bucket, or says when there is room for it.
+    fn take(&self) -> Option<Instant> {
+        // The outer error would be a bucket that cannot hold one call: see `cells`.
+        Some(self.cells.check_n(CELLS).ok()?.err()?.earliest_possible().0)
+    }
+
+    /// Notes the call that was let through.
+    fn count(&mut self, now: Instant) {
+        self.granted = false;
         let kept = 2 * self.window.per;
         while self.calls.front().is_some_and(|at| now.duration_since(*at) > kept) {
             self.calls.pop_front();
@@ -340,15 +386,59 @@ impl Bucket {
         let others = self.window.cap.saturating_sub(left).saturating_sub(known);
         if others > 0 {
             self.shared = Some(now);
-            self.due = Some(self.due.map_or(now, |due| due.max(now)) + self.pace() * others);
+            self.owed = self.owed.saturating_add(others);
             self.calls.extend(std::iter::repeat_n(asked, others as usize));
             self.calls.make_contiguous().sort_unstable();
         }
     }
 }
 
+/// A full bucket.
+fn cells(window: Window) -> RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>> {
+    let nanos = window.per.as_nanos() as f64;
+    let cell = nanos * STRETCH / f64::from(window.cap) / f64::from(CELLS.get());
+    let cell = Duration::from_nanos(cell.ceil().max(1.0) as u64);
+    let tolerance = (nanos * TOLERANCE / cell.as_nanos() as f64).floor() as u32;
+    // `cell` is not zero, so there is a quota.
+    let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+    RateLimiter::direct_with_clock(quota.allow_burst(CELLS.saturating_add(tolerance)), TokioClock)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// tokio's clock for governor: tests can pause it.
+#[derive(Clone, Copy, Debug)]
+struct TokioClock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(Instant);
+
+impl Clock for TokioClock {
+    type Instant = Moment;
+
+    fn now(&self) -> Moment {
+        Moment(Instant::now())
+    }
+}
+
+impl Add<Nanos> for Moment {
+    type Output = Self;
+
+    fn add(self, nanos: Nanos) -> Self {
+        Self(self.0 + Duration::from(nanos))
+    }
+}
+
+impl Reference for Moment {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_duration_since(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        Self(self.0.checked_sub(duration.into()).unwrap_or(self.0))
+    }
 }
 
 #[cfg(test)]
