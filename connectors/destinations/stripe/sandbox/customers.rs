@@ -1,6 +1,6 @@
 //! The customers of the account, and the index of the search, which lags.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -21,6 +21,8 @@ pub(super) struct Customers {
     all: Vec<Option<Customer>>,
     /// What the search knows.
     indexed: BTreeMap<usize, Customer>,
+    /// The places in it of each parameter and its value in lower case.
+    by_value: HashMap<(String, String), BTreeSet<usize>>,
     /// What it will know, and since when it could; `None` for a deletion.
     coming: VecDeque<(Instant, usize, Option<Customer>)>,
 }
@@ -62,16 +64,25 @@ impl Customers {
     /// The customers whose metadata had `value` under `key` when the index was made, without regard to case.
     pub(super) fn search(&mut self, key: &str, value: &str, lag: Duration) -> Vec<Value> {
         while self.coming.front().is_some_and(|(since, ..)| since.elapsed() >= lag) {
-            match self.coming.pop_front() {
-                Some((_, place, Some(customer))) => self.indexed.insert(place, customer),
-                Some((_, place, None)) => self.indexed.remove(&place),
-                None => None,
-            };
+            if let Some((_, place, customer)) = self.coming.pop_front() {
+                self.index(place, customer);
+            }
         }
-        let param = format!("metadata[{key}]");
-        let wanted = value.to_lowercase();
-        let fits = |customer: &Customer| customer.values.get(&param).is_some_and(|own| own.to_lowercase() == wanted);
-        self.indexed.iter().filter(|(_, customer)| fits(customer)).map(|(place, c)| json_of(*place, c)).collect()
+        let found = self.by_value.get(&(format!("metadata[{key}]"), value.to_lowercase())).into_iter().flatten();
+        found.filter_map(|place| Some(json_of(*place, self.indexed.get(place)?))).collect()
+    }
+
+    /// Has the search know a customer as it is, or that it is deleted.
+    fn index(&mut self, place: usize, customer: Option<Customer>) {
+        let word = |(param, value): (&String, &String)| (param.clone(), value.to_lowercase());
+        for known in self.indexed.remove(&place).iter().flat_map(|known| known.values.iter().map(word)) {
+            self.by_value.entry(known).or_default().remove(&place);
+        }
+        let Some(customer) = customer else { return };
+        for told in customer.values.iter().map(word) {
+            self.by_value.entry(told).or_default().insert(place);
+        }
+        self.indexed.insert(place, customer);
     }
 
     /// The first customers.
