@@ -268,8 +268,10 @@ impl Vendor {
         let held = (self.holds)(&sandbox.records());
         let of = |code: &String| (self.row)(code, &model[code]);
         let mut expected: Rows = model.keys().filter(|code| !refused.contains(*code)).map(of).collect();
-        for code in refused.intersection(changed) {
-            let (found_by, _) = of(code);
+        // A refused removal leaves its row there.
+        let left = refused.iter().filter(|code| !model.contains_key(*code));
+        for code in refused.intersection(changed).chain(left) {
+            let (found_by, _) = (self.row)(code, "");
             expected.extend(held.get(&found_by).map(|plan| (found_by, plan.clone())));
         }
         let differs = |(code, plan): &(&String, &String)| held.get(*code) != Some(*plan);
