@@ -128,18 +128,6 @@ impl DestinationKind {
         known.filter(|_| into.problems().errors() == errors)
     }
 
-    /// The modes of all objects, each once.
-    pub fn modes(&self) -> Vec<Mode> {
-        let offered = |mode: &Mode| self.objects.iter().any(|object| object.modes.contains(mode));
-        Mode::CHOICES.iter().map(|(_, mode)| *mode).filter(offered).collect()
-    }
-
-    /// What can be done with removed rows of any object, each once.
-    pub fn removed(&self) -> Vec<Removed> {
-        let offered = |removed: &Removed| self.objects.iter().any(|object| object.removed.contains(removed));
-        Removed::CHOICES.iter().map(|(_, removed)| *removed).filter(offered).collect()
-    }
-
     /// The object of a sync.
     fn object(&self, into: &ConfigTable, shape: &SyncShape) -> Option<&'static Object> {
         let is_unnamed = |object: &&Object| matches!(object.name, ObjectName::None(_) | ObjectName::Perhaps(_));

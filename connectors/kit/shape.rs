@@ -126,7 +126,8 @@ pub struct SyncShape {
     pub object: Option<(String, Span)>,
     /// `[into] mode` and where it stands.
     pub mode: (Mode, Span),
-    /// `[into] removed` and where it stands (the table where it is the default).
+    /// `[into] removed` and where it stands (the table where it is the default); where that is `ignore`, the way of
+    /// the sync's `on_ineligible`, which then concerns people who may not be sent alone.
     pub removed: (Removed, Span),
     /// Place in `fields` of the match field, and where `match` stands.
     pub match_field: Option<(usize, Span)>,
