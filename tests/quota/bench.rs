@@ -9,32 +9,33 @@ use backhaul::deliver::{Counts, Delivered, Job, Phase, Policy, ProgressSink, Rej
 use backhaul::diff::{Cause, Op, OpKind};
 use backhaul::snapshot::log::LogWriter;
 use backhaul_kit::config::Secrets;
-use backhaul_kit::{Address, Destination, Facts, Fault, FieldValue, KeyHash, Kit, Operation, Run, Sandbox, Value, key};
+use backhaul_kit::{Address, Destination, Facts, Fault, FieldValue, KeyHash, Kit, Run, Sandbox, Value, key};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
+use super::vendors::Vendor;
 use crate::support::project::Project;
 use crate::support::sandbox::get_json;
 
 const RUN: &str = "run-1";
 
-/// What is sent where.
+/// What is sent, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
-    /// The destination's `type`.
-    pub(super) kind: &'static str,
-    /// Which stand-in, and what it is told.
-    pub(super) stand_in: (&'static str, &'static [(&'static str, &'static str)]),
-    /// `[destinations.X]` without type and URL; the credential is in the file `secret`.
-    pub(super) account: &'static str,
-    /// `[into]`, `[fields]`, and what is behind.
-    pub(super) sync: &'static str,
-    /// What is done with the rows.
-    pub(super) operation: Operation,
+    pub(super) vendor: Vendor,
     /// Rows.
     pub(super) rows: u64,
     /// Rows in a call, at most.
     pub(super) batch: usize,
+    /// Percent of the quota that may be used: `quota` is written, so that the vendor's own limits hold at a stand-in too.
+    pub(super) quota: u64,
+}
+
+impl Delivery {
+    /// With all of the quota.
+    pub(super) const fn of(vendor: Vendor, rows: u64, batch: usize) -> Self {
+        Self { vendor, rows, batch, quota: 100 }
+    }
 }
 
 /// A stand-in on this thread, and an open destination.
@@ -47,11 +48,10 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// The stand-in is told `settings` besides. All of the account's quota is asked for, so that the vendor's own limits
-    /// hold for the delivery too.
+    /// The stand-in is told `settings` besides.
     pub(super) async fn new(delivery: Delivery, settings: &[(&str, &str)]) -> Self {
-        let (vendor, own) = delivery.stand_in;
-        let sandbox = stand_in(vendor, &[own, settings].concat()).await;
+        let Vendor { stand_in: name, settings: own, .. } = delivery.vendor;
+        let sandbox = stand_in(name, &[own, settings].concat()).await;
         let project = Project::empty();
         project.write("secret", &sandbox.token());
         let sync = sync(&project, &delivery, &sandbox.url());
@@ -62,7 +62,7 @@ impl Bench {
 
     /// Delivers the rows and says how long it took on the paused clock.
     pub(super) async fn deliver(&self) -> (Delivered, Duration) {
-        let Delivery { operation, rows, batch, .. } = self.delivery;
+        let Delivery { vendor: Vendor { operation, .. }, rows, batch, .. } = self.delivery;
         let facts = self.sync.prepared.facts_for(operation, rows);
         let facts = Facts { max_rows: facts.max_rows.min(batch), ..facts };
         let targets: Vec<String> = self.sync.shape.fields.iter().map(|field| field.target.clone()).collect();
@@ -102,36 +102,39 @@ pub(super) async fn stand_in(vendor: &str, settings: &[(&str, &str)]) -> Box<dyn
     kind.start(listener, &told).await.expect("a running stand-in")
 }
 
-/// How many rows: these, or 100,000 where `BACKHAUL_QUOTA=full` asks for them.
+/// Whether `BACKHAUL_QUOTA=full` asks for more than every change has to show.
+pub(super) fn is_full() -> bool {
+    std::env::var("BACKHAUL_QUOTA").is_ok_and(|asked| asked == "full")
+}
+
+/// How many rows: these, or 100,000 where they are asked for.
 pub(super) fn rows(quick: u64) -> u64 {
-    if std::env::var("BACKHAUL_QUOTA").is_ok_and(|asked| asked == "full") { 100_000 } else { quick }
+    if is_full() { 100_000 } else { quick }
 }
 
 /// The sync to what is at `url`.
 fn sync(project: &Project, delivery: &Delivery, url: &str) -> Arc<SyncDef> {
-    let Delivery { kind, account, .. } = delivery;
+    let Delivery { vendor: Vendor { kind, account, sync, .. }, quota, .. } = delivery;
     let base = if *kind == "http" { "url" } else { "base_url" };
     project.write(
         "backhaul.toml",
         &format!(
             "version = 1\n[warehouses.w]\ntype = \"sqlite\"\npath = \"w.db\"\n\
-             [destinations.it]\ntype = \"{kind}\"\n{base} = \"{url}\"\nquota = \"100%\"\n{account}\n"
+             [destinations.it]\ntype = \"{kind}\"\n{base} = \"{url}\"\nquota = \"{quota}%\"\n{account}\n"
         ),
     );
-    let model = "[model]\nwarehouse = \"w\"\nsql = \"select * from t\"\nkey = [\"id\"]\n";
-    project.write("syncs/here.toml", &format!("destination = \"it\"\n{model}{}", delivery.sync));
+    let model = "[model]\nwarehouse = \"w\"\nsql = \"select * from t\"\nkey = [\"code\"]\n";
+    project.write("syncs/here.toml", &format!("destination = \"it\"\n{model}{sync}"));
     let loaded = backhaul::config::load(&project.path("")).map_err(|problems| format!("{problems:#?}"));
     let Config { syncs, .. } = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     syncs["here"].clone()
 }
 
-/// A new row: every field is text with its number, or an address of e-mail, or a time.
+/// A new row: every field is text with its number, or an address of e-mail, or a member's status.
 fn op(number: u64, targets: &[String], matched: Option<usize>) -> Op {
     let key = key::encode(&[&Value::Int(number.cast_signed())]).expect("a key");
     let value = |target: &String| match target.to_lowercase().as_str() {
         target if target.contains("email") => Value::Text(format!("p{number}@example.com")),
-        "time" => Value::Timestamp(1_700_000_000_000_000),
-        "data_processing_options" => Value::Bool(false),
         "status" => Value::Text("subscribed".into()),
         _ => Value::Text(number.to_string()),
     };

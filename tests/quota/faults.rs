@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tokio::runtime::Runtime;
 
 use super::bench::{rows, stand_in};
+use super::vendors::{DATA_MANAGER, HUBSPOT, MAILCHIMP, META, MIXPANEL, SALESFORCE, STRIPE, Vendor, ZENDESK};
 use crate::support::project::{Project, SYNC, model, sync_file};
 use crate::support::warehouse::Warehouse;
 
@@ -19,13 +20,8 @@ const FAULTS: [(&str, &str); 4] = [("fail_next", "1"), ("lose_next", "2"), ("thr
 type Rows = BTreeMap<String, String>;
 
 /// A vendor, and how its rows are read.
-struct Vendor {
-    kind: &'static str,
-    settings: &'static [(&'static str, &'static str)],
-    /// `[destinations.X]` without type and URL; the credential is in the variable `SECRET`.
-    account: &'static str,
-    /// `[into]`, `[fields]`, and what is behind. Columns: code, email, plan, yes.
-    sync: &'static str,
+struct Faulty {
+    vendor: Vendor,
     /// 100,000 where the variable `BACKHAUL_QUOTA` is `full`.
     rows: u64,
     /// What it holds.
@@ -50,12 +46,8 @@ fn each(records: &Json, read: impl Fn(&str, &Json) -> Option<(String, String)>) 
 
 #[test]
 fn hubspot() {
-    let vendor = Vendor {
-        kind: "hubspot",
-        settings: &[("properties", "contacts.customer_id:string:unique,contacts.plan:string")],
-        account: "token = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"contacts\"\nmode = \"upsert\"\nmatch = \"customer_id\"\nremoved = \"archive\"\n\
-               [fields]\ncustomer_id = \"code\"\nplan = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: HUBSPOT,
         rows: 2000,
         holds: |all| each(&all["contacts"], |_, one| Some((text(&one["customer_id"]), text(&one["plan"])))),
         row: plain,
@@ -65,12 +57,8 @@ fn hubspot() {
 
 #[test]
 fn salesforce() {
-    let vendor = Vendor {
-        kind: "salesforce",
-        settings: &[("rights", "create,edit,delete")],
-        account: "domain = \"acme.my.salesforce.com\"\nclient_id = \"sandbox-app\"\nclient_secret = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"Account\"\nmode = \"upsert\"\nremoved = \"delete\"\n\
-               [fields]\nExt_Id__c = \"code\"\nName = \"email\"\nPlan__c = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: SALESFORCE,
         rows: 2000,
         holds: |all| each(&all["Account"], |_, one| Some((text(&one["Ext_Id__c"]), text(&one["Plan__c"])))),
         row: plain,
@@ -80,12 +68,8 @@ fn salesforce() {
 
 #[test]
 fn zendesk() {
-    let vendor = Vendor {
-        kind: "zendesk",
-        settings: &[],
-        account: "subdomain = \"acme\"\ntoken = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"users\"\nmode = \"upsert\"\nmatch = \"external_id\"\nremoved = \"delete\"\n\
-               [fields]\nexternal_id = \"code\"\nname = \"email\"\n\"user_fields.plan\" = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: ZENDESK,
         rows: 2000,
         holds: |all| each(&all["users"], |_, one| Some((text(&one["external_id"]), text(&one["user_fields"]["plan"])))),
         row: plain,
@@ -95,13 +79,8 @@ fn zendesk() {
 
 #[test]
 fn mailchimp() {
-    let vendor = Vendor {
-        kind: "mailchimp",
-        settings: &[],
-        account: "key = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"members\"\nlist = \"abc123\"\nmode = \"upsert\"\nmatch = \"email_address\"\n\
-               status_if_new = \"subscribed\"\nremoved = \"archive\"\n\
-               [fields]\nemail_address = \"email\"\n\"merge_fields.PLAN\" = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: MAILCHIMP,
         rows: 2000,
         holds: |all| {
             let is_there = |one: &Json| one["status"] != "archived";
@@ -115,13 +94,8 @@ fn mailchimp() {
 
 #[test]
 fn google_data_manager() {
-    let vendor = Vendor {
-        kind: "google-data-manager",
-        settings: &[],
-        account: "service_account = { env = \"SECRET\" }\naccount = \"111-222-3333\"\ncustomer_match_terms = \"accepted\"",
-        sync: "[into]\naudience = \"987\"\nmode = \"audience\"\n[fields]\nemail = \"email\"\n\
-               [consent]\nad_user_data = { column = \"yes\", granted = [\"yes\"] }\n\
-               ad_personalization = { column = \"yes\", granted = [\"yes\"] }\n",
+    let vendor = Faulty {
+        vendor: DATA_MANAGER,
         rows: 2000,
         holds: |all| {
             let hash = |identifier: &str| Some((identifier.split('"').nth(3)?.to_owned(), String::new()));
@@ -138,12 +112,8 @@ fn google_data_manager() {
 
 #[test]
 fn meta() {
-    let vendor = Vendor {
-        kind: "meta",
-        settings: &[],
-        account: "ad_account = \"act_1234567890\"\ntoken = { env = \"SECRET\" }\nrows_per_call = 500",
-        sync: "[into]\naudience = \"23851234567890\"\nmode = \"audience\"\n\
-               [fields]\nEXTERN_ID = \"code\"\nEMAIL = \"email\"\n",
+    let vendor = Faulty {
+        vendor: META,
         rows: 2000,
         holds: |all| each(&all["members"], |_, one| Some((text(&one["EXTERN_ID"]), String::new()))),
         row: |code, _| (code.to_owned(), String::new()),
@@ -153,12 +123,8 @@ fn meta() {
 
 #[test]
 fn stripe() {
-    let vendor = Vendor {
-        kind: "stripe",
-        settings: &[],
-        account: "key = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"customers\"\nmode = \"upsert\"\nremoved = \"clear\"\n\
-               [fields]\n\"metadata.code\" = \"code\"\n\"metadata.plan\" = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: STRIPE,
         rows: 500,
         holds: |all| {
             // Who was cleared has nothing but what finds him.
@@ -173,12 +139,8 @@ fn stripe() {
 
 #[test]
 fn mixpanel() {
-    let vendor = Vendor {
-        kind: "mixpanel",
-        settings: &[],
-        account: "region = \"eu\"\ntoken = { env = \"SECRET\" }",
-        sync: "[into]\nobject = \"profiles\"\nmode = \"upsert\"\nmatch = \"$distinct_id\"\nremoved = \"delete\"\n\
-               [fields]\n\"$distinct_id\" = \"code\"\n\"$email\" = \"email\"\nplan = \"plan\"\n",
+    let vendor = Faulty {
+        vendor: MIXPANEL,
         rows: 500,
         holds: |all| each(&all["profiles"], |id, one| Some((id.to_owned(), text(&one["plan"])))),
         row: plain,
@@ -186,11 +148,11 @@ fn mixpanel() {
     vendor.has_the_model_but_what_it_refused();
 }
 
-impl Vendor {
+impl Faulty {
     fn has_the_model_but_what_it_refused(&self) {
         let runtime = Runtime::new().expect("a runtime");
-        let settings = [self.settings, &[("reject", "1%")]].concat();
-        let sandbox = runtime.block_on(stand_in(self.kind, &settings));
+        let settings = [self.vendor.settings, &[("reject", "1%")]].concat();
+        let sandbox = runtime.block_on(stand_in(self.vendor.stand_in, &settings));
         let warehouse = Warehouse::sqlite();
         let rows = rows(self.rows);
         warehouse.execute(&format!(
@@ -219,16 +181,16 @@ impl Vendor {
     }
 
     fn project(&self, warehouse: &Warehouse, sandbox: &dyn Sandbox) -> Project {
-        let mut project = Project::new(warehouse);
-        project.set_variable("SECRET", &sandbox.token());
-        let (kind, account) = (self.kind, self.account);
+        let project = Project::new(warehouse);
+        project.write("secret", &sandbox.token());
+        let Vendor { kind, account, sync, .. } = self.vendor;
         // After a call whose fate is open its rows are left alone for as long as a call may take.
         let account = format!("type = \"{kind}\"\n{account}\nbase_url = \"{}\"\ntimeout = \"1s\"\n", sandbox.url());
         project.append("backhaul.toml", &format!("\n[destinations.it]\n{account}"));
         project.write("models/people.toml", &model("select * from people", "code"));
         // Rows that were refused come again alone, and are refused.
         let guards = "[guards]\nfirst_run_max = 1_000_000\nmax_rejected = \"100%\"\n";
-        project.write(&sync_file(), &format!("model = \"people\"\ndestination = \"it\"\n{}{guards}", self.sync));
+        project.write(&sync_file(), &format!("model = \"people\"\ndestination = \"it\"\n{sync}{guards}"));
         project
     }
 
@@ -237,7 +199,7 @@ impl Vendor {
         FAULTS.iter().for_each(|(key, value)| sandbox.set(key, value).expect("a setting"));
         let is_open = |said: &str| said.contains("deferred") || said.contains("in doubt");
         let run = |again: usize| {
-            if again > 0 && self.kind == "stripe" {
+            if again > 0 && self.vendor.kind == "stripe" {
                 // A day later: for so long Stripe keeps an answer, 500 too, under the key of its call.
                 sandbox.set("forget_keys", "1").expect("a setting");
             }
@@ -249,7 +211,7 @@ impl Vendor {
                 ended = run(again);
             }
         }
-        assert!(!is_open(&ended.stdout), "{} leaves rows open: {ended:?}", self.kind);
+        assert!(!is_open(&ended.stdout), "{} leaves rows open: {ended:?}", self.vendor.kind);
         ended.expect(3);
         let listing = project.backhaul(&["rejects", "list", SYNC, "--reveal", "--limit", "100000", "--output", "json"]);
         let listing = listing.expect(0).json();
@@ -277,6 +239,10 @@ impl Vendor {
         let differs = |(code, plan): &(&String, &String)| held.get(*code) != Some(*plan);
         let wrong: Vec<_> = expected.iter().filter(differs).map(|(code, plan)| (code, plan, held.get(code))).collect();
         let more: Vec<_> = held.keys().filter(|code| !expected.contains_key(*code)).collect();
-        assert!(wrong.is_empty() && more.is_empty(), "{}: lost or stale {wrong:?}; and too much {more:?}", self.kind);
+        assert!(
+            wrong.is_empty() && more.is_empty(),
+            "{}: lost or stale {wrong:?}; and too much {more:?}",
+            self.vendor.kind
+        );
     }
 }

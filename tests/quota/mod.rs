@@ -4,6 +4,7 @@
 mod bench;
 mod faults;
 mod limits;
+mod vendors;
 mod windows;
 
 use crate::support::customers::Customers;

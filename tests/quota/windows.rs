@@ -8,10 +8,10 @@
 //!
 //! Calls of one row are as many as 20 windows need; `BACKHAUL_QUOTA=full` has them take 100,000 rows, too.
 
-use backhaul_kit::Operation;
 use serde_json::Value as Json;
 
-use super::bench::{Bench, Delivery, rows};
+use super::bench::{Bench, Delivery, is_full, rows};
+use super::vendors::{DATA_MANAGER, HTTP, HUBSPOT, META, MIXPANEL, STRIPE, ZENDESK, ZENDESK_ORGANIZATIONS};
 
 /// Windows that a delivery lasts at least, besides the last one.
 const WINDOWS: usize = 20;
@@ -20,130 +20,70 @@ const SHARE: f64 = 0.98;
 
 #[tokio::test(start_paused = true)]
 async fn hubspot_100_calls_in_10_seconds() {
-    let contacts = Delivery {
-        kind: "hubspot",
-        stand_in: ("hubspot", &[("properties", "contacts.customer_id:string:unique"), ("latency", "50")]),
-        account: "token = { file = \"secret\" }",
-        sync: "[into]\nobject = \"contacts\"\nmode = \"upsert\"\nmatch = \"customer_id\"\n\
-               [fields]\ncustomer_id = \"id\"\nemail = \"email\"\n",
-        operation: Operation::Upsert,
-        rows: 100_000,
-        batch: 45,
-    };
-    is_used_and_kept(contacts, 100, "10s").await;
+    is_used_and_kept(Delivery::of(HUBSPOT, 100_000, 45), 100, "10s").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn stripe_20_calls_a_second() {
-    let customers = Delivery {
-        kind: "stripe",
-        stand_in: ("stripe", &[("latency", "50")]),
-        account: "key = { file = \"secret\" }",
-        sync: "[into]\nobject = \"customers\"\nmode = \"upsert\"\n\
-               [fields]\n\"metadata.customer_id\" = \"id\"\nemail = \"email\"\n",
-        operation: Operation::Upsert,
-        rows: rows(300),
-        batch: 1,
-    };
-    is_used_and_kept(customers, 20, "1s").await;
+    is_used_and_kept(Delivery::of(STRIPE, rows(300), 1), 20, "1s").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn zendesk_200_calls_a_minute_for_calls_of_one_row() {
-    let organizations = Delivery {
-        sync: "[into]\nobject = \"organizations\"\nmode = \"upsert\"\nmatch = \"external_id\"\n\
-               [fields]\nexternal_id = \"id\"\nname = \"name\"\n",
-        rows: rows(4300),
-        batch: 1,
-        ..USERS
-    };
-    is_used_and_kept(organizations, 200, "1m").await;
+    is_used_and_kept(Delivery::of(ZENDESK_ORGANIZATIONS, rows(4300), 1), 200, "1m").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn zendesk_200_calls_a_minute_for_jobs_and_what_becomes_of_them() {
-    is_used_and_kept(USERS, 200, "1m").await;
+    is_used_and_kept(Delivery::of(ZENDESK, 100_000, 45), 200, "1m").await;
 }
-
-const USERS: Delivery = Delivery {
-    kind: "zendesk",
-    stand_in: ("zendesk", &[("latency", "50")]),
-    account: "subdomain = \"acme\"\ntoken = { file = \"secret\" }",
-    sync: "[into]\nobject = \"users\"\nmode = \"upsert\"\nmatch = \"external_id\"\n\
-           [fields]\nexternal_id = \"id\"\nname = \"name\"\nemail = \"email\"\n",
-    operation: Operation::Upsert,
-    rows: 100_000,
-    batch: 45,
-};
 
 #[tokio::test(start_paused = true)]
 async fn google_data_manager_300_calls_a_minute() {
-    let members = Delivery {
-        kind: "google-data-manager",
-        stand_in: ("google-data-manager", &[("latency", "50")]),
-        account: "service_account = { file = \"secret\" }\naccount = \"111-222-3333\"\n\
-                  customer_match_terms = \"accepted\"",
-        sync: "[into]\naudience = \"987\"\nmode = \"audience\"\n\
-               [fields]\nemail = \"email\"\n\
-               [consent]\nad_user_data = { column = \"ads\", granted = [\"yes\"] }\n\
-               ad_personalization = { column = \"ads\", granted = [\"yes\"] }\n",
-        operation: Operation::AudienceAdd,
-        rows: 100_000,
-        batch: 31,
-    };
-    is_used_and_kept(members, 300, "1m").await;
+    is_used_and_kept(Delivery::of(DATA_MANAGER, 100_000, 31), 300, "1m").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_http_api_the_limits_that_the_operator_gives() {
-    let rows = Delivery {
-        kind: "http",
-        // Some API that says nothing of its limit in a way that the destination knows.
-        stand_in: ("hubspot", &[("properties", "contacts.customer_id:string:unique"), ("latency", "50")]),
-        account: "token = { file = \"secret\" }\nlimits = [{ cap = 100, per = \"10s\" }]",
-        sync: "[into]\nmode = \"upsert\"\n[into.request]\nurl = \"/crm/v3/objects/contacts/batch/upsert\"\n\
-               batch_size = 100\nsuccess = { evidence = \"call\", statuses = [200] }\nresend_safe = true\nbody = '''\n\
-               {\"inputs\": [{% for row in rows %}{\"idProperty\": \"customer_id\", \"id\": {{ row.fields.customer_id }},\n\
-               \"properties\": {\"customer_id\": {{ row.fields.customer_id }}, \"email\": {{ row.fields.email }}}}\n\
-               {% if not loop.last %},{% endif %}{% endfor %}]}'''\n\
-               [fields]\ncustomer_id = \"id\"\nemail = \"email\"\n",
-        operation: Operation::Upsert,
-        rows: 100_000,
-        batch: 45,
-    };
-    is_used_and_kept(rows, 100, "10s").await;
+    is_used_and_kept(Delivery::of(HTTP, 100_000, 45), 100, "10s").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn mixpanel_900_calls_a_minute() {
-    let profiles = Delivery {
-        kind: "mixpanel",
-        stand_in: ("mixpanel", &[("latency", "50")]),
-        account: "region = \"eu\"\ntoken = { file = \"secret\" }",
-        sync: "[into]\nobject = \"profiles\"\nmode = \"upsert\"\nmatch = \"$distinct_id\"\n\
-               [fields]\n\"$distinct_id\" = \"id\"\n\"$email\" = \"email\"\n",
-        operation: Operation::Upsert,
-        rows: rows(19_500),
-        batch: 1,
-    };
-    is_used_and_kept(profiles, 900, "1m").await;
+    is_used_and_kept(Delivery::of(MIXPANEL, rows(19_500), 1), 900, "1m").await;
+}
+
+/// Meta tells how many percent of the last hour's calls are used, and not how many calls that are: 5000 is what an account
+/// has at least, of which a tenth stands for calls that take more.
+#[tokio::test(start_paused = true)]
+async fn meta_an_hour_of_which_whole_percents_are_told() {
+    let (batch, cap) = if is_full() { (1, 5000) } else { (9, 500) };
+    is_used_and_kept(Delivery::of(META, 100_000, batch), cap, "1h").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn meta_half_of_such_an_hour() {
+    let (batch, cap) = if is_full() { (1, 5000) } else { (18, 500) };
+    is_used_and_kept(Delivery { quota: 50, ..Delivery::of(META, 100_000, batch) }, cap, "1h").await;
 }
 
 /// A delivery over at least [`WINDOWS`] windows, once in each kind of window.
 async fn is_used_and_kept(delivery: Delivery, cap: usize, length: &str) {
     for window in ["rolling", "fixed"] {
         let limit = format!("{cap}/{length}");
-        let bench = Bench::new(delivery, &[("limit", &limit), ("window", window)]).await;
+        let bench = Bench::new(delivery, &[("latency", "50"), ("limit", &limit), ("window", window)]).await;
         let (delivered, took) = bench.deliver().await;
         let usage = bench.usage().await;
         let used = let_through(&usage);
         let (_, whole) = used.split_last().expect("a window");
-        let share = whole.iter().sum::<u64>() as f64 / (cap * whole.len()) as f64;
+        let ours = (cap as u64 * delivery.quota) as f64 / 100.0;
+        let share = whole.iter().sum::<u64>() as f64 / (ours * whole.len() as f64);
         let least = whole.iter().min().copied().unwrap_or_default();
-        let (kind, rows, windows) = (delivery.kind, delivery.rows, whole.len());
+        let most = whole.iter().max().copied().unwrap_or_default();
+        let (kind, quota, rows, windows) = (delivery.vendor.kind, delivery.quota, delivery.rows, whole.len());
         let what = format!(
-            "{kind} {limit} {window}: {rows} rows, {} calls, {} refused, {:.0} s, {windows} windows, {share:.4} used, \
-             {least} in the least",
+            "{kind} {quota}% of {limit} {window}: {rows} rows, {} calls, {} refused, {:.0} s, {windows} windows, \
+             {share:.4} used, {least} to {most} in a window",
             usage["let_through"],
             usage["refused"],
             took.as_secs_f64()
@@ -152,7 +92,7 @@ async fn is_used_and_kept(delivery: Delivery, cap: usize, length: &str) {
         assert_eq!(delivered.counts.accepted, delivery.rows, "{what}: {delivered:?}");
         assert_eq!(usage["refused"], 0, "{what}");
         assert!(whole.len() >= WINDOWS, "{what}");
-        assert!(share >= SHARE && least >= (cap as f64 * SHARE) as u64, "{what}: {used:?}");
+        assert!(share >= SHARE && least >= (ours * SHARE) as u64 && most as f64 <= ours, "{what}: {used:?}");
     }
 }
 

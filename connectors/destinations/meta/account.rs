@@ -16,9 +16,9 @@ use super::sync::MetaSync;
 const LIVE: &str = "https://graph.facebook.com";
 /// The version whose pages were read.
 const VERSION: &str = "v25.0";
-/// Calls in an hour with Standard access, before what active audiences add.
+/// Calls in an hour with Limited access, before what active audiences add.
 const PER_HOUR: u32 = 5000;
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// Rows in a call.
 pub(super) const MAX_ROWS: u64 = 10_000;
 
@@ -124,7 +124,7 @@ pub(super) fn json_schema() -> serde_json::Value {
         "app_secret": schema::secret("The app's secret, by reference: calls then carry `appsecret_proof`."),
         "ad_account": ad_account,
         "api_version": version,
-        "per_hour": schema::count("Calls in an hour. Default 5000, of Standard access; none for a stand-in."),
+        "per_hour": schema::count("Calls in an hour. Default 5000, of Limited access; none for a stand-in."),
         "rows_per_call": schema::count_to(MAX_ROWS, "People in a call. Default 10000, Meta's most."),
     });
     account_schema(LIVE, own, &["token", "ad_account"])

@@ -65,6 +65,6 @@ impl MetaDestination {
         let mut url = self.sync.account.url(path)?;
         url.query_pairs_mut().append_pair(name, value);
         let answer = self.graph.http.ask(self.graph.signed(Method::GET, url)?).await?;
-        answer::read(&answer, self.graph.http.limiter()).map_err(Fault::not_applied)
+        answer::read(&answer, self.graph.http.limiter(), self.sync.account.http.share).map_err(Fault::not_applied)
     }
 }

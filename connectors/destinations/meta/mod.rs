@@ -71,8 +71,8 @@
 //!
 //! # Facts, and where they come from
 //!
-//! *Users* is Meta's reference page of the endpoint, *guide* its guide of customer file audiences, *limits* its page on
-//! rate limits, *third parties* are other programs that call it.
+//! *Users* is Meta's reference page of the endpoint, *guide* its guide of customer file audiences, *limits* its pages on
+//! rate limits (of the Graph API and of the Marketing API), *third parties* are other programs that call it.
 //!
 //! - `POST` and `DELETE /{audience}/users` with `session` and `payload` (`schema`, `data`); at most 10,000 rows a call;
 //!   an unknown value is an empty string (users, guide). Changes take up to 24 hours.
@@ -81,10 +81,20 @@
 //!   of.
 //! - Adding and removing may be repeated: members are a set. Meta has no idempotency key; that a repeated number of a
 //!   batch is harmless is our reading.
-//! - `X-Business-Use-Case-Usage` has percentages of the quota and the minutes until calls are let through again
-//!   (limits). Calls are slowed down above 75 %, and stop for those minutes. `X-App-Usage` and `X-Ad-Account-Usage` are
-//!   read likewise. Standard access has 5,000 calls an hour and 40 more for each active audience (limits): 5,000 by
-//!   default (`per_hour`).
+//! - `X-Business-Use-Case-Usage` has whole percentages of what an app may use of an ad account in any hour, of calls, of
+//!   CPU time and of time, and the minutes until calls are let through again; at 100 they may be refused (limits). It
+//!   says neither what a call takes nor how it rounds. So calls go out as they come until 99 is told, and from there on
+//!   one for each of ours that is an hour old: 99 % are used where Meta rounds down, 98 where it rounds up. What 99
+//!   leaves cannot be seen, and is kept for calls on their way and for a count that lags (by up to half a minute: no
+//!   100 is told). Of `quota = "50%"` 50 is told, *whoever of the app calls*. Who starts when 99 is told waits for an hour:
+//!   when earlier calls leave it he does not know. `X-App-Usage` is read likewise. Where 100 is told and no minutes, it
+//!   is five.
+//! - `X-Ad-Account-Usage` has the percentage of an ad account's score, and the seconds in which that decays: a call that
+//!   reads has one point, one that writes three, of 60 with Limited access and 9,000 with Full access, within 300
+//!   seconds; at 100 % calls are blocked for up to as long (limits). Whether calls of audiences have points is not said.
+//!   From 75 % on calls wait, with all of it used for those seconds.
+//! - Limited access (Standard until 2026) has 5,000 calls an hour and 40 more for each active audience, Full access
+//!   190,000 and as many more, neither above 700,000 (limits): 5,000 by default, and `per_hour` where there are more.
 //! - Throttled: codes 4, 17, 613, 80003, 80004 (limits). 190 is the token, 200 and 294 its rights, 368 a blocked
 //!   account, 105 too much at once, 100 with subcode 1713230 a flagged audience, which `check` finds by
 //!   `operation_status` 471 (users).
@@ -94,7 +104,7 @@
 //!
 //! Not verified against a live account: that Meta takes JSON bodies of 10,000 rows (third parties send JSON; a limit of
 //! bytes was not found: `rows_per_call` lowers it) and the token in a header (third parties); `appsecret_proof` (third
-//! parties) and the members of `X-Ad-Account-Usage`; the fields `account_id` and `name` of an audience (Meta's own SDK
+//! parties); when `X-Ad-Account-Usage` is there; the fields `account_id` and `name` of an audience (Meta's own SDK
 //! names them); postcodes with dashes outside of America, which keep them; states outside of America, which lose white
 //! space and punctuation (third parties); whether two open sessions may overlap, and what becomes of one without a last
 //! batch (about 90 minutes, third parties). An audience must be there: none is made. `customer_consent`,

@@ -102,7 +102,9 @@ impl MetaDestination {
         let (method, body) = self.call(run, batch, verb, payload);
         let url = self.sync.account.url(&[&self.sync.audience, "users"])?;
         let answer = self.graph.http.send(self.graph.signed(method, url)?.json(body)).await?;
-        let taken = answer::taken(&answer, payload.data.len() as u64, self.graph.http.limiter())?;
+        let (sent, limiter, most) =
+            (payload.data.len() as u64, self.graph.http.limiter(), self.sync.account.http.share);
+        let taken = answer::taken(&answer, sent, limiter, most)?;
         self.sessions.answered(verb, batch.last);
         Ok(taken)
     }

@@ -10,9 +10,10 @@
 //! count from then on as if they were ours. So who shares the quota is given way to, and nobody waits for himself.
 //!
 //! A window of an hour or longer is a counter instead: its calls may be spent at any pace, and the vendor's
-//! headers correct it.
+//! headers correct it. Where these tell of a window in shares, its calls are kept instead (`share`).
 
 mod forecast;
+mod share;
 mod used;
 
 use std::collections::{HashMap, VecDeque};
@@ -45,10 +46,6 @@ const STRETCH: f64 = 1.0 + TOLERANCE + NETWORK;
 const SECOND: Duration = Duration::from_secs(1);
 /// A rolling window of which nothing is left is asked again after this part of it: room comes back bit by bit.
 const LOOKS: u32 = 10;
-/// The share of a quota that may be used before calls are slowed down.
-const EASY: f64 = 0.75;
-/// The wait for the next call where all of a quota is used.
-const SLOWEST: Duration = Duration::from_secs(60);
 
 /// One window of a quota: at most `cap` calls in `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +95,8 @@ struct Quotas {
     buckets: Vec<Bucket>,
     /// Long windows, the shortest first.
     counters: Vec<Counter>,
+    /// The window of which the used share is told.
+    share: Option<share::Share>,
 }
 
 /// A short window.
@@ -149,12 +148,6 @@ impl Limiter {
             let window = Window { cap: window.cap.max(1), per: window.per.max(Duration::from_millis(1)) };
             quotas.lower(window);
         }
-    }
-
-    /// Waits until one more call may be made, and counts it.
-    pub async fn acquire(&self) {
-        // Nothing is beyond this patience, so nothing is refused.
-        let _ = self.acquire_within(Duration::MAX).await;
     }
 
     /// Waits until one more call may be made, and counts it; but not for a gate, a long window or others who call
@@ -219,16 +212,6 @@ impl Limiter {
             quotas.close_for(per / LOOKS, now);
         }
     }
-
-    /// The vendor said which share of a quota is used (1.0: all of it), and not how many calls are left. Above three
-    /// quarters the next call waits, the longer the nearer it is to all, up to a minute: a quota of the last hour is then
-    /// not used up by calls that take 0.2 % of it each, one after the other.
-    pub fn steer_by_share(&self, used: f64) {
-        if used > EASY {
-            let pressure = (used.min(1.0) - EASY) / (1.0 - EASY);
-            self.close_for(SLOWEST.mul_f64(pressure));
-        }
-    }
 }
 
 /// Sleeps until then, or says how long it is until the `last` wait has ended.
@@ -278,13 +261,15 @@ impl Quotas {
             None => {
                 self.buckets.iter_mut().for_each(|bucket| bucket.count(now));
                 self.counters.iter_mut().for_each(|counter| counter.take(now));
+                self.share.iter_mut().for_each(|share| share.calls.push_back(now));
             }
         }
         wait
     }
 
     fn wait(&mut self, now: Instant) -> Option<Wait> {
-        if let Some(until) = self.closed_until(now) {
+        let shared = self.share.as_mut().and_then(|share| share.closed_until(now));
+        if let Some(until) = self.closed_until(now).max(shared) {
             return Some(Wait::Closed(until));
         }
         for bucket in &mut self.buckets {
@@ -332,11 +317,6 @@ impl Bucket {
         self.window.per.mul_f64(STRETCH / f64::from(self.window.cap))
     }
 
-    /// What the pace leaves of the window.
-    fn slack(&self) -> Duration {
-        self.window.per.mul_f64(STRETCH - 1.0)
-    }
-
     /// Lets the next call through, or says what it waits for.
     fn grant(&mut self, now: Instant) -> Option<Wait> {
         if self.let_off.is_some_and(|at| at <= now) {
@@ -367,10 +347,7 @@ impl Bucket {
     /// Notes the call that was let through.
     fn count(&mut self, now: Instant) {
         self.granted = false;
-        let kept = 2 * self.window.per;
-        while self.calls.front().is_some_and(|at| now.duration_since(*at) > kept) {
-            self.calls.pop_front();
-        }
+        forget(&mut self.calls, 2 * self.window.per, now);
         self.calls.push_back(now);
     }
 
@@ -380,7 +357,8 @@ impl Bucket {
         let shared = self.shared.is_some_and(|at| now.duration_since(at) < self.window.per);
         // Calls overtake each other on their way. Where nobody else has called, what may be ours is; where somebody
         // has, what need not be ours is not.
-        let (spans, until) = if shared { (spans, asked) } else { (spans + self.slack(), now) };
+        let slack = self.window.per.mul_f64(STRETCH - 1.0);
+        let (spans, until) = if shared { (spans, asked) } else { (spans + slack, now) };
         let upto = |at: Option<Instant>| at.map_or(0, |at| self.calls.partition_point(|call| *call <= at));
         let known = u32::try_from(upto(Some(until)) - upto(asked.checked_sub(spans))).unwrap_or(u32::MAX);
         let others = self.window.cap.saturating_sub(left).saturating_sub(known);
@@ -390,6 +368,13 @@ impl Bucket {
             self.calls.extend(std::iter::repeat_n(asked, others as usize));
             self.calls.make_contiguous().sort_unstable();
         }
+    }
+}
+
+/// Drops the calls that were made that long ago.
+fn forget(calls: &mut VecDeque<Instant>, ago: Duration, now: Instant) {
+    while calls.front().is_some_and(|at| now.duration_since(*at) >= ago) {
+        calls.pop_front();
     }
 }
 

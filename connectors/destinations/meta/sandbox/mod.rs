@@ -6,7 +6,8 @@
 //! Members are one person where they share an e-mail address, number, device or id; without these, where all is equal.
 //! It differs from Meta where nothing is documented: too many rows, wrong columns and a session whose numbers leave one
 //! out, or go on after its last batch, are refused with code 100; a batch whose number was there is applied again;
-//! people are never matched; whoever is not known to it (`debug_token`) is answered with code 100.
+//! people are never matched; whoever is not known to it (`debug_token`) is answered with code 100. A limit counts calls
+//! alone, and what is used of it is told in whole percents, rounded down.
 
 mod audience;
 mod routes;
@@ -34,11 +35,6 @@ struct Account {
     /// The audience's id.
     id: String,
     operation_status: i64,
-    /// Percent of the quota that is used, and what a call adds.
-    usage: f64,
-    usage_per_call: f64,
-    /// Minutes.
-    regain: f64,
     audience: Audience,
 }
 
@@ -55,9 +51,6 @@ impl StandIn for Account {
             "reject",
             "values to count as invalid, as `EXTERN_ID=7`, separated by commas, or a share of the rows, as `1%`",
         ),
-        ("usage", "percent of the quota that is used"),
-        ("usage_per_call", "how much of that each call adds"),
-        ("regain", "minutes without access once all is used"),
         ("throttle_next", "how many of the next changes are answered with code 17"),
         ("fail_next", "how many of the next changes are answered with code 2, unapplied"),
     ];
@@ -71,9 +64,6 @@ impl StandIn for Account {
             ad_account: String::from("1234567890"),
             id: String::from("23851234567890"),
             operation_status: 200,
-            usage: 0.0,
-            usage_per_call: 0.0,
-            regain: 1.0,
             audience: Audience::default(),
         })
     }
@@ -88,9 +78,7 @@ impl StandIn for Account {
     }
 
     fn permit(&mut self, call: &Call<'_>) -> Result<(), Answer> {
-        self.permitted(call).map_err(routes::refused)?;
-        self.usage += self.usage_per_call;
-        Ok(())
+        self.permitted(call).map_err(routes::refused)
     }
 
     fn refuse(&mut self, _call: &Call<'_>, why: Stopped) -> Answer {
@@ -107,10 +95,12 @@ impl StandIn for Account {
     }
 
     fn mark(&mut self, _call: &Call<'_>, answer: &mut Answer) {
-        let regain = if self.usage >= 100.0 { self.regain } else { 0.0 };
+        let limit = &self.common.window;
+        let percent = (100 * (limit.cap() - limit.left())).checked_div(limit.cap()).unwrap_or_default();
+        let minutes = if percent < 100 { 0 } else { limit.resets().as_secs().div_ceil(60) };
         let usage = json!({ "business": [{
-            "type": "custom_audience", "call_count": self.usage, "total_cputime": 0, "total_time": 0,
-            "estimated_time_to_regain_access": regain,
+            "type": "custom_audience", "call_count": percent, "total_cputime": 0, "total_time": 0,
+            "estimated_time_to_regain_access": minutes,
         }] });
         answer.header("x-business-use-case-usage", &usage);
     }
@@ -128,9 +118,6 @@ impl StandIn for Account {
             ("ad_account", _) => self.ad_account = told.text(),
             ("audience", _) => self.id = told.text(),
             ("operation_status", _) => self.operation_status = told.number()?,
-            ("usage", _) => self.usage = told.number()?,
-            ("usage_per_call", _) => self.usage_per_call = told.number()?,
-            ("regain", _) => self.regain = told.number()?,
             _ => return Ok(false),
         }
         Ok(true)

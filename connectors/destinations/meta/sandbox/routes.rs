@@ -23,7 +23,7 @@ pub(super) fn refused((code, subcode, message): Refusal) -> Answer {
 }
 
 impl Account {
-    /// Refuses calls without proof, without permission, and without quota.
+    /// Refuses calls without proof and without permission.
     pub(super) fn permitted(&self, call: &Call<'_>) -> Result<(), Refusal> {
         if !self.app_secret.is_empty() {
             let key = hmac::Key::new(hmac::HMAC_SHA256, self.app_secret.as_bytes());
@@ -40,9 +40,6 @@ impl Account {
         let manages = self.scopes.iter().any(|scope| scope == "ads_management");
         if !permission.is_empty() && !manages && !self.scopes.iter().any(|scope| scope == permission) {
             return Err((294, None, "Managing advertisements requires an access token with the extended permission"));
-        }
-        if self.usage >= 100.0 {
-            return Err((80_003, None, "There have been too many calls to this ad account"));
         }
         Ok(())
     }

@@ -81,8 +81,12 @@ async fn codes_have_their_classes() {
     assert_eq!(answered(&two(), 503, &json!(null)).await.expect_err("down").class, FaultClass::Ambiguous);
 }
 
-/// An answer with these usage headers, as the limiter hears it.
-async fn heard(headers: &'static [(&'static str, &'static str)], body: Json) -> (Limiter, Result<Taken, Fault>) {
+/// An answer with these usage headers, as the limiter hears it that may use so much of the quota.
+async fn heard(
+    headers: &'static [(&'static str, &'static str)],
+    body: Json,
+    most: f64,
+) -> (Limiter, Result<Taken, Fault>) {
     let reply = move |_: &Received| {
         let answer = Scripted::json(if body.get("error").is_some() { 400 } else { 200 }, &body);
         Reply::Answer(headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value)))
@@ -92,55 +96,62 @@ async fn heard(headers: &'static [(&'static str, &'static str)], body: Json) -> 
     let request = backhaul_kit::http::Request::new(reqwest::Method::GET, url);
     let answer = crate::destinations::described::client().send(request).await.expect("an answer");
     let limiter = Limiter::new(&[]);
-    let said = taken(&answer, 2, &limiter);
+    let said = taken(&answer, 2, &limiter, most);
     (limiter, said)
 }
 
-/// How many seconds the next call would have to wait.
+/// How many minutes the next call would have to wait.
 async fn wait(limiter: &Limiter) -> f64 {
-    limiter.acquire_within(Duration::ZERO).await.err().unwrap_or_default().as_secs_f64().round()
+    let wait = limiter.acquire_within(Duration::ZERO).await.err().unwrap_or_default();
+    (wait.as_secs_f64() / 6.0).round() / 10.0
 }
 
 #[tokio::test]
-async fn the_usage_headers_set_the_pace() {
+async fn the_usage_headers_say_when_the_next_call_may_go_out() {
+    const BUSINESS: &str = "X-Business-Use-Case-Usage";
     let all = json!({ "num_received": 2, "num_invalid_entries": 0 });
-    for (headers, seconds) in [
+    for (headers, most, minutes) in [
         (
-            &[(
-                "X-Business-Use-Case-Usage",
-                r#"{"b":[{"call_count":60,"total_cputime":75,"total_time":1,"estimated_time_to_regain_access":0}]}"#,
-            )][..],
+            &[(BUSINESS, r#"{"b":[{"call_count":60,"total_cputime":98,"estimated_time_to_regain_access":0}]}"#)][..],
+            1.0,
             0.0,
         ),
+        // An hour after the call that was answered, which is the only one, it takes nothing any more.
         (
-            &[
-                ("X-Business-Use-Case-Usage", r#"{"b":[{"call_count":28,"total_cputime":90}]}"#),
-                ("X-App-Usage", r#"{"call_count":10}"#),
-            ],
-            36.0,
+            &[(BUSINESS, r#"{"b":[{"call_count":28,"total_time":99}]}"#), ("X-App-Usage", r#"{"call_count":9}"#)],
+            1.0,
+            60.0,
         ),
-        (&[("X-App-Usage", r#"{"call_count":100,"total_time":2,"total_cputime":3}"#)], 60.0),
-        (&[("X-Ad-Account-Usage", r#"{"acc_id_util_pct":80.0}"#)], 12.0),
-        (&[("X-Business-Use-Case-Usage", r#"{"b":[{"call_count":10,"estimated_time_to_regain_access":7}]}"#)], 420.0),
-        (&[("X-Business-Use-Case-Usage", "nonsense")], 0.0),
-        (&[], 0.0),
+        (&[("X-App-Usage", r#"{"call_count":100,"total_time":2,"total_cputime":3}"#)], 1.0, 60.0),
+        (&[(BUSINESS, r#"{"b":[{"call_count":49}]}"#)], 0.5, 0.0),
+        (&[(BUSINESS, r#"{"b":[{"call_count":50}]}"#)], 0.5, 60.0),
+        (&[(BUSINESS, r#"{"b":[{"call_count":10,"estimated_time_to_regain_access":7}]}"#)], 1.0, 7.0),
+        // A score decays.
+        (&[("X-Ad-Account-Usage", r#"{"acc_id_util_pct":75.0,"reset_time_duration":225}"#)], 1.0, 0.0),
+        (&[("X-Ad-Account-Usage", r#"{"acc_id_util_pct":87.5,"reset_time_duration":240}"#)], 1.0, 2.0),
+        (&[("X-Ad-Account-Usage", r#"{"acc_id_util_pct":130.5}"#)], 1.0, 5.0),
+        (&[(BUSINESS, "nonsense")], 1.0, 0.0),
+        (&[], 1.0, 0.0),
     ] {
-        let (limiter, said) = heard(headers, all.clone()).await;
-        assert_eq!((said.expect("counts"), wait(&limiter).await), (Taken::All, seconds), "{headers:?}");
+        let (limiter, said) = heard(headers, all.clone(), most).await;
+        assert_eq!((said.expect("counts"), wait(&limiter).await), (Taken::All, minutes), "{headers:?}");
     }
 }
 
 #[tokio::test]
 async fn a_throttled_call_waits_as_long_as_the_header_says() {
     let error = json!({ "error": { "code": 80_003 } });
-    let usage = &[("X-Business-Use-Case-Usage", r#"{"b":[{"call_count":100,"estimated_time_to_regain_access":3}]}"#)];
-    let (limiter, said) = heard(usage, error.clone()).await;
+    let usage = &[("X-Business-Use-Case-Usage", r#"{"b":[{"call_count":98,"estimated_time_to_regain_access":3}]}"#)];
+    let (limiter, said) = heard(usage, error.clone(), 1.0).await;
     let fault = said.expect_err("throttled");
     assert_eq!((fault.class, fault.retry_after), (FaultClass::Throttled, Some(Duration::from_secs(180))));
-    assert_eq!(wait(&limiter).await, 180.0);
-    // Where nobody says how long, the account is left alone for a minute.
-    let (limiter, said) = heard(&[], error).await;
-    assert_eq!((said.expect_err("throttled").retry_after, wait(&limiter).await), (None, 60.0));
+    assert_eq!(wait(&limiter).await, 3.0);
+    // Where nobody says how long, the account is left alone for as long as Meta may block it.
+    let (limiter, said) = heard(&[("X-App-Usage", r#"{"call_count":100}"#)], error.clone(), 1.0).await;
+    assert_eq!(said.expect_err("throttled").retry_after, Some(Duration::from_secs(300)));
+    assert_eq!(wait(&limiter).await, 60.0);
+    let (limiter, said) = heard(&[], error, 1.0).await;
+    assert_eq!((said.expect_err("throttled").retry_after, wait(&limiter).await), (None, 5.0));
 }
 
 #[tokio::test]

@@ -145,14 +145,14 @@ async fn throttling_errors_and_lost_answers_are_passed_on() {
     assert_eq!(ids(&*sandbox), ["1"]);
     sandbox.set("token", "another").expect("a setting");
     assert_eq!(open().write(&rows).await.expect_err("expired").class, FaultClass::Auth);
-    for (key, value) in [("token", TOKEN), ("usage", "99"), ("usage_per_call", "2")] {
+    for (key, value) in [("token", TOKEN), ("limit", "1/1h")] {
         sandbox.set(key, value).expect("a setting");
     }
     let bench = open();
     assert_eq!(bench.verdicts(&rows).await, [written()]);
     let fault = bench.write(&rows).await.expect_err("the gate is closed, and no call is made");
     let wait = fault.retry_after.expect("a wait").as_secs();
-    assert!(fault.class == FaultClass::Throttled && (50..=60).contains(&wait), "{fault} {wait}");
+    assert!(fault.class == FaultClass::Throttled && (3590..=3600).contains(&wait), "{fault} {wait}");
 }
 
 #[tokio::test]

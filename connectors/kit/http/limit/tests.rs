@@ -1,6 +1,14 @@
+mod share;
 mod steering;
 
 use super::*;
+
+impl Limiter {
+    /// Waits for as long as it takes.
+    async fn acquire(&self) {
+        self.acquire_within(Duration::MAX).await.expect("nothing is beyond this patience");
+    }
+}
 
 const fn window(cap: u32, seconds: u64) -> Window {
     Window { cap, per: Duration::from_secs(seconds) }
@@ -247,37 +255,4 @@ async fn a_forecast_is_the_time_that_the_calls_take() {
         assert!((0.97..1.03).contains(&ratio), "{windows:?}: forecast {:?}, took {took:?}", forecast.takes);
     }
     assert_eq!(Limiter::new(&[]).forecast(1000), Forecast { takes: Duration::ZERO, share: None });
-}
-
-#[tokio::test(start_paused = true)]
-async fn above_three_quarters_of_a_quota_the_next_call_waits_the_longer_the_more_is_used() {
-    for (used, seconds) in [(0.0, 0), (0.75, 0), (0.80, 12), (0.90, 36), (1.0, 60), (7.0, 60), (f64::NAN, 0)] {
-        let (limiter, start) = (Limiter::new(&[]), Instant::now());
-        limiter.steer_by_share(used);
-        limiter.acquire().await;
-        assert_eq!(start.elapsed().as_secs_f64().round() as u64, seconds, "{used}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_share_of_the_last_hour_is_not_used_up() {
-    const HOUR: Duration = Duration::from_secs(3600);
-    for percent_of_a_call in [0.05, 0.1, 0.2] {
-        let (limiter, start) = (Limiter::new(&[]), Instant::now());
-        let (mut calls, mut in_hour) = (0, VecDeque::new());
-        while start.elapsed() < 8 * HOUR {
-            limiter.acquire().await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            calls += 1;
-            in_hour.push_back(Instant::now());
-            while in_hour.front().is_some_and(|call| call.elapsed() >= HOUR) {
-                in_hour.pop_front();
-            }
-            let used = in_hour.len() as f64 * percent_of_a_call / 100.0;
-            assert!(used < 1.0, "{used} of the quota at {percent_of_a_call} % a call");
-            limiter.steer_by_share(used);
-        }
-        let share = f64::from(calls) * percent_of_a_call / 100.0 / 8.0;
-        assert!(share > EASY, "{share} of what 8 hours allow at {percent_of_a_call} % a call");
-    }
 }
