@@ -129,6 +129,8 @@ pub struct SyncShape {
     /// `[into] removed` and where it stands (the table where it is the default); where that is `ignore`, the way of
     /// the sync's `on_ineligible`, which then concerns people who may not be sent alone.
     pub removed: (Removed, Span),
+    /// The operations that the object is offered for; known once its kind has checked the sync.
+    pub operations: Vec<Operation>,
     /// Place in `fields` of the match field, and where `match` stands.
     pub match_field: Option<(usize, Span)>,
     /// The fields, in the order of [`Row::fields`](crate::Row::fields).

@@ -314,6 +314,18 @@ impl Http {
         self.send(request).await.map_err(Fault::not_applied)
     }
 
+    /// The JSON of such a call, where only the status says whether it succeeded.
+    ///
+    /// # Errors
+    /// As [`Http::ask`], and as [`fault_of_status`].
+    pub async fn read(&self, request: Request) -> Result<serde_json::Value, Fault> {
+        let answer = self.ask(request).await?;
+        match fault_of_status(&answer) {
+            Some(fault) => Err(fault.not_applied()),
+            None => answer.json().ok_or_else(|| Fault::transient("the destination's answer is unreadable")),
+        }
+    }
+
     /// What `plan --request` shows of requests.
     pub fn previews(&self, requests: &[Request]) -> Vec<RequestPreview> {
         requests.iter().map(|request| request.preview(&self.auth)).collect()
