@@ -18,6 +18,9 @@
 //! | [`normalise`] | e-mail addresses, country codes … in one form |
 //! | [`contract`] | the suite that every destination passes (feature `contract`) |
 
+#[macro_use]
+mod words;
+
 pub mod batch;
 pub mod config;
 pub mod context;

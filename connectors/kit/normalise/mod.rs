@@ -12,45 +12,27 @@ mod scalar;
 use crate::batch::Reason;
 use crate::value::Value;
 
-/// What `as` names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is; `Normaliser::apply` says what it does")]
-pub enum Normaliser {
-    Email,
-    Phone,
-    Name,
-    Country,
-    Postcode,
-    Date,
-    Timestamp,
-    Text,
-    Number,
-    Boolean,
+words! {
+    /// What `as` names.
+    #[expect(missing_docs, reason = "each says what it is; `Normaliser::apply` says what it does")]
+    pub enum Normaliser {
+        Email = "email",
+        Phone = "phone",
+        Name = "name",
+        Country = "country",
+        Postcode = "postcode",
+        Date = "date",
+        Timestamp = "timestamp",
+        Text = "text",
+        Number = "number",
+        Boolean = "boolean",
+    }
 }
 
 impl Normaliser {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] = &[
-        ("email", Self::Email),
-        ("phone", Self::Phone),
-        ("name", Self::Name),
-        ("country", Self::Country),
-        ("postcode", Self::Postcode),
-        ("date", Self::Date),
-        ("timestamp", Self::Timestamp),
-        ("text", Self::Text),
-        ("number", Self::Number),
-        ("boolean", Self::Boolean),
-    ];
-
     /// Raised whenever a normaliser gives another result for some value: delivered rows then differ, which
     /// is a mapping change.
     pub const VERSION: u32 = 1;
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, n)| *n == self).map_or("", |(name, _)| name)
-    }
 
     /// Brings a value into its one form. NULL stays NULL, and so does blank text, except for `text`.
     ///
@@ -94,19 +76,8 @@ impl Normaliser {
     /// Whether this build knows how numbers are dialled inside of countries: whether [`phone_in`] reads them.
     pub const READS_NATIONAL: bool = cfg!(feature = "phone");
 
-    fn code(self) -> &'static str {
-        match self {
-            Self::Email => "INVALID_EMAIL",
-            Self::Phone => "INVALID_PHONE",
-            Self::Name => "INVALID_NAME",
-            Self::Country => "INVALID_COUNTRY",
-            Self::Postcode => "INVALID_POSTCODE",
-            Self::Date => "INVALID_DATE",
-            Self::Timestamp => "INVALID_TIMESTAMP",
-            Self::Text => "INVALID_TEXT",
-            Self::Number => "INVALID_NUMBER",
-            Self::Boolean => "INVALID_BOOLEAN",
-        }
+    fn code(self) -> String {
+        format!("INVALID_{}", self.as_str().to_uppercase())
     }
 }
 
