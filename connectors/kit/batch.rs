@@ -267,16 +267,9 @@ impl Outcomes {
     /// # Errors
     /// A `Bug` for a number that is not in the batch or already has a verdict.
     pub fn set(&mut self, op: u64, verdict: Verdict) -> Result<(), Fault> {
-        let slot = self
-            .verdicts
-            .iter_mut()
-            .find(|(number, _)| *number == op)
-            .ok_or_else(|| Fault::bug(format!("a verdict for op {op}, which is not in the batch")))?;
-        if slot.1 != Verdict::Unknown {
-            return Err(Fault::bug(format!("a second verdict for op {op}")));
-        }
-        slot.1 = verdict;
-        Ok(())
+        let place = self.verdicts.iter().position(|(number, _)| *number == op);
+        let foreign = || Fault::bug(format!("a verdict for op {op}, which is not in the batch"));
+        self.set_at(place.ok_or_else(foreign)?, verdict)
     }
 
     /// Gives the row at `place` of the batch its verdict (constant time; see [`Outcomes::set`]).
@@ -284,15 +277,14 @@ impl Outcomes {
     /// # Errors
     /// A `Bug` for a place beyond the batch or a second verdict.
     pub fn set_at(&mut self, place: usize, verdict: Verdict) -> Result<(), Fault> {
-        let slot = self
-            .verdicts
-            .get_mut(place)
-            .ok_or_else(|| Fault::bug(format!("a verdict for row {place}, which is beyond the batch")))?;
-        if slot.1 != Verdict::Unknown {
-            return Err(Fault::bug(format!("a second verdict for op {}", slot.0)));
+        match self.verdicts.get_mut(place) {
+            None => Err(Fault::bug(format!("a verdict for row {place}, which is beyond the batch"))),
+            Some((op, slot)) if *slot != Verdict::Unknown => Err(Fault::bug(format!("a second verdict for op {op}"))),
+            Some((_, slot)) => {
+                *slot = verdict;
+                Ok(())
+            }
         }
-        slot.1 = verdict;
-        Ok(())
     }
 
     /// The verdicts by op number, in batch order.

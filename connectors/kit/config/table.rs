@@ -221,12 +221,7 @@ impl ConfigTable {
     }
 
     /// What `read` makes of a value; reports one of another type.
-    fn typed<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&ItemKind) -> Option<T>,
-    ) -> Option<(T, Span)> {
+    fn typed<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&ItemKind) -> Option<T>) -> Option<(T, Span)> {
         let item = self.take(key)?;
         let found = read(&item.kind);
         if found.is_none() {
