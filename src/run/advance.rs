@@ -83,7 +83,8 @@ pub(super) struct Advance<'a> {
     pub(super) record: &'a mut RunRecord,
     /// Rows of an approved plan that may not be sent any more.
     pub(super) vetoed: Option<Arc<Vetoed>>,
-    /// The types that the fields send, where this process has scanned the model.
+    /// The type that each field sends; empty where they were held against what the destination takes, or where no row is
+    /// sent any more.
     pub(super) sends: Vec<Option<TypeClass>>,
 }
 
