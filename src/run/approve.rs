@@ -5,9 +5,10 @@ use std::sync::Arc;
 use backhaul_kit::TypeClass;
 use jiff::{SignedDuration, Timestamp};
 
-use super::advance::{Advance, RunFiles};
+use super::advance::Advance;
 use super::connect::{Connected, Operations, check_identity, connect};
 use super::error::{RunError, stale};
+use super::files::RunFiles;
 use super::holds::Judged;
 use super::recover::{age, plan_max_age};
 use super::stage::Stage;

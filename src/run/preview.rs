@@ -5,8 +5,8 @@ use std::sync::Arc;
 use backhaul_kit::http::limit::Forecast;
 use backhaul_kit::{Kit, Lookup, Operation, Row};
 
-use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
+use super::files::RunFiles;
 use super::holds::Judged;
 use super::partial::Partial;
 use super::people::{Asked, ListRows, refused_values};

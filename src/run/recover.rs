@@ -6,8 +6,10 @@ use std::time::Duration;
 use backhaul_kit::{Fault, TypeClass};
 use jiff::Timestamp;
 
-use super::advance::{Advance, Outcome, RunFiles};
+use super::advance::Advance;
 use super::error::lost;
+use super::files::RunFiles;
+use super::send::Outcome;
 use super::site::Site;
 use super::stage::Stage;
 use super::{Cancel, Ground, RunError, RunOptions, Runs, Watch, scan, unless_cancelled};
