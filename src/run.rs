@@ -20,8 +20,8 @@
 //! | `preview` | a plan to look at |
 //! | `holds` | whether a plan is held |
 //! | `values` | values of guarded fields against those accepted |
-//! | `stage`, `advance`, `fates` | from a plan to the end of its run |
-//! | `phases`, `moves`, `canary`, `partial` | which ops of a plan go out, in which order, with which fields |
+//! | `stage`, `advance`, `files`, `fates` | from a plan to the end of its run |
+//! | `send`, `phases`, `moves`, `canary`, `partial` | which ops of a plan go out, in which order, with which fields |
 //! | `recover` | runs that were interrupted, and those that fail |
 //! | `approve` | held runs |
 //! | `verify`, `rebuild` | what lies on disk is read whole; a damaged snapshot is set aside |
@@ -37,6 +37,7 @@ mod doctor;
 mod doubt;
 mod error;
 mod fates;
+mod files;
 mod holds;
 mod home;
 mod leased;
@@ -50,6 +51,7 @@ mod rebuild;
 mod recover;
 mod references;
 mod scan;
+mod send;
 mod siblings;
 mod site;
 mod stage;
@@ -75,13 +77,14 @@ use crate::diff::{PlanReader, PlanSummary};
 use crate::snapshot::{Binding, Snapshot, StateKey};
 use crate::state::{RunRecord, RunStatus, State, Trigger};
 
-use advance::{Advance, RunFiles, withheld};
+use advance::{Advance, withheld};
 pub use approve::{Allow, Approval, StoredPlan};
 pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use doctor::{Examined, doctor, egress};
 pub use error::RunError;
+use files::RunFiles;
 use holds::Judged;
 pub use leased::Leased;
 pub use preview::{Preview, check};

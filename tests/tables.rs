@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::support::project::{Project, model, sync_file};
+use crate::support::project::{Project, SYNC, model, sync_file};
 use crate::support::proxy::{Harm, Point, Proxy};
 use crate::support::warehouse::Warehouse;
 
 const ROWS: i64 = 25;
 const PARTIAL: i32 = 3;
 const CREDENTIALS: i32 = 4;
+const HELD: i32 = 5;
 const CONFIGURATION: i32 = 78;
 
 /// A model in a file, and a database that its rows go to.
@@ -47,6 +48,49 @@ fn project(warehouse: &Warehouse, kind: &str, url: &str, into: &str) -> Project 
                 same_name = [\"id\", \"email\", \"name\"]\n";
     project.write(&sync_file(), &format!("{sync}{into}\n"));
     project
+}
+
+/// Customers whose name is a time, from a warehouse that tells types, and the table that they go to.
+struct Times {
+    warehouse: Warehouse,
+    shop: Warehouse,
+    project: Project,
+}
+
+impl Times {
+    /// `None` without a server.
+    fn new() -> Option<Self> {
+        let (warehouse, shop) = (Warehouse::postgres()?, Warehouse::postgres()?);
+        warehouse.execute("create table customers (id bigint primary key, email text, name timestamptz)");
+        shop.execute("create schema crm; create table crm.people (id bigint primary key, email text, name text)");
+        let project = project(&warehouse, "postgres", &shop.url().expect("a URL"), MIRROR);
+        let times = Self { warehouse, shop, project };
+        times.add(1..=ROWS);
+        Some(times)
+    }
+
+    fn add(&self, ids: std::ops::RangeInclusive<i64>) {
+        let (first, last) = (ids.start(), ids.end());
+        self.warehouse.execute(&format!(
+            "insert into customers select id, 'c' || id, '2026-01-31 12:00+00' from generate_series({first}, {last}) id"
+        ));
+    }
+
+    /// Makes the table's column one of that type, without values.
+    fn name_is(&self, kind: &str) {
+        self.shop.execute(&format!("alter table crm.people drop name, add name {kind}"));
+    }
+
+    /// Fails the test unless the command refuses the type of the column, and the table still has so many rows, none of
+    /// them written since.
+    #[track_caller]
+    fn assert_told(&self, command: &[&str], rows: usize) {
+        let told = ["`name` is a field of type bigint there", "it takes integer", "customers-api.toml:"];
+        self.project.backhaul(command).expect(CONFIGURATION).says(&told);
+        self.shop.assert_count("select 1 from crm.people where name is null", rows);
+        self.shop.assert_count("select 1 from crm.people", rows);
+        self.project.backhaul(&["rejects", "list", SYNC]).expect(0).says(&["no rows are kept"]);
+    }
 }
 
 const PEOPLE: &str =
@@ -93,18 +137,49 @@ fn a_bad_row_is_rejected_and_the_others_are_not() {
 
 #[test]
 fn a_column_of_a_type_that_does_not_fit_is_told_before_a_write() {
-    let (Some(warehouse), Some(shop)) = (Warehouse::postgres(), Warehouse::postgres()) else { return };
-    warehouse.execute(
-        "create table customers (id bigint primary key, email text, name timestamptz);
-         insert into customers values (1, 'c1@example.com', '2026-01-31 12:00+00')",
-    );
-    shop.execute("create schema crm; create table crm.people (id bigint primary key, email text, name bigint)");
-    let project = project(&warehouse, "postgres", &shop.url().expect("a URL"), MIRROR);
-    let told = ["`name` is a field of type bigint there", "it takes integer", "customers-api.toml:"];
-    project.run().expect(CONFIGURATION).says(&told);
-    shop.assert_count("select 1 from crm.people", 0);
-    shop.execute("alter table crm.people alter name type text");
-    project.run().expect(0).says(&["1 accepted"]);
+    let Some(times) = Times::new() else { return };
+    times.name_is("bigint");
+    times.assert_told(&["run", SYNC], 0);
+    times.name_is("text");
+    times.project.run().expect(0).says(&["25 accepted"]);
+}
+
+#[test]
+fn a_column_of_a_type_that_no_longer_fits_is_told_before_a_held_run_is_let_go() {
+    let Some(times) = Times::new() else { return };
+    times.project.append(&sync_file(), "\n[guards]\nmax_added = 30\n");
+    times.project.run().expect(0).says(&["25 accepted"]);
+    times.add(26..=60);
+    times.project.run().expect(HELD);
+    let held = times.project.backhaul(&["runs", "--output", "json"]).expect(0).json();
+    let text = |name: &str| held["runs"][0][name].as_str().expect("a run that is held").to_owned();
+    let (run, hash) = (text("id"), text("plan_hash"));
+    let approve = ["approve", &run, "--plan-hash", &hash];
+
+    times.name_is("bigint");
+    times.assert_told(&approve, 25);
+    // It is as if nobody had approved it.
+    times.project.run().expect(HELD).says(&[&run]);
+    times.name_is("text");
+    times.project.backhaul(&approve).expect(0).says(&["35 accepted"]);
+    times.shop.assert_count("select 1 from crm.people", 60);
+}
+
+#[test]
+fn a_column_of_a_type_that_no_longer_fits_is_told_before_an_interrupted_run_goes_on() {
+    // Before its first row and after its first batch.
+    for (failpoint, there) in [("run::in_deliver=1", 0), ("deliver::after_send=1", 10)] {
+        let Some(mut times) = Times::new() else { return };
+        times.project.set_variable("FAILPOINT_KILL", failpoint);
+        assert!(times.project.run().signal.is_some(), "{failpoint}");
+        times.project.set_variable("FAILPOINT_KILL", "");
+
+        times.name_is("bigint");
+        times.assert_told(&["run", SYNC], there);
+        times.name_is("text");
+        times.project.run().expect(0);
+        times.shop.assert_count("select 1 from crm.people where name is not null", 25);
+    }
 }
 
 #[test]

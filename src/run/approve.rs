@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use backhaul_kit::TypeClass;
 use jiff::{SignedDuration, Timestamp};
 
-use super::advance::{Advance, RunFiles};
+use super::advance::Advance;
 use super::connect::{Connected, Operations, check_identity, connect};
 use super::error::{RunError, stale};
+use super::files::RunFiles;
 use super::holds::Judged;
 use super::recover::{age, plan_max_age};
 use super::stage::Stage;
@@ -80,12 +82,13 @@ impl Runs {
         let mut record = self.state.run(run).await?;
         let (mut connected, mut vetoed) = (connected, None);
         if record.status == RunStatus::Held {
-            let plan = self.check_approval(ground, &record, approval).await?;
+            let (plan, sends) = self.check_approval(ground, &record, approval).await?;
             let there = match connected {
                 Some(connected) => connected,
                 None => unless_cancelled(&ground.cancel, connect(sync, self.kit.clone())).await?,
             };
             check_identity(&plan.header().binding, &there.binding, &sync.name)?;
+            there.check_types(sync, &sends)?;
             connected = Some(there);
             vetoed = self.vetoed(ground, run, &plan).await?;
         }
@@ -113,13 +116,14 @@ impl Runs {
         Ok(record)
     }
 
-    /// The held plan, if it still fits the world that it was made for, and the limit that is raised for it.
+    /// The held plan, if it still fits the world that it was made for, and the limit that is raised for it; with the type
+    /// that each of its fields sends.
     async fn check_approval(
         &self,
         ground: &Ground<'_>,
         record: &RunRecord,
         approval: &Approval,
-    ) -> Result<PlanReader, RunError> {
+    ) -> Result<(PlanReader, Vec<Option<TypeClass>>), RunError> {
         let Ground { sync, site, .. } = *ground;
         let run = record.id.as_str();
         if age(record) > plan_max_age(sync) {
@@ -130,7 +134,8 @@ impl Runs {
         if plan.header().base_id != snapshot.base_id() {
             return Err(stale(run, "the snapshot has changed since its plan was made"));
         }
-        if plan.header().config_digest != scan::open(&self.project, sync, &self.kit).await?.digest {
+        let opened = scan::open(&self.project, sync, &self.kit).await?;
+        if plan.header().config_digest != opened.digest {
             return Err(stale(run, "the mapping has changed since its plan was made"));
         }
         if self.siblings_changed(sync, &plan)? {
@@ -138,12 +143,12 @@ impl Runs {
         }
         // A plan that cannot be sent to its end is found before its first row goes out.
         plan.verify()?;
-        let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok(plan) };
+        let Some(Allow { raised, value, .. }) = &approval.allow else { return Ok((plan, opened.sends)) };
         let judged =
             Judged { plan: &plan, accepted: snapshot.accepted(), findings: &[], yes: true, raised: Some(raised) };
         let holds = self.holds(sync, &judged).await?;
         match holds.into_iter().find(|hold| raised.governs(&hold.code, &sync.guards)) {
-            None => Ok(plan),
+            None => Ok((plan, opened.sends)),
             Some(hold) => Err(RunError::Refused {
                 message: format!("run {run} cannot be approved with {} = {value}: {}", raised.limit, hold.text),
                 remedy: String::from("look at the plan again; raise the limit further, or approve it without --allow"),

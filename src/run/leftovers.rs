@@ -10,8 +10,8 @@ use backhaul_kit::KeyHash;
 use rustix::fs::{FlockOperation, flock};
 
 use super::RunError;
-use super::advance::RunFiles;
 use super::error::io_error;
+use super::files::RunFiles;
 use super::site::make_private;
 use crate::diff::PlanReader;
 use crate::state::{RunRecord, State, StateError};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use backhaul_kit::http::limit::Forecast;
 use backhaul_kit::{Kit, Lookup, Operation, Row};
 
-use super::advance::RunFiles;
 use super::connect::{Operations, check_object, connect};
+use super::files::RunFiles;
 use super::holds::Judged;
 use super::partial::Partial;
 use super::people::{Asked, ListRows, refused_values};
@@ -15,7 +15,6 @@ use crate::config::{DiffPlace, Project, SyncDef};
 use crate::deliver;
 use crate::diff::{Op, OpKind, PlanReader};
 use crate::guard::Hold;
-use crate::mapping;
 use crate::snapshot::Store;
 
 /// A plan that was made to be looked at.
@@ -118,6 +117,6 @@ pub async fn check(project: &Project, sync: &SyncDef, kit: &Arc<Kit>) -> Result<
         table::tables(source.as_ref())?.check().await?;
     }
     let connected = connect(sync, kit.clone()).await?;
-    connected.check_types(sync, &mapping::classes(sync, &opened.columns))?;
+    connected.check_types(sync, &opened.sends)?;
     Ok(format!("{} {}", connected.binding.identity, connected.binding.object))
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use backhaul_kit::{Fault, Mode};
 use jiff::Timestamp;
 
-use super::advance::RunFiles;
 use super::connect::{Operations, connect};
 use super::error::io_error;
+use super::files::RunFiles;
 use super::stage::Stage;
 use super::{RunError, Runs};
 use crate::config::SyncDef;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backhaul_kit::Fault;
+use backhaul_kit::{Fault, TypeClass};
 use jiff::Timestamp;
 
-use super::advance::{Advance, Outcome, RunFiles};
+use super::advance::Advance;
 use super::error::lost;
+use super::files::RunFiles;
+use super::send::Outcome;
 use super::site::Site;
 use super::stage::Stage;
 use super::{Cancel, Ground, RunError, RunOptions, Runs, Watch, scan, unless_cancelled};
@@ -110,13 +112,18 @@ impl Runs {
             }
             Stage::Held | Stage::Deliver | Stage::Record | Stage::Settle | Stage::Report => {}
         }
-        // Of a held run the canary was sent.
-        let settles = stage == Stage::Held
-            || stage == Stage::Deliver && (old || self.is_outdated(ground, &record.id, &files).await?);
+        let sends = match stage {
+            Stage::Deliver if !old => self.sends_on(ground, &record.id, &files).await?,
+            // Of a held run the canary was sent.
+            Stage::Deliver | Stage::Held => None,
+            _ => Some(Vec::new()),
+        };
+        let settles = sends.is_none();
         if settles && !files.log().exists() {
             return self.give_up(&files, &mut record).await.map(|()| None);
         }
-        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed: None, sends: Vec::new() };
+        let sends = sends.unwrap_or_default();
+        let mut advance = Advance { runs: self, ground, record: &mut record, vetoed: None, sends };
         if settles {
             if advance.ask_after_jobs(&files).await? == Outcome::Interrupted {
                 return Ok(Some(record));
@@ -129,19 +136,25 @@ impl Runs {
         Ok(Some(record))
     }
 
-    /// Whether the plan must not be sent any more: who may be sent is to be asked again, the mapping has changed since it
-    /// was made, or another sync of the group has delivered what its removals might take away.
-    async fn is_outdated(&self, ground: &Ground<'_>, run: &str, files: &RunFiles) -> Result<bool, RunError> {
+    /// The type that each field of an interrupted plan sends. `None` where the plan must not be sent any more: who may be
+    /// sent is to be asked again, the mapping has changed since it was made, or another sync of the group has delivered
+    /// what its removals might take away.
+    async fn sends_on(
+        &self,
+        ground: &Ground<'_>,
+        run: &str,
+        files: &RunFiles,
+    ) -> Result<Option<Vec<Option<TypeClass>>>, RunError> {
         if ground.sync.people.decide() {
-            return Ok(true);
+            return Ok(None);
         }
         let opened = PlanReader::open(&files.plan(), &self.key);
         let plan = opened.map_err(|e| lost(run, &ground.sync.name, &e))?;
         if self.siblings_changed(ground.sync, &plan)? {
-            return Ok(true);
+            return Ok(None);
         }
         let opened = unless_cancelled(&ground.cancel, scan::open(&self.project, ground.sync, &self.kit)).await?;
-        Ok(plan.header().config_digest != opened.digest)
+        Ok((plan.header().config_digest == opened.digest).then_some(opened.sends))
     }
 
     /// Ends a run that failed before anything was sent; one that failed later goes on from its stage.

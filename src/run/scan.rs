@@ -82,9 +82,8 @@ pub(super) async fn scan(
     let growing = watermark::growing(&sync.model, &snapshot, full, now);
     let since = growing.as_ref().map(|growing| watermark::since(growing, &snapshot)).transpose()?;
     let opened = unless_cancelled(cancel, open_part(project, sync, since, kit)).await?;
-    let Opened { mut scan, mapper, columns, digest } = opened;
+    let Opened { mut scan, mapper, columns, sends, digest } = opened;
     let remap = snapshot.config_digest().is_some_and(|old| old != digest);
-    let sends = mapping::classes(sync, &columns);
     let mut projection = mapper.projection(snapshot.seed());
     let fields = projection.clone();
     let checker = checker(&request, project, key, &mut projection);
@@ -232,6 +231,8 @@ pub(super) struct Opened {
     pub(super) mapper: Mapper,
     /// The model's columns.
     pub(super) columns: Schema,
+    /// The type that each field sends, where a column gives it one.
+    pub(super) sends: Vec<Option<TypeClass>>,
     /// What decides how a row is sent: columns and types, key, mapping.
     pub(super) digest: [u8; 32],
 }
@@ -257,7 +258,8 @@ async fn open_part(
     let in_text = project.warehouses.get(&model.warehouse).is_some_and(|warehouse| warehouse.config.times_in_text());
     watermark::check_column(model, &columns, in_text)?;
     let digest = config::digest(sync, &columns);
-    Ok(Opened { scan, mapper, columns, digest })
+    let sends = mapping::classes(sync, &columns);
+    Ok(Opened { scan, mapper, columns, sends, digest })
 }
 
 /// What to scan for a model.

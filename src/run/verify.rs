@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::RunError;
-use super::advance::RunFiles;
 use super::error::io_error;
+use super::files::RunFiles;
 use super::site::standing_folder;
 use crate::config::{Project, SyncDef};
 use crate::diff::PlanReader;

@@ -84,15 +84,15 @@
 //! - `X-Business-Use-Case-Usage` has whole percentages of what an app may use of an ad account in any hour, of calls, of
 //!   CPU time and of time, and the minutes until calls are let through again; at 100 they may be refused (limits). It
 //!   says neither what a call takes nor how it rounds. So calls go out as they come until 99 is told, and from there on
-//!   one for each of ours that is an hour old: 99 % are used where Meta rounds down, 98 where it rounds up. What 99
-//!   leaves cannot be seen, and is kept for calls on their way and for a count that lags (by up to half a minute: no
-//!   100 is told). Of `quota = "50%"` 50 is told, *whoever of the app calls*. Who starts when 99 is told waits for an hour:
-//!   when earlier calls leave it he does not know. `X-App-Usage` is read likewise. Where 100 is told and no minutes, it
-//!   is five.
+//!   one for each of ours that is an hour old: that uses 99 % where Meta rounds down, 98 where it rounds up. What 99
+//!   leaves cannot be seen, and is kept for calls on their way, and for a count from which calls leave later than after
+//!   an hour (by half a minute without 100 being told). With `quota = "50%"` it is 50 that has to be told, *whoever of
+//!   the app calls*. A process that starts when that is told waits for an hour: it does not know the calls before it.
+//!   `X-App-Usage` is read likewise. Where 100 is told without minutes, calls stop for five.
 //! - `X-Ad-Account-Usage` has the percentage of an ad account's score, and the seconds in which that decays: a call that
-//!   reads has one point, one that writes three, of 60 with Limited access and 9,000 with Full access, within 300
-//!   seconds; at 100 % calls are blocked for up to as long (limits). Whether calls of audiences have points is not said.
-//!   From 75 % on calls wait, with all of it used for those seconds.
+//!   reads has one point, one that writes three, of 60 with Limited access and 9,000 with Full access; points decay in
+//!   300 seconds, and at 100 % calls are blocked for up to as long (limits). Whether calls of audiences have points is
+//!   not said. From 75 % on calls wait, at 100 % for those seconds.
 //! - Limited access (Standard until 2026) has 5,000 calls an hour and 40 more for each active audience, Full access
 //!   190,000 and as many more, neither above 700,000 (limits): 5,000 by default, and `per_hour` where there are more.
 //! - Throttled: codes 4, 17, 613, 80003, 80004 (limits). 190 is the token, 200 and 294 its rights, 368 a blocked

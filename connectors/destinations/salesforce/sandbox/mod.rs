@@ -154,11 +154,7 @@ impl StandIn for Org {
             "org" => self.id = told.text(),
             "scopes" => self.scopes = told.texts(),
             "expire_tokens" => self.tokens.clear(),
-            "fields" => {
-                for field in told.items() {
-                    objects.declare(field).ok_or_else(|| told.wrong(field))?;
-                }
-            }
+            "fields" => told.each(|field| objects.declare(field))?,
             "rights" => objects.rights = told.texts(),
             "closed" => objects.closed = told.texts(),
             "insert" => {
