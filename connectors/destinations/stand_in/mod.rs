@@ -29,7 +29,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub(super) use self::call::{Answer, Call, form};
+pub(super) use self::call::{Answer, Call, form, quoted};
 pub(super) use self::common::{Common, Rejects, take};
 pub(super) use self::told::{Setting, Told};
 pub(super) use self::window::Window;
