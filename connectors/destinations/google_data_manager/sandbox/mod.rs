@@ -76,6 +76,11 @@ impl StandIn for State {
         })
     }
 
+    fn account(&self) -> String {
+        let terms = "customer_match_terms = \"accepted\"";
+        format!("service_account = {{ secret = \"sandbox\" }}\naccount = \"{}\"\n{terms}\n", self.account)
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

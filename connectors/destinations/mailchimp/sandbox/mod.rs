@@ -52,6 +52,10 @@ impl StandIn for Account {
         Ok(Self::new())
     }
 
+    fn account(&self) -> String {
+        String::from("key = { secret = \"sandbox\" }\n")
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

@@ -75,6 +75,10 @@ impl StandIn for Account {
         })
     }
 
+    fn account(&self) -> String {
+        format!("token = {{ secret = \"sandbox\" }}\nad_account = \"act_{}\"\n", self.ad_account)
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

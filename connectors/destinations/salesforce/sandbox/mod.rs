@@ -89,6 +89,11 @@ impl StandIn for Org {
         })
     }
 
+    fn account(&self) -> String {
+        let app = format!("client_id = \"{}\"\nclient_secret = {{ secret = \"sandbox\" }}\n", self.client_id);
+        format!("domain = \"sandbox.my.salesforce.com\"\n{app}")
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

@@ -67,6 +67,10 @@ impl StandIn for Account {
         })
     }
 
+    fn account(&self) -> String {
+        String::from("key = { secret = \"sandbox\" }\n")
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

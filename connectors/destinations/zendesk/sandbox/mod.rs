@@ -43,6 +43,10 @@ impl StandIn for Desk {
         Ok(Self::new())
     }
 
+    fn account(&self) -> String {
+        String::from("subdomain = \"sandbox\"\ntoken = { secret = \"sandbox\" }\n")
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }
