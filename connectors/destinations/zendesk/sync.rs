@@ -14,7 +14,7 @@ use super::records;
 use super::send::ZendeskDestination;
 
 /// Records in a job.
-const MAX_ROWS: usize = 100;
+pub(super) const MAX_ROWS: usize = 100;
 /// Jobs at once: of the account's 30, a third is left to others.
 const JOBS: usize = 20;
 /// Calls at once where there are no jobs.
