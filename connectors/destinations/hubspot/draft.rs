@@ -3,7 +3,7 @@
 use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row, Verdict};
 use serde_json::{Map, Value, json};
 
-use super::sync::{HubSpotSync, MatchProperty};
+use super::sync::HubSpotSync;
 use super::values;
 
 /// The inputs of one write call, and the rows that are settled without.
@@ -37,8 +37,7 @@ impl Draft {
 }
 
 fn input(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Value, Reason> {
-    let matched = sync.match_property.as_ref();
-    let property = matched.and_then(MatchProperty::id_property);
+    let (matched, property) = (sync.matched.as_ref(), sync.id_property());
     let value = match operation {
         Operation::Upsert | Operation::Update => matched.map(|own| row.match_value(own.place)).transpose()?,
         // What is emptied is found by the call itself; a value of no property is HubSpot's own id.
@@ -64,7 +63,7 @@ fn input(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Value, R
 /// What is written. A match value travels as the record's address, unless the record is made or gets another one.
 fn properties(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Map<String, Value>, Reason> {
     let writes_match = matches!(operation, Operation::Create | Operation::Move);
-    let kept = sync.match_property.as_ref().map(|property| property.place).filter(|_| !writes_match);
+    let kept = sync.matched.as_ref().map(|matched| matched.place).filter(|_| !writes_match);
     // A removal has no fields: what it leaves there is emptied.
     let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
     let written = sync.properties.iter().zip(given).enumerate().filter(|(place, _)| Some(*place) != kept);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, Mode, ObjectSchema, Operation, Outcomes,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
     RequestPreview, Run, Tickets,
 };
 use reqwest::Method;
@@ -85,15 +85,7 @@ impl Destination for HubSpotDestination {
     }
 
     fn finder(&self, operation: Operation) -> Option<Finder> {
-        let is_needed = matches!(operation, Operation::Archive | Operation::Move | Operation::Create);
-        let matched = self.sync.match_property.as_ref().filter(|_| is_needed)?;
-        Some(Finder {
-            object: self.sync.object.name().to_owned(),
-            by: matched.id_property()?.to_owned(),
-            place: matched.place,
-            upserts: self.sync.mode == Mode::Upsert,
-            most: MAX_INPUTS,
-        })
+        self.sync.finder(operation)
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {

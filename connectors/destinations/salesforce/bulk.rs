@@ -48,7 +48,7 @@ impl SalesforceDestination {
     /// The call that makes a job.
     pub(super) fn job_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
         let operation = word(draft.operation);
-        let mut job = json!({ "object": self.sync.object, "operation": operation, "contentType": "CSV",
+        let mut job = json!({ "object": self.sync.matched.object, "operation": operation, "contentType": "CSV",
                               "lineEnding": "LF", "columnDelimiter": "COMMA" });
         if operation == "upsert" {
             job["externalIdFieldName"] = json!(draft.key_column());

@@ -73,7 +73,8 @@ impl<'a> Draft<'a> {
         }
         let key = self.key(row)?;
         let id = is_by_id(self.operation).then(|| key.clone());
-        let head = [self.sync.object.clone()].into_iter().chain(id).map(|text| Ok(FieldValue::Set(Value::Text(text))));
+        let head =
+            [self.sync.matched.object.clone()].into_iter().chain(id).map(|text| Ok(FieldValue::Set(Value::Text(text))));
         // A removal has no fields: what it leaves there is emptied.
         let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
         let written = self.sync.fields.iter().zip(given).enumerate().filter(|(place, _)| self.writes(*place));
@@ -88,7 +89,7 @@ impl<'a> Draft<'a> {
         let value = if self.operation.is_removal() {
             row.address.match_value.clone()
         } else {
-            Some(row.match_value(self.sync.match_place)?)
+            Some(row.match_value(self.sync.matched.place)?)
         };
         if !is_by_id(self.operation) {
             return Ok(value.unwrap_or_default());
@@ -101,7 +102,7 @@ impl<'a> Draft<'a> {
 
     /// Whether the field at a place is written. What a record was found by stays, unless the row is moved.
     fn writes(&self, place: usize) -> bool {
-        let kept = is_by_id(self.operation) && self.operation != Operation::Move && place == self.sync.match_place;
+        let kept = is_by_id(self.operation) && self.operation != Operation::Move && place == self.sync.matched.place;
         self.operation != Operation::Delete && !kept
     }
 
@@ -113,7 +114,7 @@ impl<'a> Draft<'a> {
 
     /// The column that names records in a job's results.
     pub(super) fn key_column(&self) -> &'a str {
-        if is_by_id(self.operation) { ID } else { &self.sync.match_name }
+        if is_by_id(self.operation) { ID } else { &self.sync.matched.by }
     }
 
     /// The body of a call of sObject Collections.

@@ -66,7 +66,8 @@ impl SalesforceDestination {
 
     /// Whether the field that is asked by is known to hold numbers.
     fn is_of_numbers(&self, query: &Lookup) -> bool {
-        let fields = self.described.get().filter(|_| query.object == self.sync.object).map(|object| &object["fields"]);
+        let fields =
+            self.described.get().filter(|_| query.object == self.sync.matched.object).map(|object| &object["fields"]);
         let mut field = fields.into_iter().flat_map(items).filter(|field| text(field, "name") == query.by);
         field.any(|field| NUMBERS.contains(&text(field, "type")))
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, Mode, ObjectSchema, Operation, Outcomes,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
     Prepared as _, Progress, RequestPreview, Run, Ticket, Tickets,
 };
 use reqwest::Method;
@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::answer::{self, DAY_PAUSE};
 use super::draft::{Draft, word};
-use super::sync::{COLLECTION, CONCURRENCY, SalesforceSync};
+use super::sync::{CONCURRENCY, SalesforceSync};
 
 /// One object of one organisation.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl SalesforceDestination {
 
     /// The call of sObject Collections.
     fn collection_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
-        let path = ["composite", "sobjects", &self.sync.object, &self.sync.match_name];
+        let path = ["composite", "sobjects", &self.sync.matched.object, &self.sync.matched.by];
         let (method, segments) = match word(draft.operation) {
             "upsert" => (Method::PATCH, &path[..]),
             "insert" => (Method::POST, &path[..2]),
@@ -84,14 +84,7 @@ impl Destination for SalesforceDestination {
     }
 
     fn finder(&self, operation: Operation) -> Option<Finder> {
-        let is_needed = operation != Operation::Upsert && !self.sync.by_id();
-        is_needed.then(|| Finder {
-            object: self.sync.object.clone(),
-            by: self.sync.match_name.clone(),
-            place: self.sync.match_place,
-            upserts: self.sync.mode == Mode::Upsert,
-            most: COLLECTION,
-        })
+        (operation != Operation::Upsert && !self.sync.by_id()).then(|| self.sync.matched.clone())
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {

@@ -32,7 +32,7 @@ impl ZendeskSync {
         let (members, value) = if operation.is_removal() {
             (Members::new(), String::new())
         } else {
-            (self.members(&row.fields)?, row.match_value(self.matched.0)?)
+            (self.members(&row.fields)?, row.match_value(self.matched.place)?)
         };
         let id = match operation {
             Operation::Upsert => None,

@@ -18,7 +18,7 @@ use super::answer;
 use super::draft::Draft;
 use super::job::Job;
 use super::object::ID;
-use super::sync::{MAX_ROWS, ZendeskSync};
+use super::sync::ZendeskSync;
 
 /// The records of one object of a Zendesk account.
 #[derive(Debug)]
@@ -130,13 +130,7 @@ impl Destination for ZendeskDestination {
 
     fn finder(&self, operation: Operation) -> Option<Finder> {
         let is_needed = matches!(operation, Operation::Delete | Operation::Move) && self.sync.by_external_id();
-        is_needed.then(|| Finder {
-            object: self.sync.object.name.to_owned(),
-            by: self.sync.matched.1.clone(),
-            place: self.sync.matched.0,
-            upserts: true,
-            most: MAX_ROWS,
-        })
+        is_needed.then(|| self.sync.matched.clone())
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
@@ -167,9 +161,10 @@ impl Destination for ZendeskDestination {
             None => return Err(Fault::transient("Zendesk's answer does not say how a job stands")),
         }
         let (results, deletes) = (&json["job_status"]["results"], batch.operation == Operation::Delete);
-        let value =
-            |op| batch.rows.iter().find(|row| row.op == op).and_then(|row| row.match_value(self.sync.matched.0).ok());
-        let said = job.verdicts(results, deletes, &self.sync.matched.1, value);
+        let value = |op| {
+            batch.rows.iter().find(|row| row.op == op).and_then(|row| row.match_value(self.sync.matched.place).ok())
+        };
+        let said = job.verdicts(results, deletes, &self.sync.matched.by, value);
         self.outcomes(batch, &said).map(Progress::Done)
     }
 
