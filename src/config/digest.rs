@@ -1,7 +1,7 @@
 //! Whether a sync's mapping is the one that a snapshot was made with.
 
+use crate::mapping::normalise::Normaliser;
 use aws_lc_rs::digest::{Context, SHA256};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{NullPolicy, Schema};
 
 use super::project::{Country, Field, FieldSource, Reference, Referred, SyncDef};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::mapping::normalise::Normaliser;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
-use backhaul_kit::normalise::Normaliser;
 
 use super::names;
 use super::project::{Country, DiffPlace, SyncDef};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mapping::normalise::Normaliser;
 use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{
     Account, DestinationKind, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy,
 };

@@ -1,7 +1,7 @@
 //! Binding a sync's fields to its model's columns.
 
+use super::normalise::Normaliser;
 use backhaul_kit::config::{Problem, Span, nearest};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
 use super::form::Form;

@@ -1,6 +1,6 @@
 //! The form that a field's values are brought into: `as`, and `country` of telephone numbers.
 
-use backhaul_kit::normalise::{Normaliser, phone_in};
+use super::normalise::{Normaliser, phone_in};
 use backhaul_kit::{Reason, Value};
 
 use crate::config::{Country, Field};

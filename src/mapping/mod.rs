@@ -8,6 +8,7 @@
 
 mod compile;
 mod form;
+pub(crate) mod normalise;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::normalise::Normaliser;
+use crate::mapping::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
