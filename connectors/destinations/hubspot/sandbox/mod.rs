@@ -58,7 +58,6 @@ impl StandIn for Account {
         ("scopes", "what the token may do, separated by commas; `all` for everything"),
         ("objects", "custom objects to add, as `2-100=machine`, separated by commas"),
         ("properties", "properties to add, as `contacts.plan:enumeration:free|pro,contacts.customer_id:string:unique`"),
-        ("per_ten_seconds", "the limit of any 10 seconds; 0 for none"),
         ("per_day", "the limit of a day; 0 for none"),
         (
             "reject",
@@ -123,7 +122,6 @@ impl StandIn for Account {
             "scopes" => self.scopes = told.texts(),
             "objects" => told.each(|item| self.add_object(item))?,
             "properties" => told.each(|item| self.add_property(item))?,
-            "per_ten_seconds" => self.common.window.limit(told.number()?, Duration::from_secs(10)),
             "per_day" => self.day.limit(told.number()?, DAY),
             _ => return Ok(false),
         }

@@ -1,5 +1,6 @@
 //! Definitions of properties, in the vendor's JSON, and what values they take.
 
+use backhaul_kit::json::{items, text};
 use serde_json::{Value, json};
 
 /// The longest text of a property, in characters.
@@ -101,13 +102,11 @@ pub(super) fn kept(name: &str, value: &str) -> String {
 
 /// The value as it is kept, or a code and a text for people that say why it is not. The empty text empties a property.
 pub(super) fn accept(property: &Value, value: &str) -> Result<String, (&'static str, String)> {
-    let text = |key: &str| property[key].as_str().unwrap_or_default();
-    let (name, kind) = (text("name"), text("type"));
-    let options = property["options"].as_array().into_iter().flatten().filter_map(|option| option["value"].as_str());
-    let options: Vec<&str> = options.collect();
+    let name = text(property, "name");
+    let options: Vec<&str> = items(&property["options"]).map(|option| text(option, "value")).collect();
     let is_choice = |value: &str| property["externalOptions"] == true || options.contains(&value);
     let as_it_is = |fits: bool| fits.then(|| value.to_owned());
-    let (kept, code, why) = match kind {
+    let (kept, code, why) = match text(property, "type") {
         _ if property["modificationMetadata"]["readOnlyValue"] == true => {
             (None, "READ_ONLY_VALUE", format!("\"{name}\" is a read only property; its value cannot be set."))
         }
@@ -128,7 +127,11 @@ pub(super) fn accept(property: &Value, value: &str) -> Result<String, (&'static 
         "date" => (date(value), "INVALID_DATE", format!("{value} is not a valid date: it must be midnight UTC.")),
         "datetime" => (date_time(value), "INVALID_DATE", format!("{value} is not a valid date and time.")),
         _ => {
-            let fits = if text("fieldType") == "checkbox" { value.split(';').all(is_choice) } else { is_choice(value) };
+            let fits = if text(property, "fieldType") == "checkbox" {
+                value.split(';').all(is_choice)
+            } else {
+                is_choice(value)
+            };
             let why = format!("{value} was not one of the allowed options: [{}]", options.join(", "));
             (as_it_is(fits), "INVALID_OPTION", why)
         }
