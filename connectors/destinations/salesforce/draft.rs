@@ -72,14 +72,15 @@ impl<'a> Draft<'a> {
             return Err(Reason::new("ALREADY_CREATED", text));
         }
         let key = self.key(row)?;
-        let id = is_by_id(self.operation).then(|| key.clone());
-        let head =
-            [self.sync.matched.object.clone()].into_iter().chain(id).map(|text| Ok(FieldValue::Set(Value::Text(text))));
-        // A removal has no fields: what it leaves there is emptied.
-        let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
-        let written = self.sync.fields.iter().zip(given).enumerate().filter(|(place, _)| self.writes(*place));
-        let of = |name: &String, reason| Reason { field: Some(name.clone()), ..reason };
-        let cells = written.map(|(_, (name, field))| cell(field).map_err(|reason| of(name, reason)));
+        let id = is_by_id(self.operation).then_some(&key);
+        let head = [&self.sync.matched.object].into_iter().chain(id);
+        let head = head.map(|text| Ok(FieldValue::Set(Value::Text(text.clone()))));
+        let given: Vec<FieldRef<'_>> = row.fields.iter().collect();
+        let cells = self.written().map(|(place, name)| {
+            // A removal has no fields: what it leaves there is emptied.
+            let field = given.get(place).copied().unwrap_or(FieldRef::Clear);
+            cell(field).map_err(|reason| Reason { field: Some(name.clone()), ..reason })
+        });
         let fields = head.chain(cells).collect::<Result<_, _>>()?;
         Ok(Record { place, key, fields })
     }
@@ -100,16 +101,17 @@ impl<'a> Draft<'a> {
         is_id.then_some(id).ok_or_else(malformed)
     }
 
-    /// Whether the field at a place is written. What a record was found by stays, unless the row is moved.
-    fn writes(&self, place: usize) -> bool {
-        let kept = is_by_id(self.operation) && self.operation != Operation::Move && place == self.sync.matched.place;
-        self.operation != Operation::Delete && !kept
+    /// The fields that are written, by place. What a record was found by stays, unless the row is moved.
+    fn written(&self) -> impl Iterator<Item = (usize, &'a String)> + use<'a> {
+        let (operation, place) = (self.operation, self.sync.matched.place);
+        let kept = (is_by_id(operation) && operation != Operation::Move).then_some(place);
+        let fields = self.sync.fields.iter().enumerate();
+        fields.filter(move |(place, _)| operation != Operation::Delete && Some(*place) != kept)
     }
 
     /// The names of what a record says besides its object.
-    fn names(&self, id: &'static str) -> impl Iterator<Item = &str> {
-        let written = self.sync.fields.iter().enumerate().filter(|(place, _)| self.writes(*place));
-        is_by_id(self.operation).then_some(id).into_iter().chain(written.map(|(_, name)| name.as_str()))
+    fn names(&self, id: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
+        is_by_id(self.operation).then_some(id).into_iter().chain(self.written().map(|(_, name)| name.as_str()))
     }
 
     /// The column that names records in a job's results.
@@ -162,9 +164,6 @@ impl<'a> Draft<'a> {
 fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
     let FieldRef::Set(value) = field else { return Ok(field.into()) };
     let text = match value {
-        // An empty value means NULL in JSON, and nothing at all in CSV.
-        ValueRef::Null | ValueRef::Text("") => return Ok(FieldValue::Clear),
-        ValueRef::Array(items) if items.is_empty() => return Ok(FieldValue::Clear),
         ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::Decimal(_) | ValueRef::Number(_) | ValueRef::Float(_) => {
             return Ok(field.into());
         }
@@ -177,5 +176,6 @@ fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
         ValueRef::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why)),
         other => other.to_text(),
     };
-    Ok(FieldValue::Set(Value::Text(text)))
+    // An empty value means NULL in JSON, and nothing at all in CSV.
+    Ok(if text.is_empty() { FieldValue::Clear } else { FieldValue::Set(Value::Text(text)) })
 }

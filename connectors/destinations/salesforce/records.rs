@@ -18,8 +18,12 @@ const NUMBERS: [&str; 5] = ["int", "long", "double", "currency", "percent"];
 impl SalesforceDestination {
     /// The records that have these values.
     pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
-        let (mut matches, of_numbers) = (vec![Match::Absent; query.values.len()], self.is_of_numbers(query));
-        let mut requests = self.queries(query)?;
+        let (mut matches, mut requests) = (vec![Match::Absent; query.values.len()], self.queries(query)?);
+        let wanted = query.values.iter().map(|value| {
+            let is_number = self.is_number(query, value);
+            (is_number, compared(&value.to_text(), is_number))
+        });
+        let wanted: Vec<(bool, Option<String>)> = wanted.collect();
         while let Some(request) = requests.pop() {
             let page = self.read(request).await?;
             let records = page["records"].as_array();
@@ -29,8 +33,8 @@ impl SalesforceDestination {
                     other => Some(other.to_string()),
                 };
                 let (Some(id), Some(own)) = (text(ID), text(&query.by)) else { continue };
-                for (known, value) in matches.iter_mut().zip(&query.values) {
-                    if is(value, of_numbers, &own) {
+                for (known, (is_number, value)) in matches.iter_mut().zip(&wanted) {
+                    if value.is_some() && *value == compared(&own, *is_number) {
                         *known = known.clone().and(Match::One(id.clone()));
                     }
                 }
@@ -47,8 +51,8 @@ impl SalesforceDestination {
     pub(super) fn queries(&self, query: &Lookup) -> Result<Vec<Request>, Fault> {
         let Lookup { object, by, values } = query;
         self.sync.check_lookup(object, by).map_err(|why| Fault::config(format!("Salesforce {why}")))?;
-        let (of_numbers, mut lists) = (self.is_of_numbers(query), Vec::<String>::new());
-        for literal in values.iter().filter_map(|value| literal(value, of_numbers)) {
+        let mut lists = Vec::<String>::new();
+        for literal in values.iter().filter_map(|value| literal(value, self.is_number(query, value))) {
             match lists.last_mut().filter(|list| list.len() + literal.len() < MAX_VALUES) {
                 Some(list) => *list = format!("{list},{literal}"),
                 None => lists.push(literal),
@@ -64,35 +68,27 @@ impl SalesforceDestination {
         lists.into_iter().map(query).collect()
     }
 
-    /// Whether the field that is asked by is known to hold numbers.
-    fn is_of_numbers(&self, query: &Lookup) -> bool {
-        let fields =
-            self.described.get().filter(|_| query.object == self.sync.matched.object).map(|object| &object["fields"]);
-        let mut field = fields.into_iter().flat_map(items).filter(|field| text(field, "name") == query.by);
-        field.any(|field| NUMBERS.contains(&text(field, "type")))
+    /// Whether a value is a number, or its field is known to hold numbers.
+    fn is_number(&self, query: &Lookup, value: &Value) -> bool {
+        let object = self.described.get().filter(|_| query.object == self.sync.matched.object);
+        let fields = object.into_iter().flat_map(|object| items(&object["fields"]));
+        let mut types = fields.filter(|field| text(field, "name") == query.by).map(|field| text(field, "type"));
+        matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Number(_) | Value::Float(_))
+            || types.any(|kind| NUMBERS.contains(&kind))
     }
 }
 
-/// The number that a value is compared as, where it is one or its field holds numbers.
-fn number(value: &Value, of_numbers: bool) -> Option<Option<f64>> {
-    let is_number = matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Number(_) | Value::Float(_));
-    (is_number || of_numbers).then(|| value.to_text().parse().ok().filter(|number: &f64| number.is_finite()))
+/// What Salesforce compares of a text: of numbers the number (of what is none nothing), else all but the case.
+fn compared(text: &str, is_number: bool) -> Option<String> {
+    let number = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number.to_string());
+    if is_number { number() } else { Some(text.to_lowercase()) }
 }
 
 /// A value as it stands in a query (SOQL and SOSL reference: reserved characters); none for what no field of numbers has.
-fn literal(value: &Value, of_numbers: bool) -> Option<String> {
-    let text = value.to_text();
-    if let Some(number) = number(value, of_numbers) {
-        return number.map(|_| text);
+fn literal(value: &Value, is_number: bool) -> Option<String> {
+    let (text, escapes) = (value.to_text(), [("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r")]);
+    if is_number {
+        return compared(&text, true).map(|_| text);
     }
-    let escapes = [("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r")];
     Some(format!("'{}'", escapes.iter().fold(text, |text, (character, escaped)| text.replace(character, escaped))))
-}
-
-/// Whether Salesforce takes the text that a record has for this value.
-fn is(value: &Value, of_numbers: bool, own: &str) -> bool {
-    match number(value, of_numbers) {
-        Some(number) => number.is_some() && number == own.parse().ok(),
-        None => value.to_text().to_lowercase() == own.to_lowercase(),
-    }
 }

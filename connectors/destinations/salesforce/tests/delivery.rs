@@ -149,6 +149,11 @@ async fn a_numeric_external_id_is_looked_for_as_a_number() {
     assert_eq!(update.verdicts(&Batch { operation: Operation::Update, ..row("Eve") }).await, [written(1)]);
     upsert.destination.describe().await.expect("a description");
     set(&*sandbox, "rights", "create,edit,delete");
+    // What is no number becomes no part of a query: no record has it.
+    let calls = sandbox.calls();
+    let odd = removals(Operation::Delete, &[by_value("7) OR (Name != ''"), by_value("null")]);
+    assert_eq!(upsert.verdicts(&odd).await, [Verdict::Unchanged, Verdict::Unchanged]);
+    assert_eq!(sandbox.calls(), calls);
     assert_eq!(upsert.verdicts(&removals(Operation::Delete, &[by_value("7")])).await, [written(1)]);
 }
 
