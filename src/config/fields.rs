@@ -1,6 +1,5 @@
 //! `[fields]` and `[mappings.NAME]`: one source, then modifiers.
 
-use crate::mapping::normalise::Normaliser;
 use backhaul_kit::config::{ConfigTable, Item, ItemKind, Problem, Problems, Span, nearest};
 use backhaul_kit::nested::Nest;
 use backhaul_kit::normalise::knows_numbers_of;
@@ -8,7 +7,7 @@ use backhaul_kit::{NullPolicy, Value, WritePolicy};
 
 use super::project::{Country, Field, FieldSource};
 use super::references;
-use crate::mapping::template::Template;
+use crate::transform::{Normaliser, Template};
 
 pub(super) const NULL: &[(&str, NullPolicy)] =
     &[("send", NullPolicy::Send), ("skip", NullPolicy::Skip), ("clear", NullPolicy::Clear)];

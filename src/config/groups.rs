@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mapping::normalise::Normaliser;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
 
 use super::names;
@@ -105,5 +104,6 @@ fn matched(sync: &SyncDef) -> Option<(&str, Option<&'static str>, Option<&str>)>
         Country::Is(code) => code.as_str(),
         Country::Column(column, _) => column.as_str(),
     });
+    use crate::transform::Normaliser;
     Some((&field.target, field.normalise.map(Normaliser::as_str), country))
 }

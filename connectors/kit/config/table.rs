@@ -449,28 +449,20 @@ impl ConfigTable {
             refuse(format!("`{path}` holds a secret and must not be written here"));
             return None;
         };
-        let reference = match entries.as_slice() {
-            [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] if !name.is_empty() => {
-                match key.as_str() {
-                    "secret" => Some(SecretRef::Named(name.clone())),
-                    "env" => Some(SecretRef::Env(name.clone())),
-                    "file" => Some(SecretRef::File(name.into())),
-                    "credential" => Some(SecretRef::Credential(name.clone())),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        if reference.is_none() {
+        let [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] = entries.as_slice() else {
             refuse(format!("`{path}` must name one source of the secret"));
-        }
-        if let Some(SecretRef::Named(name) | SecretRef::Credential(name)) = &reference
-            && (name.contains('/') || name.starts_with('.'))
-        {
-            refuse(format!("`{path}` names a secret by a path"));
             return None;
+        };
+        let is_path = name.contains('/') || name.starts_with('.');
+        match key.as_str() {
+            "secret" | "credential" if is_path => refuse(format!("`{path}` names a secret by a path")),
+            "secret" if !name.is_empty() => return Some(SecretRef::Named(name.clone())),
+            "credential" if !name.is_empty() => return Some(SecretRef::Credential(name.clone())),
+            "env" if !name.is_empty() => return Some(SecretRef::Env(name.clone())),
+            "file" if !name.is_empty() => return Some(SecretRef::File(name.into())),
+            _ => refuse(format!("`{path}` must name one source of the secret")),
         }
-        reference
+        None
     }
 
     /// A required secret reference.

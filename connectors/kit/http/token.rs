@@ -91,16 +91,8 @@ impl std::fmt::Debug for Token {
 struct Granted {
     access_token: String,
     token_type: Option<String>,
-    expires_in: Option<Seconds>,
+    expires_in: Option<serde_json::Value>,
     scope: Option<String>,
-}
-
-/// Some servers write the number as text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(f64),
-    Text(String),
 }
 
 /// What the token endpoint answered.
@@ -187,7 +179,7 @@ impl Tokens {
         if granted.token_type.as_ref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(Fault::config(format!("{host} gives tokens of another type than Bearer")));
         }
-        let life = granted.expires_in.and_then(Seconds::duration).unwrap_or(UNSAID);
+        let life = granted.expires_in.as_ref().and_then(seconds).unwrap_or(UNSAID);
         let margin = life.mul_f64(RENEW_AT).max(RENEW_BEFORE.min(life / 2));
         tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
         let renew_at = asked + life.saturating_sub(margin);
@@ -261,14 +253,10 @@ fn date(headers: &HeaderMap) -> Option<i64> {
     Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second())
 }
 
-impl Seconds {
-    fn duration(self) -> Option<Duration> {
-        let seconds = match self {
-            Self::Number(seconds) => seconds,
-            Self::Text(text) => text.trim().parse().ok()?,
-        };
-        Duration::try_from_secs_f64(seconds).ok()
-    }
+/// A number of seconds, which some servers write as text.
+fn seconds(said: &serde_json::Value) -> Option<Duration> {
+    let seconds = said.as_f64().or_else(|| said.as_str()?.trim().parse().ok())?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// What a refusal means. The server's own words may quote the client: only its code is shown.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use crate::mapping::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
 use crate::config::{
     Begin, Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
-    digest, render,
+    render,
 };
+use crate::mapping::digest;
+use crate::transform::Normaliser;
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);

@@ -3,14 +3,14 @@
 //! A normaliser works on clear text and never guesses: what it cannot bring into the form without losing
 //! or inventing something, it refuses, and the row is kept in `rejects`. Hashing is the vendors' business.
 
-mod moment;
-mod scalar;
-
 use backhaul_kit::normalise::{Refusal, collapse, country, email, national, phone};
 use backhaul_kit::{Reason, Value, words};
 
+use super::{moment, scalar};
+
 words! {
     /// What `as` names.
+    #[expect(missing_docs, reason = "each says what it is; `Normaliser::apply` says what it does")]
     pub enum Normaliser {
         Email = "email",
         Phone = "phone",
