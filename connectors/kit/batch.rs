@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::key::Key;
-use crate::shape::Mode;
 use crate::value::{FieldRef, Fields, ValueRef, put_bytes, take_bytes};
 
 words! {
@@ -148,6 +147,15 @@ pub struct Batch {
 }
 
 impl Row {
+    /// The id of the record that it is about.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub fn id(&self) -> Result<&str, Reason> {
+        let unknown = || Reason::new("NO_ADDRESS", "the record's id is not known, and nothing that it can be found by");
+        self.address.remote_id.as_deref().ok_or_else(unknown)
+    }
+
     /// The text of the match field, which stands at `place`.
     ///
     /// # Errors
@@ -167,21 +175,6 @@ impl Batch {
     pub fn at_most(&self, rows: usize) -> Result<(), Fault> {
         let text = || format!("{} rows are more than the {rows} of a call", self.rows.len());
         if self.rows.len() > rows { Err(Fault::split(text())) } else { Ok(()) }
-    }
-
-    /// What is done once the records were looked for, of which `absent` are nowhere. Moved ones are then made by an
-    /// `upsert`, as for any changed row: the call that was to make them never arrived, or somebody deleted them.
-    ///
-    /// # Errors
-    /// `Split` where only some are to be made.
-    pub fn once_found(&self, mode: Mode, absent: usize) -> Result<Operation, Fault> {
-        match (self.operation, mode) {
-            (Operation::Move, Mode::Upsert) if absent == self.rows.len() && absent > 0 => Ok(Operation::Upsert),
-            (Operation::Move, Mode::Upsert) if absent > 0 => {
-                Err(Fault::split("some records of the batch are to be moved and others to be made"))
-            }
-            (operation, _) => Ok(operation),
-        }
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::batch::{Address, Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
+use crate::batch::{Batch, Delivery, Operation, Progress, SaveTicket, Ticket};
 use crate::config::ConfigTable;
 use crate::context::Kit;
 use crate::facts::{AddressKind, Facts};
 use crate::fault::Fault;
+use crate::find::{self, Finder};
 use crate::http::HttpAccount;
 use crate::http::limit::Limiter;
 use crate::preview::RequestPreview;
@@ -183,33 +184,41 @@ pub struct Lookup {
     pub object: String,
     /// The field to match.
     pub by: String,
-    /// The values asked for: each once, none of them NULL, at most [`Lookup::MOST_VALUES`].
+    /// The values asked for: each once, none of them NULL. A destination makes as many calls of them as it takes, of none
+    /// no call.
     pub values: Vec<Value>,
 }
 
 impl Lookup {
-    /// The most values of one question; where the vendor takes fewer at once, a destination makes several calls of it.
+    /// The most values of one question for what rows refer to.
     pub const MOST_VALUES: usize = 100;
 }
 
-/// An answer to a [`Lookup`]: a value that several records have gets several.
-#[derive(Clone, Debug)]
-pub struct Match {
-    /// Place of the value asked for.
-    pub value: usize,
-    /// The record's id.
-    pub remote_id: String,
+/// What is known of a value that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// No record has it.
+    Absent,
+    /// The record of this id has it.
+    One(String),
+    /// Several records have it.
+    Several,
+    /// The vendor does not say.
+    Untold,
 }
 
-/// A record read back.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Place of the address asked for.
-    pub address: usize,
-    /// The record's id.
-    pub remote_id: Option<String>,
-    /// Its fields.
-    pub fields: serde_json::Map<String, serde_json::Value>,
+impl Match {
+    /// What is known where `other` is told besides.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::One(one), Self::One(other)) if one == other => Self::One(one),
+            (Self::Several, _) | (_, Self::Several) | (Self::One(_), Self::One(_)) => Self::Several,
+            (Self::One(id), _) | (_, Self::One(id)) => Self::One(id),
+            (Self::Untold, _) | (_, Self::Untold) => Self::Untold,
+            (Self::Absent, Self::Absent) => Self::Absent,
+        }
+    }
 }
 
 /// Whether a row whose answer was lost is at the destination.
@@ -246,8 +255,8 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
-    /// Finds existing records, where [`Prepared::check_lookup`] says that it can. A value without an answer is one that
-    /// no record has: what the vendor does not say is a fault.
+    /// Finds existing records, where [`Prepared::check_lookup`] says that it can: what is known of each value, in the
+    /// order of the query.
     ///
     /// # Errors
     /// A fault says nothing of any value.
@@ -255,32 +264,31 @@ pub trait Destination: Send + Sync {
         Err(Fault::config(format!("this destination cannot look up `{}`", query.object)))
     }
 
-    /// Reads delivered records back; `None` where the vendor cannot.
-    async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
-        let _ = rows;
-        Ok(None)
+    /// The requests that [`lookup`](Destination::lookup) would make, redacted.
+    ///
+    /// # Errors
+    /// A question that cannot be rendered.
+    fn preview_lookup(&self, query: &Lookup) -> Result<Vec<RequestPreview>, Fault> {
+        let _ = query;
+        Ok(Vec::new())
+    }
+
+    /// How the records of rows are looked for that an operation names by id, where the id is not remembered, and those of
+    /// creations whose answer was lost. See [`find`].
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        let _ = operation;
+        None
     }
 
     /// Which rows of a batch whose answer was lost are there, in the batch's order. Asked no sooner than
-    /// [`Facts::settle_after`] after the call, where [`Facts::read_back`] says that it can be. By default by their
-    /// addresses.
+    /// [`Facts::settle_after`] after the call, where [`Facts::read_back`] says that it can be. By default by
+    /// [`finder`](Destination::finder).
     ///
     /// # Errors
     /// A fault says nothing of any row.
     async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
         let _ = run;
-        let addresses: Vec<Address> = batch.rows.iter().map(|row| row.address.clone()).collect();
-        let Some(found) = self.read_back(&addresses).await? else {
-            return Ok(vec![Presence::Unknown; batch.rows.len()]);
-        };
-        let absent = |address: &Address| if address.is_empty() { Presence::Unknown } else { Presence::Absent };
-        let mut there: Vec<Presence> = addresses.iter().map(absent).collect();
-        for Found { address, remote_id, .. } in found {
-            if let Some(presence) = there.get_mut(address) {
-                *presence = Presence::There { remote_id };
-            }
-        }
-        Ok(there)
+        find::written(self, batch).await
     }
 
     /// Starts a session, where the facts say that there is one.
@@ -289,7 +297,7 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
-    /// Sends a batch. An empty batch makes no call.
+    /// Sends a batch whose records were [looked for](find::records). An empty batch makes no call.
     ///
     /// # Errors
     /// A fault speaks of the whole call; `Split` has the batch cut in two.
@@ -301,7 +309,7 @@ pub trait Destination: Send + Sync {
         Err(Fault::bug("finish on a destination without sessions"))
     }
 
-    /// Asks after a job.
+    /// Asks after a job. Of rows that were looked for, the batch knows no ids after a restart: the ticket has to.
     ///
     /// # Errors
     /// A fault says nothing of any row and has the job asked after again, or the run stopped; `Split` ends a job that

@@ -8,6 +8,7 @@
 //! | [`destination`], [`facts`] | the contract of a destination: writes, stand-ins; what is true of an operation |
 //! | [`row_calls`] | a destination that takes one row a call |
 //! | [`batch`] | rows on their way, verdicts, tickets |
+//! | [`find`] | records whose ids are not remembered |
 //! | [`value`], [`key`] | typed values; canonical keys |
 //! | [`fault`] | what went wrong with a call, and the remedy |
 //! | [`config`] | reading TOML key by key; problems; secrets |
@@ -29,6 +30,7 @@ pub mod contract;
 pub mod destination;
 pub mod facts;
 pub mod fault;
+pub mod find;
 pub mod http;
 pub mod json;
 pub mod key;
@@ -47,11 +49,12 @@ pub use batch::{
 };
 pub use context::Kit;
 pub use destination::{
-    Account, AccountReport, Destination, Found, Lookup, Match, ObjectField, ObjectSchema, Prepared, Presence, Run,
-    Sandbox, SandboxKind, Tickets,
+    Account, AccountReport, Destination, Lookup, Match, ObjectField, ObjectSchema, Prepared, Presence, Run, Sandbox,
+    SandboxKind, Tickets,
 };
 pub use facts::{AddressKind, Evidence, Facts, Order, Session};
 pub use fault::{Fault, FaultClass};
+pub use find::Finder;
 pub use key::{KeyError, KeyHash};
 pub use kind::{DestinationKind, KindSchema, Object, ObjectName};
 pub use nested::{Nest, PathError};

@@ -2,6 +2,7 @@
 
 use crate::batch::Operation;
 use crate::config::{Problem, Problems, Span};
+use crate::find::Finder;
 use crate::nested::{Nest, PathError};
 
 words! {
@@ -122,6 +123,13 @@ impl SyncShape {
     /// The place of the field of that name.
     pub fn place_of(&self, target: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.target == target)
+    }
+
+    /// How records are looked for by the match field, where there is one; a call takes `most` rows.
+    pub fn finder(&self, most: usize) -> Option<Finder> {
+        let (object, (by, _)) = (self.object.as_ref()?.0.clone(), self.matched()?);
+        let (place, upserts) = (self.match_field.as_ref()?.0, self.mode.0 == Mode::Upsert);
+        Some(Finder { object, by: by.to_owned(), place, upserts, most })
     }
 
     /// How the fields make a nested object; `None` where their paths do not, which goes to `problems`.

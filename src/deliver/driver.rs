@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backhaul_kit::{Batch, Destination, Fault, Run, Ticket, Tickets};
+use backhaul_kit::{Batch, Delivery, Destination, Fault, Outcomes, Run, Ticket, Tickets, find};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -255,21 +255,28 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, batch: Batch) {
+    fn send(&mut self, mut batch: Batch) {
         let (destination, run, session) = (self.destination.clone(), self.run.clone(), self.session.clone());
-        let seq = batch.seq;
-        let saver = Saver {
-            journal: self.journal.clone(),
-            id: seq,
-            ops: batch.rows.iter().map(|row| row.op).collect(),
-            saved: AtomicBool::new(false),
-        };
+        let (journal, seq) = (self.journal.clone(), batch.seq);
         let task = self.tasks.spawn(async move {
             fail::fail_point!("deliver::before_send", |_| std::process::abort());
+            let found = match find::records(&*destination, &mut batch).await {
+                Ok(found) => found,
+                Err(fault) => {
+                    let (found, answer) = (Vec::new(), Err(fault));
+                    return Outcome::Event(Event::Answered { batch, found, answer, saved: false });
+                }
+            };
+            let ops = batch.rows.iter().map(|row| row.op).collect();
+            let saver = Saver { journal, id: seq, ops, saved: AtomicBool::new(false) };
             let tickets = Tickets { session: session.as_deref(), save: &saver };
-            let answer = destination.write(&run, &batch, tickets).await;
+            let answer = if batch.rows.is_empty() {
+                Ok(Delivery::Settled(Outcomes::of(&batch)))
+            } else {
+                destination.write(&run, &batch, tickets).await
+            };
             fail::fail_point!("deliver::after_send", |_| std::process::abort());
-            Outcome::Event(Event::Answered { batch, answer, saved: saver.saved.load(Ordering::Relaxed) })
+            Outcome::Event(Event::Answered { batch, found, answer, saved: saver.saved.load(Ordering::Relaxed) })
         });
         self.duties.insert(task.id(), Duty::Batch(seq));
     }

@@ -1,6 +1,6 @@
 //! What the machine hears and what it says.
 
-use backhaul_kit::{Batch, Delivery, Fault, Presence, Progress, Reason, Row, Ticket};
+use backhaul_kit::{Batch, Delivery, Fault, Presence, Progress, Reason, Row, Ticket, Verdict};
 
 use super::reader::Chunk;
 use crate::snapshot::log::Entry;
@@ -70,8 +70,10 @@ pub enum Event {
     Began(Result<bool, Fault>),
     /// `write` answered.
     Answered {
-        /// The batch, back.
+        /// The batch, back: what was sent of it.
         batch: Batch,
+        /// Rows that looking for their records was enough for.
+        found: Vec<(Row, Verdict)>,
         /// The answer.
         answer: Result<Delivery, Fault>,
         /// Whether the connector saved a ticket on the way.

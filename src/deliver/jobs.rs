@@ -150,7 +150,7 @@ impl Machine {
             }
             Ok(Progress::Done(outcomes)) => {
                 let metas = self.jobs.open.remove(&id).map(|job| job.metas).unwrap_or_default();
-                self.settle(batch.rows, metas, outcomes, self.now, out);
+                self.settle(batch.rows, metas, outcomes.into_vec(), self.now, out);
                 out.push(Effect::Log(vec![Entry::Closed { id }]));
             }
             Ok(Progress::Lost) => {

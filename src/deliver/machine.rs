@@ -197,7 +197,7 @@ impl Machine {
                 }
             }
             Event::Began(answer) => self.on_began(answer),
-            Event::Answered { batch, answer, saved } => self.on_answer(batch, answer, saved, &mut out),
+            Event::Answered { batch, found, answer, saved } => self.on_answer(batch, found, answer, saved, &mut out),
             Event::Asked { batch, answer } => self.on_asked(batch, answer, &mut out),
             Event::Broken(seq) => self.on_broken(seq, &mut out),
             Event::Polled { id, batch, progress } => self.on_poll(id, batch, progress, &mut out),

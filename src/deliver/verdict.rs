@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::retry::Retry;
-use backhaul_kit::{Batch, Delivery, Evidence, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
+use backhaul_kit::{Batch, Delivery, Evidence, Fault, FaultClass, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
@@ -50,6 +50,7 @@ impl Machine {
     pub(super) fn on_answer(
         &mut self,
         batch: Batch,
+        found: Vec<(Row, Verdict)>,
         answer: Result<Delivery, Fault>,
         saved: bool,
         out: &mut Vec<Effect>,
@@ -61,23 +62,27 @@ impl Machine {
         self.counts.calls += 1;
         let sent = flight.sent;
         self.note_latency(flight.metas.first().map(|meta| meta.phase), sent);
+        let is_found = |meta: &Meta| found.iter().any(|(row, _)| row.op == meta.op);
+        let (done, metas) = flight.metas.into_iter().partition(is_found);
+        let (verdicts, rows) = found.into_iter().map(|(row, verdict)| ((row.op, verdict), row)).unzip();
+        self.settle(rows, done, verdicts, sent, out);
         match answer {
             Ok(Delivery::Pending(ticket)) => {
                 self.breaker.succeeded();
-                return self.follow(seq, flight.metas, ticket, batch, out);
+                return self.follow(seq, metas, ticket, batch, out);
             }
             Ok(Delivery::Settled(outcomes)) => {
-                self.settle(batch.rows, flight.metas, outcomes, sent, out);
+                self.settle(batch.rows, metas, outcomes.into_vec(), sent, out);
             }
             Ok(Delivery::Staged) if self.has_session => {
                 self.breaker.succeeded();
-                self.stage_rows(&flight.metas);
+                self.stage_rows(&metas);
             }
             Ok(Delivery::Staged | Delivery::Committed) => {
-                self.all_unknown(&flight.metas, out);
+                self.all_unknown(&metas, out);
                 self.stop(Fault::bug("the destination answered a write as if there were a session"));
             }
-            Err(fault) => self.on_fault(join(batch.rows, flight.metas), fault, sent, out),
+            Err(fault) => self.on_fault(join(batch.rows, metas), fault, sent, out),
         }
         if saved {
             out.push(Effect::Log(vec![Entry::Closed { id: seq }]));
@@ -157,11 +162,10 @@ impl Machine {
         &mut self,
         rows: Vec<Row>,
         metas: Vec<Meta>,
-        outcomes: Outcomes,
+        verdicts: Vec<(u64, Verdict)>,
         sent: Duration,
         out: &mut Vec<Effect>,
     ) {
-        let verdicts = outcomes.into_vec();
         let lengths = [rows.len(), metas.len()];
         if lengths != [verdicts.len(); 2] || metas.iter().zip(&verdicts).any(|(meta, (op, _))| meta.op != *op) {
             self.all_unknown(&metas, out);

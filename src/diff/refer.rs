@@ -30,6 +30,8 @@ pub enum Answer {
     Nameless,
     /// Several records have the value.
     Ambiguous,
+    /// The destination does not say.
+    Untold,
 }
 
 /// Finds the records that rows refer to.

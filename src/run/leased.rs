@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, ObjectSchema, Presence,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Presence,
     Progress, RequestPreview, Run, Ticket, Tickets,
 };
 
@@ -49,8 +49,12 @@ impl Destination for Leased {
         self.inner.lookup(query).await
     }
 
-    async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
-        self.inner.read_back(rows).await
+    fn preview_lookup(&self, query: &Lookup) -> Result<Vec<RequestPreview>, Fault> {
+        self.inner.preview_lookup(query)
+    }
+
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        self.inner.finder(operation)
     }
 
     async fn find_written(&self, run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
@@ -83,7 +87,7 @@ impl Destination for Leased {
 
 #[cfg(test)]
 mod tests {
-    use backhaul_kit::{FaultClass, Operation, SaveTicket};
+    use backhaul_kit::{FaultClass, SaveTicket};
 
     use super::*;
     use crate::snapshot::StateKey;

@@ -173,36 +173,29 @@ impl Resolve for Finder {
 
 /// What each value of a question stands for, by the records that have it.
 fn answers(query: &Lookup, matches: Vec<Match>) -> Result<Vec<Answer>, Fault> {
-    let mut answers = vec![Answer::Missing; query.values.len()];
-    for Match { value, remote_id } in matches {
-        let answer = answers.get_mut(value).ok_or_else(|| Fault::bug("a record for a value that was not asked for"))?;
-        *answer = match answer {
-            Answer::Missing => Answer::Id(remote_id),
-            Answer::Id(known) if *known == remote_id => continue,
-            _ => Answer::Ambiguous,
-        };
+    if matches.len() != query.values.len() {
+        return Err(Fault::bug("a look-up told of another number of values than it was asked for"));
     }
-    Ok(answers)
+    let answer = |found| match found {
+        Match::Absent => Answer::Missing,
+        Match::One(id) => Answer::Id(id),
+        Match::Several => Answer::Ambiguous,
+        Match::Untold => Answer::Untold,
+    };
+    Ok(matches.into_iter().map(answer).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(matches: &[(usize, &str)]) -> Result<Vec<Answer>, Fault> {
-        let query = Lookup { object: "User".into(), by: "Email".into(), values: vec![Value::Int(1), Value::Int(2)] };
-        let found = |(value, id): &(usize, &str)| Match { value: *value, remote_id: (*id).to_owned() };
-        answers(&query, matches.iter().map(found).collect())
-    }
-
     #[test]
-    fn two_records_of_one_value_are_ambiguous_and_one_told_twice_is_not() {
-        let id = |id: &str| Answer::Id(id.to_owned());
-        assert_eq!(told(&[]).expect("answers"), [Answer::Missing, Answer::Missing]);
-        assert_eq!(told(&[(1, "a"), (0, "b")]).expect("answers"), [id("b"), id("a")]);
-        assert_eq!(told(&[(0, "a"), (0, "a")]).expect("answers"), [id("a"), Answer::Missing]);
-        let several = told(&[(0, "a"), (1, "c"), (0, "b"), (0, "a")]).expect("answers");
-        assert_eq!(several, [Answer::Ambiguous, id("c")]);
-        assert_eq!(told(&[(2, "a")]).expect_err("not asked for").class, FaultClass::Bug);
+    fn each_value_is_answered_and_answers_to_others_are_a_bug() {
+        let query = Lookup { object: "User".into(), by: "Email".into(), values: vec![Value::Int(1), Value::Int(2)] };
+        let told = |matches: &[Match]| answers(&query, matches.to_vec());
+        let found = told(&[Match::One("a".into()), Match::Absent]).expect("answers");
+        assert_eq!(found, [Answer::Id("a".into()), Answer::Missing]);
+        assert_eq!(told(&[Match::Several, Match::Untold]).expect("answers"), [Answer::Ambiguous, Answer::Untold]);
+        assert_eq!(told(&[Match::Absent]).expect_err("one of two").class, FaultClass::Bug);
     }
 }

@@ -104,7 +104,7 @@ fn of_error(draft: &Draft, error: &Value) -> Vec<usize> {
 
 /// Whether an input names its record so.
 fn is_named(input: &Value, name: &str) -> bool {
-    let property = input["idProperty"].as_str();
+    let property = text(input, "idProperty");
     input["id"].as_str().is_some_and(|id| values::kept(property, id) == values::kept(property, name))
 }
 

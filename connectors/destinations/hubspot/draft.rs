@@ -1,35 +1,10 @@
 //! A batch as the inputs of one call.
 
-use backhaul_kit::{Address, Batch, FieldRef, Operation, Reason, Row, Verdict};
+use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row, Verdict};
 use serde_json::{Map, Value, json};
 
 use super::sync::HubSpotSync;
 use super::values;
-
-/// What finds one row's record in a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// Its record id.
-    Id(String),
-    /// Only a value of the match property is known.
-    Value(String),
-    /// It was looked for, and HubSpot has none.
-    Absent,
-    /// Nothing is known of it.
-    Unknown,
-}
-
-impl Target {
-    /// What an address says.
-    pub(super) fn remembered(sync: &HubSpotSync, address: &Address) -> Self {
-        match (&address.remote_id, &sync.match_property, &address.match_value) {
-            (Some(id), ..) => Self::Id(id.clone()),
-            (None, Some(property), Some(value)) if property.id_property().is_none() => Self::Id(value.clone()),
-            (None, Some(_), Some(value)) => Self::Value(value.clone()),
-            _ => Self::Unknown,
-        }
-    }
-}
 
 /// The inputs of one write call, and the rows that are settled without.
 #[derive(Debug)]
@@ -44,18 +19,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The inputs of a batch. `targets` are the records to write, row by row, for the operations that find them by what
-    /// is remembered (`move`, `clear`, `archive`).
-    pub(super) fn of(sync: &HubSpotSync, batch: &Batch, operation: Operation, targets: &[Target]) -> Self {
-        let mut draft = Self { operation, inputs: Vec::new(), places: Vec::new(), settled: Vec::new() };
-        for (place, (row, target)) in batch.rows.iter().zip(targets).enumerate() {
-            match input(sync, operation, row, target) {
+    /// The inputs of a batch.
+    pub(super) fn of(sync: &HubSpotSync, batch: &Batch) -> Self {
+        let mut draft =
+            Self { operation: batch.operation, inputs: Vec::new(), places: Vec::new(), settled: Vec::new() };
+        for (place, row) in batch.rows.iter().enumerate() {
+            match input(sync, batch.operation, row) {
                 Ok(input) => {
                     draft.inputs.push(input);
                     draft.places.push(place);
-                }
-                Err(_) if operation.is_removal() && *target == Target::Absent => {
-                    draft.settled.push((place, Verdict::Unchanged));
                 }
                 Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
             }
@@ -64,27 +36,21 @@ impl Draft {
     }
 }
 
-fn input(sync: &HubSpotSync, operation: Operation, row: &Row, target: &Target) -> Result<Value, Reason> {
-    let no_address = || Reason::new("NO_ADDRESS", "neither HubSpot's id of the record nor a match value is known");
-    let by_value = |value: &str| {
-        let property = sync.match_property.as_ref().ok_or_else(no_address)?.id_property();
-        Ok(property.map_or_else(|| json!({ "id": value }), |name| json!({ "idProperty": name, "id": value })))
+fn input(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Value, Reason> {
+    let (matched, property) = (sync.matched.as_ref(), sync.id_property());
+    let value = match operation {
+        Operation::Upsert | Operation::Update => matched.map(|own| row.match_value(own.place)).transpose()?,
+        // What is emptied is found by the call itself; a value of no property is HubSpot's own id.
+        _ if row.address.remote_id.is_none() && (operation == Operation::Clear || property.is_none()) => {
+            row.address.match_value.clone()
+        }
+        _ => None,
     };
-    let mut input = match (operation, target) {
-        (Operation::Create, _) => json!({ "associations": [] }),
-        (Operation::Upsert | Operation::Update, _) => {
-            let property = sync.match_property.as_ref().ok_or_else(no_address)?;
-            let value = row.fields.get(property.place).map(values::text).transpose()?.flatten();
-            let missing = || Reason::new("NO_MATCH_VALUE", "the match property has no value in this row");
-            by_value(&value.filter(|value| !value.is_empty()).ok_or_else(missing)?)?
-        }
-        (_, Target::Id(id)) => json!({ "id": id }),
-        (Operation::Clear, Target::Value(value)) => by_value(value)?,
-        (_, Target::Value(_)) => {
-            let text = "HubSpot answered the look-up without a word of this match value";
-            return Err(Reason::new("MATCH_NOT_CONFIRMED", text));
-        }
-        (_, Target::Absent | Target::Unknown) => return Err(no_address()),
+    let mut input = match (operation, value, property) {
+        (Operation::Create, ..) => json!({ "associations": [] }),
+        (_, Some(value), Some(property)) => json!({ "idProperty": property, "id": value }),
+        (_, Some(value), None) => json!({ "id": value }),
+        (_, None, _) => json!({ "id": row.id()? }),
     };
     if operation != Operation::Archive {
         // The answer names the row by it.
@@ -97,7 +63,7 @@ fn input(sync: &HubSpotSync, operation: Operation, row: &Row, target: &Target) -
 /// What is written. A match value travels as the record's address, unless the record is made or gets another one.
 fn properties(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Map<String, Value>, Reason> {
     let writes_match = matches!(operation, Operation::Create | Operation::Move);
-    let kept = sync.match_property.as_ref().map(|property| property.place).filter(|_| !writes_match);
+    let kept = sync.matched.as_ref().map(|matched| matched.place).filter(|_| !writes_match);
     // A removal has no fields: what it leaves there is emptied.
     let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
     let written = sync.properties.iter().zip(given).enumerate().filter(|(place, _)| Some(*place) != kept);

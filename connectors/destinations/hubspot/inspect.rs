@@ -85,7 +85,7 @@ impl HubSpotDestination {
 
     fn field(&self, property: &Value) -> ObjectField {
         let (name, native) = (text(property, "name"), text(property, "type"));
-        let matched = self.sync.match_property.as_ref().is_some_and(|property| property.name == name);
+        let matched = self.sync.matched.as_ref().is_some_and(|matched| matched.by == name);
         let (is_id, is_email) = (name == RECORD_ID, self.sync.object.is_contacts() && name == "email");
         let read_only = property["calculated"] == true || property["modificationMetadata"]["readOnlyValue"] == true;
         // The allowed values may stand elsewhere.

@@ -11,7 +11,7 @@
 //! | `answer` | what an answer says of each row |
 //! | `fault` | what a refused call means |
 //! | `send` | the destination itself: writes |
-//! | `records` | finding and reading records that are there, for rows that refer to them, too |
+//! | `records` | looking records up |
 //! | `inspect` | identity, scopes and properties |
 //! | `sandbox` | the stand-in of the API |
 //!
@@ -89,6 +89,10 @@ pub static HUBSPOT: DestinationKind = DestinationKind {
         (
             "INVALID_EMAIL, INVALID_OPTION … (rejects)",
             "HubSpot refuses a property of the row: mend the value or the mapping",
+        ),
+        (
+            "MATCH_NOT_CONFIRMED (rejects)",
+            "HubSpot keeps the match value in another form, and did not speak of the one that it was asked for",
         ),
         ("MISSING_SCOPES", "the token lacks a scope: `doctor` prints the smallest set"),
         ("429", "waited for; where the policy is `DAILY`, until midnight of the account's time zone"),

@@ -5,15 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Address, Batch, Delivery, Destination, Fault, Found, Lookup, Match, ObjectSchema, Operation,
-    Outcomes, RequestPreview, Run, Tickets,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
+    RequestPreview, Run, Tickets,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::draft::{Draft, Target};
+use super::draft::Draft;
 use super::object::ObjectType;
-use super::records::match_values;
 use super::sync::{HubSpotSync, MAX_INPUTS};
 use super::{answer, fault};
 
@@ -50,25 +49,9 @@ impl HubSpotDestination {
         }
     }
 
-    fn batch_call(&self, object: &ObjectType, action: &str, body: &Value) -> Result<Request, Fault> {
+    pub(super) fn batch_call(&self, object: &ObjectType, action: &str, body: &Value) -> Result<Request, Fault> {
         let path = ["crm", "v3", "objects", object.path(), "batch", action];
         Ok(self.sync.account.http.call(Method::POST, &path)?.json(body.to_string()))
-    }
-
-    /// `batch/read`: the names are values of the property `by`, or record ids without one.
-    pub(super) fn read_call(
-        &self,
-        object: &ObjectType,
-        by: Option<&str>,
-        names: &[String],
-        properties: &[&str],
-    ) -> Result<Request, Fault> {
-        let inputs: Vec<Value> = names.iter().map(|name| json!({ "id": name })).collect();
-        let mut body = json!({ "properties": properties, "propertiesWithHistory": [], "inputs": inputs });
-        if let Some(property) = by {
-            body["idProperty"] = property.into();
-        }
-        self.batch_call(object, "read", &body)
     }
 
     fn write_call(&self, draft: &Draft) -> Result<Request, Fault> {
@@ -80,10 +63,6 @@ impl HubSpotDestination {
             other => return Err(Fault::bug(format!("`{}` is no write of HubSpot objects", other.as_str()))),
         };
         self.batch_call(&self.sync.object, action, &json!({ "inputs": draft.inputs }))
-    }
-
-    fn targets(&self, batch: &Batch) -> Vec<Target> {
-        batch.rows.iter().map(|row| Target::remembered(&self.sync, &row.address)).collect()
     }
 }
 
@@ -101,21 +80,17 @@ impl Destination for HubSpotDestination {
         self.matches(query).await
     }
 
-    async fn read_back(&self, rows: &[Address]) -> Result<Option<Vec<Found>>, Fault> {
-        self.read_addresses(rows).await.map(Some)
+    fn preview_lookup(&self, query: &Lookup) -> Result<Vec<RequestPreview>, Fault> {
+        Ok(self.http.previews(&self.read_calls(query)?))
+    }
+
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        self.sync.finder(operation)
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(MAX_INPUTS)?;
-        let mut targets = self.targets(batch);
-        match batch.operation {
-            Operation::Archive => self.find(&mut targets).await?,
-            Operation::Move => self.find_moved(batch, &mut targets).await?,
-            _ => {}
-        }
-        let absent = targets.iter().filter(|target| **target == Target::Absent).count();
-        let operation = batch.once_found(self.sync.mode, absent)?;
-        let draft = Draft::of(&self.sync, batch, operation, &targets);
+        let draft = Draft::of(&self.sync, batch);
         if draft.inputs.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
         }
@@ -124,17 +99,10 @@ impl Destination for HubSpotDestination {
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let (targets, mut requests) = (self.targets(batch), Vec::new());
-        let values: Vec<String> = match_values(&targets).into_iter().collect();
-        let looks_up = matches!(batch.operation, Operation::Archive | Operation::Move) && !values.is_empty();
-        if let Some(property) = self.sync.match_property.as_ref().filter(|_| looks_up) {
-            requests.push(self.read_call(&self.sync.object, property.id_property(), &values, &[&property.name])?);
+        let draft = Draft::of(&self.sync, batch);
+        if draft.inputs.is_empty() {
+            return Ok(Vec::new());
         }
-        // Ids that are known only after that call are not in it.
-        let draft = Draft::of(&self.sync, batch, batch.operation, &targets);
-        if !draft.inputs.is_empty() {
-            requests.push(self.write_call(&draft)?);
-        }
-        Ok(self.http.previews(&requests))
+        Ok(self.http.previews(&[self.write_call(&draft)?]))
     }
 }

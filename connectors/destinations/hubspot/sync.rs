@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, Problem, nearest};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, NullPolicy, Operation, Order, Prepared, Removed,
-    SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Finder, Kit, Mode, NullPolicy, Operation, Order, Prepared,
+    Removed, SyncShape,
 };
 
 use super::account::HubSpotAccount;
@@ -18,22 +18,6 @@ pub(super) const MAX_INPUTS: usize = 100;
 /// Batch calls in flight; the account's limit is what bounds the rate.
 const CONCURRENCY: usize = 4;
 
-/// The property that finds records.
-#[derive(Clone, Debug)]
-pub(super) struct MatchProperty {
-    /// Its place in [`HubSpotSync::properties`].
-    pub(super) place: usize,
-    /// Its name.
-    pub(super) name: String,
-}
-
-impl MatchProperty {
-    /// `idProperty` of a call: absent where records are found by their own id.
-    pub(super) fn id_property(&self) -> Option<&str> {
-        (self.name != RECORD_ID).then_some(self.name.as_str())
-    }
-}
-
 /// A checked sync to HubSpot.
 #[derive(Clone, Debug)]
 pub(super) struct HubSpotSync {
@@ -41,7 +25,8 @@ pub(super) struct HubSpotSync {
     pub(super) object: ObjectType,
     pub(super) mode: Mode,
     pub(super) removed: Removed,
-    pub(super) match_property: Option<MatchProperty>,
+    /// The property that finds records.
+    pub(super) matched: Option<Finder>,
     /// The properties written, in the order of the sync's fields.
     pub(super) properties: Vec<String>,
 }
@@ -50,42 +35,48 @@ impl HubSpotSync {
     /// Checks what the sync asks for; problems go to the table.
     pub(super) fn read(account: &HubSpotAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let object = object(into, shape)?;
-        let match_property = match_property(into, shape);
-        warn_of_partial_upserts(into, shape, &object, match_property.as_ref());
-        let (mode, removed) = (shape.mode.0, shape.removed.0);
-        Some(Self { account: account.clone(), object, mode, removed, match_property, properties: shape.targets() })
+        check_match(into, shape);
+        warn_of_partial_upserts(into, shape, &object);
+        let (mode, removed, matched) = (shape.mode.0, shape.removed.0, shape.finder(MAX_INPUTS));
+        Some(Self { account: account.clone(), object, mode, removed, matched, properties: shape.targets() })
     }
 
     /// The operations that this sync can come to.
     pub(super) fn operations(&self) -> impl Iterator<Item = Operation> {
         [Some(self.mode.write_operation()), self.removed.operation()].into_iter().flatten()
     }
+
+    /// The property that finds records, unless it is HubSpot's own id.
+    pub(super) fn id_property(&self) -> Option<&str> {
+        self.matched.as_ref().map(|matched| matched.by.as_str()).filter(|by| *by != RECORD_ID)
+    }
+
+    /// How the records of an operation's rows are looked for.
+    pub(super) fn finder(&self, operation: Operation) -> Option<Finder> {
+        let looks = matches!(operation, Operation::Archive | Operation::Move | Operation::Create);
+        self.matched.clone().filter(|_| looks && self.id_property().is_some())
+    }
 }
 
 impl Prepared for HubSpotSync {
     fn facts(&self, operation: Operation) -> Facts {
-        let write = vec![self.object.write_scope()];
-        // A record whose id was never learnt is looked for first.
-        let find_and_write = vec![self.object.read_scope(), self.object.write_scope()];
-        let (address, resend_safe, evidence, scopes) = match operation {
-            Operation::Upsert | Operation::Update => (AddressKind::MatchValue, true, Evidence::Row, write),
-            Operation::Create => {
-                let scopes = if self.match_property.is_some() { find_and_write } else { write };
-                (AddressKind::None, false, Evidence::Row, scopes)
-            }
-            Operation::Move => (AddressKind::RemoteId, true, Evidence::Row, find_and_write),
-            Operation::Clear => (AddressKind::RemoteId, true, Evidence::Row, write),
-            Operation::Archive => (AddressKind::RemoteId, true, Evidence::Call, find_and_write),
+        let (address, evidence) = match operation {
+            Operation::Upsert | Operation::Update => (AddressKind::MatchValue, Evidence::Row),
+            Operation::Create => (AddressKind::None, Evidence::Row),
+            Operation::Move | Operation::Clear => (AddressKind::RemoteId, Evidence::Row),
+            Operation::Archive => (AddressKind::RemoteId, Evidence::Call),
             Operation::Append | Operation::AudienceAdd | Operation::AudienceRemove | Operation::Delete => {
                 return Facts::default();
             }
         };
+        // A record whose id was never learnt is looked for.
+        let read = self.finder(operation).map(|_| self.object.read_scope());
         Facts {
             max_rows: MAX_INPUTS,
             evidence,
-            resend_safe,
+            resend_safe: operation != Operation::Create,
             // A record that a lost call created is found by its unique property.
-            read_back: operation == Operation::Create && self.match_property.is_some(),
+            read_back: operation == Operation::Create && read.is_some(),
             // An upsert may have to make the record, and needs all of it.
             merges: operation == Operation::Update,
             address,
@@ -93,7 +84,7 @@ impl Prepared for HubSpotSync {
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
             settle_after: self.account.http.settle_after(),
-            scopes,
+            scopes: read.into_iter().chain([self.object.write_scope()]).collect(),
             ..Facts::default()
         }
     }
@@ -128,30 +119,20 @@ fn object(into: &ConfigTable, shape: &SyncShape) -> Option<ObjectType> {
     parsed
 }
 
-fn match_property(into: &ConfigTable, shape: &SyncShape) -> Option<MatchProperty> {
-    let mode = shape.mode.0;
-    let Some((place, span)) = &shape.match_field else {
-        if matches!(mode, Mode::Upsert | Mode::Update) {
-            into.missing("match");
+fn check_match(into: &ConfigTable, shape: &SyncShape) {
+    match (shape.matched(), shape.mode.0) {
+        (None, Mode::Upsert | Mode::Update) => into.missing("match"),
+        (Some((RECORD_ID, span)), mode) if mode != Mode::Update => {
+            let message = format!("`{RECORD_ID}` is HubSpot's own id: mode \"{}\" cannot match by it", mode.as_str());
+            let remedy = "match by a property with unique values, or use mode = \"update\"";
+            into.problems().refuse("unsupported-match", span, message, remedy);
         }
-        return None;
-    };
-    let name = shape.fields.get(*place)?.target.clone();
-    if name == RECORD_ID && mode != Mode::Update {
-        let message = format!("`{RECORD_ID}` is HubSpot's own id: mode \"{}\" cannot match by it", mode.as_str());
-        let remedy = "match by a property with unique values, or use mode = \"update\"";
-        into.problems().refuse("unsupported-match", span, message, remedy);
+        _ => {}
     }
-    Some(MatchProperty { place: *place, name })
 }
 
-fn warn_of_partial_upserts(
-    into: &ConfigTable,
-    shape: &SyncShape,
-    object: &ObjectType,
-    match_property: Option<&MatchProperty>,
-) {
-    let by_email = object.is_contacts() && match_property.is_some_and(|property| property.name == "email");
+fn warn_of_partial_upserts(into: &ConfigTable, shape: &SyncShape, object: &ObjectType) {
+    let by_email = object.is_contacts() && shape.matched().is_some_and(|(name, _)| name == "email");
     if shape.mode.0 != Mode::Upsert || !by_email {
         return;
     }

@@ -21,8 +21,8 @@ pub(super) fn text(field: FieldRef<'_>) -> Result<Option<Cow<'_, str>>, Reason> 
 }
 
 /// A value of the property `name` as HubSpot keeps and compares it: e-mail addresses in lower case.
-pub(super) fn kept<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
-    if name == Some("email") { Cow::Owned(value.trim().to_lowercase()) } else { Cow::Borrowed(value) }
+pub(super) fn kept<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    if name == "email" { Cow::Owned(value.trim().to_lowercase()) } else { Cow::Borrowed(value) }
 }
 
 fn text_of(value: ValueRef<'_>) -> Result<Cow<'_, str>, Reason> {

@@ -48,7 +48,7 @@ impl SalesforceDestination {
     /// The call that makes a job.
     pub(super) fn job_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
         let operation = word(draft.operation);
-        let mut job = json!({ "object": self.sync.object, "operation": operation, "contentType": "CSV",
+        let mut job = json!({ "object": self.sync.matched.object, "operation": operation, "contentType": "CSV",
                               "lineEnding": "LF", "columnDelimiter": "COMMA" });
         if operation == "upsert" {
             job["externalIdFieldName"] = json!(draft.key_column());
@@ -105,7 +105,7 @@ impl SalesforceDestination {
 
     /// The verdicts of a job that has ended, well or not: what it had done by then stays done.
     async fn results(&self, job: &str, batch: &Batch) -> Result<Outcomes, Fault> {
-        let draft = Draft::of(&self.sync, batch, batch.operation, &self.remembered(batch));
+        let draft = Draft::of(&self.sync, batch);
         let mut places: HashMap<&str, usize> = draft.records.iter().map(|one| (one.key.as_str(), one.place)).collect();
         let mut said = draft.settled.clone();
         for name in RESULTS {

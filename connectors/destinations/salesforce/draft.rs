@@ -13,9 +13,6 @@ const NULL: &str = "#N/A";
 const MAX_FIELD: usize = 32_000;
 const MAX_RECORD: usize = 400_000;
 
-/// The ids of the records that a row may mean; `None` where nothing is remembered and nobody has looked.
-pub(super) type Ids = Option<Vec<String>>;
-
 /// What a job calls an operation. What is updated or deleted is named by its id.
 pub(super) fn word(operation: Operation) -> &'static str {
     match operation {
@@ -56,53 +53,70 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// The records of a batch. What fits into a call goes out in one, in a large run, too: its last rows, and those that
-    /// come again. `known` are the rows' records, where they are found by id.
-    pub(super) fn of(sync: &'a SalesforceSync, batch: &Batch, operation: Operation, known: &[Ids]) -> Self {
-        let is_job = batch.rows.len() > COLLECTION;
+    /// come again.
+    pub(super) fn of(sync: &'a SalesforceSync, batch: &Batch) -> Self {
+        let (operation, is_job) = (batch.operation, batch.rows.len() > COLLECTION);
         let mut draft = Self { sync, operation, is_job, records: Vec::new(), settled: Vec::new() };
-        for (place, (row, ids)) in batch.rows.iter().zip(known).enumerate() {
-            let is_gone = operation.is_removal() && ids.as_ref().is_some_and(Vec::is_empty);
-            match draft.record(place, row, ids) {
+        for (place, row) in batch.rows.iter().enumerate() {
+            match draft.record(place, row) {
                 Ok(record) => draft.records.push(record),
-                Err(_) if is_gone => draft.settled.push((place, Verdict::Unchanged)),
                 Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
             }
         }
         draft
     }
 
-    fn record(&self, place: usize, row: &Row, ids: &Ids) -> Result<Record, Reason> {
+    fn record(&self, place: usize, row: &Row) -> Result<Record, Reason> {
         if self.operation == Operation::Create && row.address.remote_id.is_some() {
             let text = "this row's record was created before, and mode create changes none";
             return Err(Reason::new("ALREADY_CREATED", text));
         }
-        let key = if is_by_id(self.operation) { id(ids) } else { row.match_value(self.sync.match_place) }?;
-        let id = is_by_id(self.operation).then(|| key.clone());
-        let head = [self.sync.object.clone()].into_iter().chain(id).map(|text| Ok(FieldValue::Set(Value::Text(text))));
-        // A removal has no fields: what it leaves there is emptied.
-        let given = row.fields.iter().chain(std::iter::repeat(FieldRef::Clear));
-        let written = self.sync.fields.iter().zip(given).enumerate().filter(|(place, _)| self.writes(*place));
-        let of = |name: &String, reason| Reason { field: Some(name.clone()), ..reason };
-        let cells = written.map(|(_, (name, field))| cell(field).map_err(|reason| of(name, reason)));
+        let key = self.key(row)?;
+        let id = is_by_id(self.operation).then_some(&key);
+        let head = [&self.sync.matched.object].into_iter().chain(id);
+        let head = head.map(|text| Ok(FieldValue::Set(Value::Text(text.clone()))));
+        let given: Vec<FieldRef<'_>> = row.fields.iter().collect();
+        let cells = self.written().map(|(place, name)| {
+            // A removal has no fields: what it leaves there is emptied.
+            let field = given.get(place).copied().unwrap_or(FieldRef::Clear);
+            cell(field).map_err(|reason| Reason { field: Some(name.clone()), ..reason })
+        });
         let fields = head.chain(cells).collect::<Result<_, _>>()?;
         Ok(Record { place, key, fields })
     }
 
-    /// Whether the field at a place is written. What a record was found by stays, unless the row is moved.
-    fn writes(&self, place: usize) -> bool {
-        let kept = is_by_id(self.operation) && self.operation != Operation::Move && place == self.sync.match_place;
-        self.operation != Operation::Delete && !kept
+    /// What names a row's record: its match value, or its id, which may be the match value.
+    fn key(&self, row: &Row) -> Result<String, Reason> {
+        let value = if self.operation.is_removal() {
+            row.address.match_value.clone()
+        } else {
+            Some(row.match_value(self.sync.matched.place)?)
+        };
+        if !is_by_id(self.operation) {
+            return Ok(value.unwrap_or_default());
+        }
+        let id = value.filter(|_| self.sync.by_id()).map_or_else(|| row.id().map(str::to_owned), Ok)?;
+        let is_id = matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let malformed = || Reason::new("MALFORMED_ID", "a record's id has 15 or 18 letters and digits");
+        is_id.then_some(id).ok_or_else(malformed)
+    }
+
+    /// The fields that are written, by place. What a record was found by stays, unless the row is moved.
+    fn written(&self) -> impl Iterator<Item = (usize, &'a String)> + use<'a> {
+        let (operation, place) = (self.operation, self.sync.matched.place);
+        let kept = (is_by_id(operation) && operation != Operation::Move).then_some(place);
+        let fields = self.sync.fields.iter().enumerate();
+        fields.filter(move |(place, _)| operation != Operation::Delete && Some(*place) != kept)
     }
 
     /// The names of what a record says besides its object.
-    fn names(&self, id: &'static str) -> impl Iterator<Item = &str> {
-        let written = self.sync.fields.iter().enumerate().filter(|(place, _)| self.writes(*place));
-        is_by_id(self.operation).then_some(id).into_iter().chain(written.map(|(_, name)| name.as_str()))
+    fn names(&self, id: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
+        is_by_id(self.operation).then_some(id).into_iter().chain(self.written().map(|(_, name)| name.as_str()))
     }
 
     /// The column that names records in a job's results.
     pub(super) fn key_column(&self) -> &'a str {
-        if is_by_id(self.operation) { ID } else { &self.sync.match_name }
+        if is_by_id(self.operation) { ID } else { &self.sync.matched.by }
     }
 
     /// The body of a call of sObject Collections.
@@ -146,26 +160,10 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The id of a row's record.
-fn id(ids: &Ids) -> Result<String, Reason> {
-    let is_id = |id: &str| matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let (code, text) = match ids.as_deref() {
-        Some([id]) if is_id(id) => return Ok(id.clone()),
-        Some([_]) => ("MALFORMED_ID", "a record's id has 15 or 18 letters and digits"),
-        Some([]) => ("NOT_FOUND", "no record has this match value"),
-        Some(_) => ("AMBIGUOUS_MATCH", "several records have this match value"),
-        None => ("NO_MATCH_VALUE", "neither id nor match value of the record is known"),
-    };
-    Err(Reason::new(code, text))
-}
-
 /// A field as both ways write it: what a row says does not depend on how large its run is.
 fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
     let FieldRef::Set(value) = field else { return Ok(field.into()) };
     let text = match value {
-        // An empty value means NULL in JSON, and nothing at all in CSV.
-        ValueRef::Null | ValueRef::Text("") => return Ok(FieldValue::Clear),
-        ValueRef::Array(items) if items.is_empty() => return Ok(FieldValue::Clear),
         ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::Decimal(_) | ValueRef::Number(_) | ValueRef::Float(_) => {
             return Ok(field.into());
         }
@@ -178,5 +176,6 @@ fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
         ValueRef::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why)),
         other => other.to_text(),
     };
-    Ok(FieldValue::Set(Value::Text(text)))
+    // An empty value means NULL in JSON, and nothing at all in CSV.
+    Ok(if text.is_empty() { FieldValue::Clear } else { FieldValue::Set(Value::Text(text)) })
 }

@@ -15,7 +15,7 @@ const HARMLESS: [&str; 5] = ["api", "id", "openid", "profile", "email"];
 impl SalesforceDestination {
     /// The object, which is asked for once.
     async fn object(&self) -> Result<&Value, Fault> {
-        let call = self.sync.account.call(Method::GET, &["sobjects", &self.sync.object, "describe"])?;
+        let call = self.sync.account.call(Method::GET, &["sobjects", &self.sync.matched.object, "describe"])?;
         self.described.get_or_try_init(|| self.read(call)).await
     }
 
@@ -45,7 +45,7 @@ impl SalesforceDestination {
         }
         // Who lacks the scope is told nothing of objects.
         if report.missing.is_empty() {
-            let (object, name) = (self.object().await?, &self.sync.object);
+            let (object, name) = (self.object().await?, &self.sync.matched.object);
             for (right, mark, needed) in self.rights() {
                 match (needed, object[mark] == true) {
                     (true, false) => report.missing.push(format!("{right} on {name}")),
@@ -96,7 +96,7 @@ impl SalesforceDestination {
 
     /// The smallest grant.
     fn grants(&self) -> Vec<String> {
-        let name = &self.sync.object;
+        let name = &self.sync.matched.object;
         let needed = self.rights().into_iter().filter_map(|(right, _, needed)| needed.then_some(right));
         let rights: Vec<&str> = ["read"].into_iter().chain(needed).collect();
         let fields = self.sync.fields.iter().filter(|field| *field != ID).map(|field| format!("{name}.{field}"));

@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, Lookup, Match, ObjectSchema, Operation, Outcomes,
-    Prepared as _, Presence, Progress, RequestPreview, Run, Ticket, Tickets,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
+    Prepared as _, Progress, RequestPreview, Run, Ticket, Tickets,
 };
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::answer::{self, DAY_PAUSE};
-use super::draft::{Draft, Ids, is_by_id, word};
-use super::sync::{COLLECTION, CONCURRENCY, SalesforceSync};
+use super::draft::{Draft, word};
+use super::sync::{CONCURRENCY, SalesforceSync};
 
 /// One object of one organisation.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl SalesforceDestination {
 
     /// The call of sObject Collections.
     fn collection_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
-        let path = ["composite", "sobjects", &self.sync.object, &self.sync.match_name];
+        let path = ["composite", "sobjects", &self.sync.matched.object, &self.sync.matched.by];
         let (method, segments) = match word(draft.operation) {
             "upsert" => (Method::PATCH, &path[..]),
             "insert" => (Method::POST, &path[..2]),
@@ -79,28 +79,17 @@ impl Destination for SalesforceDestination {
         self.matches(query).await
     }
 
-    async fn find_written(&self, _run: &Run, batch: &Batch) -> Result<Vec<Presence>, Fault> {
-        let mut known = vec![None; batch.rows.len()];
-        self.find(batch, &mut known).await?;
-        let presence = |ids: Ids| match ids.as_deref() {
-            Some([id]) => Presence::There { remote_id: Some(id.clone()) },
-            Some([]) => Presence::Absent,
-            _ => Presence::Unknown,
-        };
-        Ok(known.into_iter().map(presence).collect())
+    fn preview_lookup(&self, query: &Lookup) -> Result<Vec<RequestPreview>, Fault> {
+        Ok(self.http.previews(&self.queries(query)?))
+    }
+
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        (operation != Operation::Upsert && !self.sync.by_id()).then(|| self.sync.matched.clone())
     }
 
     async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts_for(batch.operation, u64::MAX).max_rows)?;
-        let mut known = self.remembered(batch);
-        if is_by_id(batch.operation) && batch.rows.len() <= COLLECTION {
-            self.find(batch, &mut known).await?;
-        } else if is_by_id(batch.operation) && known.contains(&None) {
-            return Err(Fault::split("some of the records have to be looked for"));
-        }
-        let operation =
-            batch.once_found(self.sync.mode, known.iter().flatten().filter(|ids| ids.is_empty()).count())?;
-        let draft = Draft::of(&self.sync, batch, operation, &known);
+        let draft = Draft::of(&self.sync, batch);
         if draft.records.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
         }
@@ -119,18 +108,12 @@ impl Destination for SalesforceDestination {
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let known = self.remembered(batch);
-        let mut requests = Vec::new();
-        if is_by_id(batch.operation) {
-            // What they find is then written to, by a call that cannot be shown.
-            requests = self.queries(&self.sync.object, &self.sync.match_name, &self.sought(batch, &known))?;
-        }
-        let draft = Draft::of(&self.sync, batch, batch.operation, &known);
-        match (draft.records.len(), draft.is_job) {
-            (0, _) => {}
-            (_, false) => requests.push(self.collection_call(&draft)?),
-            (_, true) => requests.extend([self.job_call(&draft)?, self.upload_call("JOB", &draft)?]),
-        }
+        let draft = Draft::of(&self.sync, batch);
+        let requests = match (draft.records.len(), draft.is_job) {
+            (0, _) => Vec::new(),
+            (_, false) => vec![self.collection_call(&draft)?],
+            (_, true) => vec![self.job_call(&draft)?, self.upload_call("JOB", &draft)?],
+        };
         Ok(self.http.previews(&requests))
     }
 }

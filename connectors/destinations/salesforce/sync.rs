@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backhaul_kit::config::{ConfigTable, ItemKind};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Finder, Kit, Mode, Operation, Order, Prepared, Removed, SyncShape,
 };
 use tokio::sync::OnceCell;
 
@@ -30,12 +30,10 @@ pub(super) const CONCURRENCY: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct SalesforceSync {
     pub(super) account: SalesforceAccount,
-    pub(super) object: String,
+    /// The object, and the field by which rows are matched.
+    pub(super) matched: Finder,
     pub(super) mode: Mode,
     pub(super) removed: Removed,
-    /// The place of the field by which rows are matched, and its name.
-    pub(super) match_place: usize,
-    pub(super) match_name: String,
     /// API names, in the order of the sync's fields.
     pub(super) fields: Vec<String>,
     /// `u64::MAX` for never.
@@ -49,14 +47,12 @@ impl SalesforceSync {
             Some(ItemKind::Text(_)) => into.choice("bulk_above", &[("never", u64::MAX)]),
             _ => into.number("bulk_above", 1),
         };
-        let (match_place, match_name) = matched(into, shape)?;
+        check(into, shape);
         Some(Self {
             account: account.clone(),
-            object: shape.object.as_ref()?.0.clone(),
+            matched: shape.finder(COLLECTION)?,
             mode: shape.mode.0,
             removed: shape.removed.0,
-            match_place,
-            match_name,
             fields: shape.targets(),
             bulk_above: bulk_above.unwrap_or(BULK_ABOVE),
         })
@@ -64,7 +60,7 @@ impl SalesforceSync {
 
     /// Whether rows are matched by the records' own ids.
     pub(super) fn by_id(&self) -> bool {
-        self.match_name == ID
+        self.matched.by == ID
     }
 }
 
@@ -105,7 +101,7 @@ impl Prepared for SalesforceSync {
     }
 
     fn object(&self) -> String {
-        self.object.clone()
+        self.matched.object.clone()
     }
 
     fn check_lookup(&self, object: &str, by: &str) -> Result<Vec<String>, String> {
@@ -133,24 +129,24 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The match field; what Salesforce cannot do is refused.
-fn matched(into: &ConfigTable, shape: &SyncShape) -> Option<(usize, String)> {
+/// What Salesforce cannot do is refused.
+fn check(into: &ConfigTable, shape: &SyncShape) {
     let problems = into.problems();
     if let Some((_, span)) = shape.object.as_ref().filter(|(object, _)| !is_name(object)) {
         problems.refuse("unknown-object", span, "this is no API name of an object", "as \"Subscription__c\"");
     }
-    let Some((matched, _)) = &shape.match_field else {
+    if shape.match_field.is_none() {
         into.missing("match");
-        return None;
-    };
-    for (place, field) in shape.fields.iter().enumerate() {
+    }
+    for field in &shape.fields {
         if !is_name(&field.target) {
             let remedy = "fields are flat; a reference takes an id, which `lookup` or `ref` finds";
             problems.refuse("bad-field", &field.span, "this is no API name of a field", remedy);
-        } else if field.target == ID && (place != *matched || shape.mode.0 != Mode::Update) {
+        } else if field.target == ID
+            && (shape.matched().is_some_and(|(by, _)| by != ID) || shape.mode.0 != Mode::Update)
+        {
             let remedy = "match by an external id; `Id` is the match of mode \"update\" only";
             problems.refuse("unsupported-match", &field.span, "Salesforce gives the ids itself", remedy);
         }
     }
-    Some((*matched, shape.fields.get(*matched)?.target.clone()))
 }

@@ -17,10 +17,8 @@ pub(super) struct Draft {
     pub(super) op: u64,
     /// What is written; nothing of a removal.
     pub(super) members: Members,
-    /// The id of its record, where it is known.
+    /// The id of its record, where it is written by it.
     pub(super) id: Option<u64>,
-    /// The external ids to look for where it is not, the old one first.
-    pub(super) lookups: Vec<String>,
 }
 
 impl ZendeskSync {
@@ -32,26 +30,17 @@ impl ZendeskSync {
     /// A row; or why it cannot be sent.
     pub(super) fn draft(&self, operation: Operation, row: &Row) -> Result<Draft, Reason> {
         let (members, value) = if operation.is_removal() {
-            (Members::new(), None)
+            (Members::new(), String::new())
         } else {
-            (self.members(&row.fields)?, Some(row.match_value(self.matched.0)?))
+            (self.members(&row.fields)?, row.match_value(self.matched.place)?)
         };
-        let mut draft = Draft { op: row.op, members, id: None, lookups: Vec::new() };
-        let id = |text: &str| text.parse().map_err(|_| Reason::new("INVALID_ID", "an id is a whole number"));
-        match (operation, &row.address.remote_id) {
-            (Operation::Upsert, _) => {}
-            (Operation::Update, _) => draft.id = Some(id(&value.unwrap_or_default())?),
-            (_, Some(known)) => draft.id = Some(id(known)?),
-            (_, None) => {
-                let values = [row.address.match_value.clone(), value].into_iter().flatten();
-                draft.lookups = values.filter(|value| self.by_external_id() && !value.contains(',')).collect();
-                if draft.lookups.is_empty() {
-                    let text = "the record's id is not known, and what is known of it cannot be looked for";
-                    return Err(Reason::new("NO_ADDRESS", text));
-                }
-            }
-        }
-        Ok(draft)
+        let id = match operation {
+            Operation::Upsert => None,
+            Operation::Update => Some(value.as_str()),
+            _ => Some(row.id()?),
+        };
+        let invalid = |_| Reason::new("INVALID_ID", "an id is a whole number");
+        Ok(Draft { op: row.op, members, id: id.map(str::parse).transpose().map_err(invalid)? })
     }
 
     /// A row's fields as the members of a record. NULL and `clear` are null.

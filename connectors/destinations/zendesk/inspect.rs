@@ -14,7 +14,7 @@ const PAGE: &str = "100";
 impl ZendeskDestination {
     /// Which account it is, who we are there, and which scopes are missing or in excess.
     pub(super) async fn account_report(&self) -> Result<AccountReport, Fault> {
-        let (account, me) = (&self.sync.account, self.read(&["users", "me"], &[]).await?);
+        let (account, me) = (&self.sync.account, self.read(self.get(&["users", "me"], &[])?).await?);
         // Whom Zendesk does not know it answers as "Anonymous user", without an id.
         let Some(id) = me["user"]["id"].as_u64() else {
             return Err(Fault::auth("Zendesk knows nobody by this credential").remedy("check the credential"));
@@ -63,7 +63,7 @@ impl ZendeskDestination {
         loop {
             let next = after.as_deref().map(|after| ("page[after]", after));
             let query: Vec<(&str, &str)> = [("page[size]", PAGE)].into_iter().chain(next).collect();
-            let page = self.read(&[object.custom], &query).await?;
+            let page = self.read(self.get(&[object.custom], &query)?).await?;
             let unreadable = || Fault::transient("Zendesk's list of fields is unreadable");
             for one in page[object.custom].as_array().ok_or_else(unreadable)? {
                 let text = |name: &str| one[name].as_str().unwrap_or_default();

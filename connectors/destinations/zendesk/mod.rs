@@ -24,7 +24,7 @@
 //! | `send` | the destination |
 //! | `job` | what became of a job's rows |
 //! | `answer` | what a refused call means |
-//! | `records` | looking for records by their external ids |
+//! | `records` | calls that change nothing; looking up by external ids |
 //! | `inspect` | whose credential it is, what it may do, which fields there are |
 //! | `sandbox` | the stand-in |
 //!
@@ -41,7 +41,8 @@
 //!
 //! - `delete` is what Zendesk calls a soft deletion. Who is deleted and comes back is upserted as anybody else.
 //! - A row whose `external_id` changed keeps its record: it is written by its id, which is looked for by the old and the
-//!   new one where it was never learnt. So is who is to be deleted. An external id with a comma cannot be looked for.
+//!   new one where it was never learnt. So is who is to be deleted. An external id with a comma cannot be looked for: its
+//!   row is rejected, and nobody is made in its place.
 //! - A row whose `email` changed where users are matched by it is *another* user, and the first one stays.
 //! - **`email` of a user is written once**: on a user that is there, another address becomes one more address (users
 //!   page). External ids pay no regard to case: two rows whose ids differ in case only are one record, which the last
@@ -117,6 +118,7 @@ pub static ZENDESK: DestinationKind = DestinationKind {
     errors: &[
         ("RecordInvalid, UserUpdateError … (rejects)", "Zendesk's words are in `rejects show`: mend the value"),
         ("NO_ADDRESS, INVALID_ID (rejects)", "the record's id is not known, and cannot be looked for or is no number"),
+        ("MATCH_NOT_CONFIRMED (rejects)", "the external id has a comma: Zendesk cannot be asked for it"),
         ("403 Data imports are not enabled", "the account's owner must have Zendesk's support enable them"),
         ("401, 403", "the credential is not good, lacks a scope, or its user may not do this"),
         ("429, TooManyJobs", "waited for: the account's calls or its 30 jobs are used up"),

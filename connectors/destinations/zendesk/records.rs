@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use backhaul_kit::Fault;
-use backhaul_kit::destination::{Lookup, Match};
 use backhaul_kit::http::Request;
+use backhaul_kit::{Fault, Lookup, Match, Value};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::answer;
 use super::object::{EXTERNAL_ID, Object};
@@ -23,7 +22,7 @@ pub(super) fn is_looked_up(object: &str, by: &str) -> bool {
 
 impl ZendeskDestination {
     /// The JSON of a call that only reads; `None` where there is nothing of the kind.
-    pub(super) async fn ask(&self, request: Request) -> Result<Option<Value>, Fault> {
+    pub(super) async fn ask(&self, request: Request) -> Result<Option<Json>, Fault> {
         let answer = self.http.ask(request).await?;
         self.steer(&answer);
         if answer.status.as_u16() == 404 {
@@ -43,22 +42,28 @@ impl ZendeskDestination {
     }
 
     /// The JSON of what is always there.
-    pub(super) async fn read(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Fault> {
+    pub(super) async fn read(&self, request: Request) -> Result<Json, Fault> {
         let nothing = || Fault::config("Zendesk's API is not there").remedy("check `subdomain` and `base_url`");
-        self.ask(self.get(path, query)?).await?.ok_or_else(nothing)
+        self.ask(request).await?.ok_or_else(nothing)
     }
 
-    /// Lists of external ids, each for one call.
-    pub(super) fn lists(values: &[String]) -> impl Iterator<Item = String> {
-        values.chunks(LOOKED_UP).map(|values| values.join(","))
+    /// The calls that look for records by their external ids.
+    pub(super) fn look_ups(&self, query: &Lookup) -> Result<Vec<Request>, Fault> {
+        if !is_looked_up(&query.object, &query.by) {
+            return Err(Fault::config(format!("Zendesk's `{}` are not looked up by `{}`", query.object, query.by))
+                .remedy("users and organizations are looked up by external_id"));
+        }
+        let asked: Vec<String> = query.values.iter().map(Value::to_text).filter(|text| can_be_asked(text)).collect();
+        let call = |ids: &[String]| self.get(&[&query.object, "show_many"], &[("external_ids", &ids.join(","))]);
+        asked.chunks(LOOKED_UP).map(call).collect()
     }
 
-    /// The ids of records, by their external ids in lower case.
-    pub(super) async fn find(&self, object: &Object, values: &[String]) -> Result<HashMap<String, u64>, Fault> {
+    /// Users or organizations by their external ids, of which no two have the same.
+    pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
         let mut found = HashMap::new();
-        for list in Self::lists(values) {
-            let json = self.read(&[object.name, "show_many"], &[("external_ids", &list)]).await?;
-            let records = json[object.name].as_array();
+        for call in self.look_ups(query)? {
+            let json = self.read(call).await?;
+            let records = json[&query.object].as_array();
             for record in records.ok_or_else(|| Fault::transient("Zendesk's answer to a look-up is unreadable"))? {
                 let (external_id, id) = (record[EXTERNAL_ID].as_str(), record["id"].as_u64());
                 // A deleted user is not active.
@@ -67,20 +72,16 @@ impl ZendeskDestination {
                 }
             }
         }
-        Ok(found)
-    }
-
-    /// Users or organizations by their external ids.
-    pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
-        let object = Object::named(&query.object).filter(|_| is_looked_up(&query.object, &query.by));
-        let Some(object) = object else {
-            return Err(Fault::config(format!("Zendesk's `{}` are not looked up by `{}`", query.object, query.by))
-                .remedy("users and organizations are looked up by external_id"));
+        let told = |text: String| match found.get(&text.to_lowercase()) {
+            Some(id) => Match::One(id.to_string()),
+            None if text.is_empty() || can_be_asked(&text) => Match::Absent,
+            None => Match::Untold,
         };
-        let values: Vec<String> = query.values.iter().map(|value| value.to_text().to_lowercase()).collect();
-        let asked = values.iter().filter(|value| !value.is_empty() && !value.contains(',')).cloned();
-        let found = self.find(object, &asked.collect::<Vec<_>>()).await?;
-        let id = |(value, text): (usize, &String)| Some(Match { value, remote_id: found.get(text)?.to_string() });
-        Ok(values.iter().enumerate().filter_map(id).collect())
+        Ok(query.values.iter().map(|value| told(value.to_text())).collect())
     }
+}
+
+/// Whether Zendesk can be asked for an external id.
+fn can_be_asked(external_id: &str) -> bool {
+    !external_id.is_empty() && !external_id.contains(',')
 }

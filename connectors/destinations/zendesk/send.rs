@@ -5,11 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backhaul_kit::destination::{Lookup, Match};
 use backhaul_kit::http::{Answer, Http, Request};
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Fault, ObjectSchema, Operation, Outcomes, Prepared as _, Progress,
-    RequestPreview, Run, Ticket, Tickets, Verdict,
+    AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
+    Prepared as _, Progress, RequestPreview, Run, Ticket, Tickets, Verdict,
 };
 use reqwest::Method;
 use serde_json::value::to_raw_value;
@@ -35,8 +34,8 @@ impl ZendeskDestination {
         Self { sync, http, held: Mutex::new(None) }
     }
 
-    /// The call that writes these rows: by what matches them (`creates`), or by their ids.
-    fn call(&self, operation: Operation, creates: bool, drafts: &[Draft]) -> Result<Request, Fault> {
+    /// The call that writes these rows: by what matches them, or by their ids.
+    fn call(&self, operation: Operation, drafts: &[Draft]) -> Result<Request, Fault> {
         let (account, object) = (&self.sync.account, self.sync.object.name);
         if operation == Operation::Delete {
             let ids: Vec<String> = drafts.iter().filter_map(|draft| draft.id).map(|id| id.to_string()).collect();
@@ -44,11 +43,12 @@ impl ZendeskDestination {
             request.url.set_query(Some(&format!("ids={}", ids.join(","))));
             return Ok(request);
         }
-        let alone = creates && self.sync.object.is_upserted_alone();
+        let creates = operation == Operation::Upsert;
+        let alone = self.is_alone(operation);
         let body = || {
             let mut records: Vec<_> = drafts.iter().map(|draft| draft.members.clone()).collect();
             for (record, draft) in records.iter_mut().zip(drafts) {
-                if let Some(id) = draft.id.filter(|_| !creates) {
+                if let Some(id) = draft.id {
                     record.insert(ID.into(), to_raw_value(&id)?);
                 }
             }
@@ -66,26 +66,9 @@ impl ZendeskDestination {
         Ok(account.call(method, &[object, name])?.json(body))
     }
 
-    /// The rows of a batch that can be sent, and whether by what matches them.
-    async fn drafts(&self, batch: &Batch) -> Result<(Vec<Draft>, bool), Fault> {
-        let mut drafts = self.sync.drafts(batch);
-        let lookups: Vec<String> = drafts.iter().flat_map(|draft| draft.lookups.clone()).collect();
-        let found = self.find(self.sync.object, &lookups).await?;
-        for draft in &mut drafts {
-            let id = draft.lookups.iter().find_map(|value| found.get(&value.to_lowercase()).copied());
-            draft.id = draft.id.or(id);
-        }
-        let known = drafts.iter().filter(|draft| draft.id.is_some()).count();
-        if batch.operation == Operation::Delete {
-            drafts.retain(|draft| draft.id.is_some());
-        }
-        // A row whose record is not there under its old external id is written as if it were new.
-        let creates = known == 0 && batch.operation != Operation::Delete;
-        let most = if creates { self.sync.facts(Operation::Upsert).max_rows } else { known };
-        if drafts.len() > most {
-            return Err(Fault::split("these rows cannot go out in one call"));
-        }
-        Ok((drafts, creates))
+    /// Whether a call is of one record and no job.
+    fn is_alone(&self, operation: Operation) -> bool {
+        operation == Operation::Upsert && self.sync.object.is_upserted_alone()
     }
 
     /// Takes over what an answer says of limits.
@@ -117,8 +100,6 @@ impl ZendeskDestination {
             let sent = said.iter().find(|(op, _)| *op == row.op).map(|(_, verdict)| verdict.clone());
             let verdict = sent.unwrap_or_else(|| match self.sync.draft(batch.operation, row) {
                 Err(reason) => Verdict::Rejected(reason),
-                // Only a record that is to be deleted, and that is not there, is not sent.
-                Ok(_) if batch.operation == Operation::Delete => Verdict::Unchanged,
                 Ok(_) => Verdict::Unknown,
             });
             if verdict != Verdict::Unknown {
@@ -143,19 +124,28 @@ impl Destination for ZendeskDestination {
         self.matches(query).await
     }
 
+    fn preview_lookup(&self, query: &Lookup) -> Result<Vec<RequestPreview>, Fault> {
+        Ok(self.http.previews(&self.look_ups(query)?))
+    }
+
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        let is_needed = matches!(operation, Operation::Delete | Operation::Move) && self.sync.by_external_id();
+        is_needed.then(|| self.sync.matched.clone())
+    }
+
     async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts(batch.operation).max_rows)?;
         self.hold()?;
-        let (drafts, creates) = self.drafts(batch).await?;
+        let drafts = self.sync.drafts(batch);
         let Some(first) = drafts.first() else { return self.outcomes(batch, &[]).map(Delivery::Settled) };
-        let answer = self.http.send(self.call(batch.operation, creates, &drafts)?).await?;
+        let answer = self.http.send(self.call(batch.operation, &drafts)?).await?;
         self.steer(&answer);
         let verdict = if let Some(reason) = answer::refused(&answer, drafts.len())? {
             answer::verdict(reason, batch.operation == Operation::Delete)
-        } else if creates && self.sync.object.is_upserted_alone() {
+        } else if self.is_alone(batch.operation) {
             answer::of_organization(&answer)
         } else {
-            let sent = drafts.iter().map(|draft| (draft.op, draft.id.filter(|_| !creates))).collect();
+            let sent = drafts.iter().map(|draft| (draft.op, draft.id)).collect();
             return Job::begun(&answer, sent).map(Delivery::Pending);
         };
         self.outcomes(batch, &[(first.op, verdict)]).map(Delivery::Settled)
@@ -171,21 +161,18 @@ impl Destination for ZendeskDestination {
             None => return Err(Fault::transient("Zendesk's answer does not say how a job stands")),
         }
         let (results, deletes) = (&json["job_status"]["results"], batch.operation == Operation::Delete);
-        let value =
-            |op| batch.rows.iter().find(|row| row.op == op).and_then(|row| row.match_value(self.sync.matched.0).ok());
-        let said = job.verdicts(results, deletes, &self.sync.matched.1, value);
+        let value = |op| {
+            batch.rows.iter().find(|row| row.op == op).and_then(|row| row.match_value(self.sync.matched.place).ok())
+        };
+        let said = job.verdicts(results, deletes, &self.sync.matched.by, value);
         self.outcomes(batch, &said).map(Progress::Done)
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
         let drafts = self.sync.drafts(batch);
-        let lookups: Vec<String> = drafts.iter().flat_map(|draft| draft.lookups.clone()).collect();
-        let look_up = |list: String| self.get(&[self.sync.object.name, "show_many"], &[("external_ids", &list)]);
-        let mut requests = Self::lists(&lookups).map(look_up).collect::<Result<Vec<_>, _>>()?;
-        // Ids that are yet to be looked up are not in it.
-        if !drafts.is_empty() {
-            requests.push(self.call(batch.operation, batch.operation == Operation::Upsert, &drafts)?);
+        if drafts.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(self.http.previews(&requests))
+        Ok(self.http.previews(&[self.call(batch.operation, &drafts)?]))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, schema};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, Kit, Nest, Operation, Order, Prepared, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, Finder, Kit, Nest, Operation, Order, Prepared, SyncShape,
 };
 
 use super::account::ZendeskAccount;
@@ -27,8 +27,7 @@ const SETTLED: Duration = Duration::from_secs(120);
 pub(super) struct ZendeskSync {
     pub(super) account: ZendeskAccount,
     pub(super) object: &'static Object,
-    /// Place and name of the match field.
-    pub(super) matched: (usize, String),
+    pub(super) matched: Finder,
     pub(super) nest: Nest,
     pub(super) skip_verify_email: bool,
 }
@@ -38,9 +37,9 @@ impl ZendeskSync {
     pub(super) fn read(account: &ZendeskAccount, into: &mut ConfigTable, shape: &SyncShape) -> Option<Self> {
         let skip_verify_email = into.bool("skip_verify_email").unwrap_or(true);
         let object = Object::named(&shape.object.as_ref()?.0)?;
-        let matched = (shape.match_field.as_ref()?.0, shape.matched()?.0.to_owned());
+        let matched = shape.finder(MAX_ROWS)?;
         for (place, field) in shape.fields.iter().enumerate() {
-            if field.target != ID || place != matched.0 {
+            if field.target != ID || place != matched.place {
                 object.check(field, into.problems());
             }
         }
@@ -50,7 +49,7 @@ impl ZendeskSync {
 
     /// Whether records are found by an id that somebody else gave them.
     pub(super) fn by_external_id(&self) -> bool {
-        self.matched.1 == EXTERNAL_ID
+        self.matched.by == EXTERNAL_ID
     }
 
     /// The scopes of the smallest token.

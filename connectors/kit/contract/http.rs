@@ -8,6 +8,7 @@ use super::{Received, Reply, Scripted, Server, run};
 use crate::batch::{Batch, Delivery, Verdict};
 use crate::facts::Evidence;
 use crate::fault::{Fault, FaultClass};
+use crate::find;
 
 /// A destination over HTTP under test.
 ///
@@ -155,7 +156,7 @@ pub async fn a_preview_makes_no_call(subject: impl HttpSubject + 'static) {
     for operation in subject.operations() {
         let (all, before) = (server.received().len(), calls(&*subject, &server).len());
         let batch = batch(&*subject, &*prepared, operation, ROWS);
-        let preview = destination.preview(&run(), &batch).expect("the batch can be rendered");
+        let preview = find::preview(&*destination, &run(), &batch).expect("the batch can be rendered");
         assert_eq!(server.received().len(), all, "{operation:?}: a preview made a call");
         let _ = write(&*destination, &*prepared, &batch).await;
         let received = calls(&*subject, &server);

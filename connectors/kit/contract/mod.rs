@@ -7,11 +7,13 @@
 //! backhaul_kit::contract_tests!(Hubspot::default());       // every destination
 //! backhaul_kit::http_contract_tests!(Hubspot::default());  // those that speak HTTP
 //! backhaul_kit::http_contract_tests!(jobs: Zendesk::default());  // and, besides, those whose calls become jobs
+//! backhaul_kit::http_contract_tests!(finds: Hubspot::default());  // and those that look for records
 //! ```
 //!
 //! The [`Server`] behind the HTTP part can also do what a well-behaved stand-in cannot: apply a call and lose
 //! the answer, or break off in the middle of one.
 
+mod find;
 mod http;
 mod jobs;
 mod rows;
@@ -22,6 +24,7 @@ mod subject;
 mod tests;
 mod values;
 
+pub use find::*;
 pub use http::*;
 pub use jobs::*;
 pub use rows::{canary_kit, row, run};
@@ -94,6 +97,14 @@ macro_rules! http_contract_tests {
             a_failed_job_is_no_success
             a_forgotten_job_is_lost
             who_cannot_be_asked_after_a_job_has_not_forgotten_it
+        );
+    };
+    // Those that look for records whose ids are not remembered, besides. Takes an expression that makes a `FindSubject`.
+    (finds: $subject:expr) => {
+        $crate::http_contract_tests!(@each $subject;
+            a_record_that_is_found_is_written_by_its_id
+            a_removal_of_a_record_that_is_nowhere_is_done
+            a_question_without_an_answer_writes_nothing
         );
     };
     (@each $subject:expr; $($name:ident)*) => {

@@ -10,6 +10,7 @@ use crate::context::Kit;
 use crate::destination::{Destination, Prepared, Tickets};
 use crate::facts::Session;
 use crate::fault::Fault;
+use crate::find;
 
 /// A destination under test.
 pub trait Subject: Send + Sync {
@@ -75,18 +76,44 @@ pub(super) async fn write(
         Session::AnyOrder | Session::Ordered => destination.begin(&run()).await?,
     };
     let tickets = Tickets { session: session.as_ref(), ..NO_TICKETS };
-    let ticket = match destination.write(&run(), batch, tickets).await? {
+    let (sent, found) = look_up(destination, batch).await?;
+    let ticket = match destination.write(&run(), &sent, tickets).await? {
         Delivery::Pending(ticket) => ticket,
+        Delivery::Settled(outcomes) => return Ok(Delivery::Settled(together(batch, found, outcomes)?)),
         other => return Ok(other),
     };
     for _ in 0..ASKED {
-        match destination.poll(&run(), &ticket, batch).await? {
+        match destination.poll(&run(), &ticket, &sent).await? {
             Progress::Running { .. } => {}
-            Progress::Done(outcomes) => return Ok(Delivery::Settled(outcomes)),
+            Progress::Done(outcomes) => return Ok(Delivery::Settled(together(batch, found, outcomes)?)),
             Progress::Lost => return Ok(Delivery::Settled(Outcomes::of(batch))),
         }
     }
     panic!("the job does not end");
+}
+
+/// Looks for the records of a batch, as whoever writes it does: what is left to be sent, and what is known of the rest.
+///
+/// # Errors
+/// As [`find::records`].
+pub async fn look_up(destination: &dyn Destination, batch: &Batch) -> Result<(Batch, Vec<(Row, Verdict)>), Fault> {
+    let mut sent = batch.clone();
+    let found = find::records(destination, &mut sent).await?;
+    Ok((sent, found))
+}
+
+/// The verdicts of a whole batch: on rows that looking for their records was enough for, and on those that were sent.
+///
+/// # Errors
+/// Verdicts on other rows, or two on one.
+pub fn together(batch: &Batch, found: Vec<(Row, Verdict)>, sent: Outcomes) -> Result<Outcomes, Fault> {
+    let mut all = Outcomes::of(batch);
+    let found = found.into_iter().map(|(row, verdict)| (row.op, verdict));
+    let known = sent.into_vec().into_iter().chain(found).filter(|(_, verdict)| *verdict != Verdict::Unknown);
+    for (op, verdict) in known {
+        all.set(op, verdict)?;
+    }
+    Ok(all)
 }
 
 /// The verdicts of a settled delivery. Panics unless they are of the batch's rows, one each, in order.
@@ -135,7 +162,7 @@ pub fn a_preview_shows_no_secret(subject: &impl Subject) {
     let destination = open(subject, &*prepared);
     for operation in subject.operations() {
         let batch = batch(subject, &*prepared, operation, 2);
-        let preview = destination.preview(&run(), &batch).expect("the batch can be rendered");
+        let preview = find::preview(&*destination, &run(), &batch).expect("the batch can be rendered");
         assert!(!format!("{preview:?}").contains(CANARY), "{operation:?}: a secret in {preview:?}");
     }
 }
@@ -146,8 +173,8 @@ pub fn a_preview_is_the_same_twice(subject: &impl Subject) {
     let (one, other) = (open(subject, &*prepared), open(subject, &*prepared));
     for operation in subject.operations() {
         let batch = batch(subject, &*prepared, operation, 2);
-        let first = one.preview(&run(), &batch).expect("the batch can be rendered");
-        let second = other.preview(&run(), &batch).expect("the batch can be rendered");
+        let first = find::preview(&*one, &run(), &batch).expect("the batch can be rendered");
+        let second = find::preview(&*other, &run(), &batch).expect("the batch can be rendered");
         assert_eq!(first, second, "{operation:?}");
     }
 }

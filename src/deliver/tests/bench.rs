@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backhaul_kit::{
-    AccountReport, Batch, Delivery, Destination, Facts, Fault, Operation, Outcomes, Progress, Reason, RequestPreview,
-    Run, Ticket, Tickets, Verdict,
+    AccountReport, Batch, Delivery, Destination, Facts, Fault, Finder, Lookup, Match, Operation, Outcomes, Progress,
+    Reason, RequestPreview, Run, Ticket, Tickets, Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,6 +30,9 @@ pub(super) struct Call {
     pub(super) last: bool,
 }
 
+/// What a look-up says of a match value.
+type Records = fn(&str) -> Result<Match, Fault>;
+
 type Script = Box<dyn Fn(usize, &Batch) -> Result<Delivery, Fault> + Send + Sync>;
 
 /// A destination that answers as the script says: the number of the call and its batch go in.
@@ -42,6 +45,8 @@ pub(super) struct Scripted {
     pub(super) finished: AtomicU64,
     pub(super) commit: bool,
     pub(super) polls: AtomicU64,
+    /// Where records are removed by their ids.
+    pub(super) records: Option<Records>,
 }
 
 impl Scripted {
@@ -55,6 +60,7 @@ impl Scripted {
             finished: AtomicU64::new(0),
             commit: true,
             polls: AtomicU64::new(0),
+            records: None,
         }
     }
 
@@ -72,6 +78,16 @@ impl Scripted {
 impl Destination for Scripted {
     async fn check(&self) -> Result<AccountReport, Fault> {
         Ok(AccountReport::default())
+    }
+
+    async fn lookup(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
+        let told = self.records.expect("nothing is looked up");
+        query.values.iter().map(|value| told(&value.to_text())).collect()
+    }
+
+    fn finder(&self, operation: Operation) -> Option<Finder> {
+        let is_needed = self.records.is_some() && operation.is_removal();
+        is_needed.then(|| Finder { object: "o".into(), by: "f".into(), place: 0, upserts: true, most: 10 })
     }
 
     async fn begin(&self, _run: &Run) -> Result<Option<Ticket>, Fault> {

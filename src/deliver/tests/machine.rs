@@ -72,7 +72,7 @@ impl Table {
     }
 
     pub(super) fn answer(&mut self, batch: Batch, answer: Result<Delivery, Fault>) {
-        self.hear(Event::Answered { batch, answer, saved: false });
+        self.hear(Event::Answered { batch, found: Vec::new(), answer, saved: false });
     }
 
     pub(super) fn settle(&mut self, batch: Batch, verdict: &Verdict) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use backhaul_kit::{Address, AddressKind, Delivery, Facts, Fault, FaultClass, Operation, Session};
+use backhaul_kit::{Address, AddressKind, Batch, Delivery, Facts, Fault, FaultClass, Match, Operation, Session};
 
 use super::bench::{Bench, SECOND, Scripted, ticket};
 use super::{facts, op, phase};
@@ -168,4 +168,70 @@ async fn a_job_that_nobody_answers_for_is_left_open_and_asked_after_by_the_next_
     assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (30, 0));
     assert!((0..30).all(|op| destination.times_sent(op) == 1), "no job is created twice");
     assert_eq!(bench.replay().open_tickets().count(), 0);
+}
+
+/// Removals of which the destination's id is not remembered.
+fn removals(numbers: std::ops::Range<u64>) -> impl Iterator<Item = Op> {
+    let old_address = |n: u64| Address { match_value: Some(n.to_string()), ..Address::default() };
+    numbers.map(move |n| Op { kind: OpKind::Remove, old_address: old_address(n), match_value: None, ..op(n) })
+}
+
+/// The records of these removals: one is gone, of one there are two.
+fn records(value: &str) -> Result<Match, Fault> {
+    Ok(match value {
+        "1" => Match::Absent,
+        "2" => Match::Several,
+        id => Match::One(id.to_owned()),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_a_look_up_settles_are_in_no_call_and_in_no_job() {
+    let by_id = |batch: &Batch| batch.rows.iter().all(|row| row.address.remote_id == Some(row.op.to_string()));
+    let mut scripted = Scripted::new(move |_, batch| {
+        assert!(by_id(batch), "every row has its id");
+        Ok(Delivery::Pending(ticket("unreachable")))
+    });
+    scripted.records = Some(records);
+    let (destination, bench) = (Arc::new(scripted), Bench::new());
+    let facts = Facts { resend_safe: false, concurrency: 1, ..facts() };
+    let parked =
+        bench.deliver(&destination, vec![phase(Operation::Delete, &facts, removals(0..7))]).await.expect("a sound log");
+    assert!(parked.sealed.is_none() && parked.stopped_by.is_some());
+    assert_eq!((parked.counts.accepted, parked.counts.rejected, parked.counts.unknown), (1, 1, 5));
+    let rejected = |bench: &Bench| -> Vec<(u64, String)> {
+        let rows = bench.rejects.rows.lock().expect("rows");
+        rows.iter().map(|row| (row.op, row.reason.code.clone())).collect()
+    };
+    assert_eq!(rejected(&bench), [(2, String::from("AMBIGUOUS_MATCH"))]);
+    let replay = bench.replay();
+    assert_eq!(replay.open_tickets().map(|ticket| ticket.ops.clone()).collect::<Vec<_>>(), [[0, 3, 4, 5, 6]]);
+    assert_eq!([1, 2].map(|op| replay.fate(op)), [Some(Fate::Accepted), Some(Fate::Rejected)]);
+
+    // The next process asks after the job of the five, and looks for nobody.
+    let phases = vec![phase(Operation::Delete, &facts, removals(0..7))];
+    let delivered = bench.deliver(&destination, phases).await.expect("a sound log");
+    assert_eq!((delivered.counts.accepted, delivered.counts.unknown), (5, 0));
+    assert_eq!((0..7).map(|op| destination.times_sent(op)).collect::<Vec<_>>(), [1, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(rejected(&bench).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_a_look_up_settles_whole_makes_no_call_and_one_that_fails_is_looked_for_again() {
+    let mut scripted = Scripted::new(|_, _| Err(Fault::bug("nothing is left to be sent")));
+    scripted.records = Some(|_| Ok(Match::Absent));
+    let (nowhere, bench) = (Arc::new(scripted), Bench::new());
+    let phases = vec![phase(Operation::Delete, &facts(), removals(0..30))];
+    let delivered = bench.deliver(&nowhere, phases).await.expect("a sound log");
+    assert_eq!((delivered.counts.accepted, nowhere.calls().len()), (30, 0));
+    assert!(delivered.stopped_by.is_none() && delivered.sealed.is_some());
+
+    let mut scripted = Scripted::new(|_, _| Err(Fault::bug("nothing is sent")));
+    scripted.records = Some(|_| Err(Fault::ambiguous("no answer")));
+    let (silent, bench) = (Arc::new(scripted), Bench::new());
+    let careful = Facts { resend_safe: false, ..facts() };
+    let delivered =
+        bench.deliver(&silent, vec![phase(Operation::Delete, &careful, removals(0..3))]).await.expect("a sound log");
+    // Whatever became of the question, no row was sent.
+    assert_eq!((delivered.counts.deferred, delivered.counts.unknown, delivered.counts.calls), (3, 0, 5));
 }

@@ -121,7 +121,7 @@ impl World {
                     Effect::Send(batch) => {
                         self.check_send(&batch, &mut in_flight);
                         let (latency, answer) = self.answer(&batch);
-                        let event = Event::Answered { batch, answer, saved: false };
+                        let event = Event::Answered { batch, found: Vec::new(), answer, saved: false };
                         agenda.insert((now + latency, number), (event, 0));
                     }
                     Effect::Done => {

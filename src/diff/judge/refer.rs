@@ -22,6 +22,8 @@ const SUFFIX: &str = ".refers";
 const MISSING: &str = "REFERENCE_MISSING";
 /// The code of a row that several records fit.
 const AMBIGUOUS: &str = "REFERENCE_AMBIGUOUS";
+/// The code of a row of whose record the destination says nothing.
+const UNTOLD: &str = "REFERENCE_NOT_CONFIRMED";
 /// The standing of a row without a record.
 const NO_RECORD: u8 = 4;
 /// How many of the keys of a ring an error names.
@@ -231,6 +233,7 @@ impl<R: Recall> Judge<'_, R> {
             fields[place] = match (answer, reference.missing) {
                 (Answer::Id(id), _) => self.mapper.settle(place, Value::Text(id.clone())),
                 (Answer::Ambiguous, _) => return refuse(AMBIGUOUS, "several records have the value"),
+                (Answer::Untold, _) => return refuse(UNTOLD, "the destination does not say whether a record has it"),
                 // Whatever is said of records that are not there: this one is about to be.
                 _ if is_coming() => {
                     waits = true;

@@ -73,6 +73,7 @@ impl Resolve for Owners<'_> {
         Ok(numbers
             .map(|n| match n {
                 5 => Answer::Ambiguous,
+                66 => Answer::Untold,
                 1..10 => Answer::Id(format!("owner-{n}")),
                 _ => Answer::Missing,
             })
@@ -186,12 +187,15 @@ fn a_row_whose_record_is_not_there_does_what_the_field_says() {
 }
 
 #[test]
-fn a_value_of_several_records_is_refused_whatever_the_field_says() {
+fn a_value_of_several_records_or_without_an_answer_is_refused_whatever_the_field_says() {
     for missing in [Missing::Reject, Missing::Skip, Missing::Wait, Missing::Null] {
-        let mut sync = Sync::new();
-        let plan = run(&mut sync, &[staff(1, 0, 5)], missing);
-        let refused = ops(&plan).pop().expect("an op");
-        assert_eq!(refused.reason.expect("a reason").code, "REFERENCE_AMBIGUOUS");
+        for (owner, code) in [(5, "REFERENCE_AMBIGUOUS"), (66, "REFERENCE_NOT_CONFIRMED")] {
+            let mut sync = Sync::new();
+            let plan = run(&mut sync, &[staff(1, 0, owner), staff(2, 0, 1)], missing);
+            assert_eq!(sent(&plan).len(), 1, "{missing:?}");
+            let refused = ops(&plan).into_iter().find(|op| op.kind == OpKind::Reject).expect("a refused row");
+            assert_eq!(refused.reason.expect("a reason").code, code);
+        }
     }
 }
 

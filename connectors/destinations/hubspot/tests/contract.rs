@@ -1,6 +1,6 @@
 //! The suite of the kit, in HubSpot's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{CANARY, Case, FindSubject, HttpSubject, Received, Scripted, Subject, canary_kit};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -73,5 +73,17 @@ impl HttpSubject for Contacts {
     }
 }
 
+impl FindSubject for Contacts {
+    fn look_up(&self, value: &str, id: Option<&str>, request: &Received) -> Option<Scripted> {
+        let found: Vec<Json> = id.iter().map(|id| json!({"id": id, "properties": {"customer_id": value}})).collect();
+        let inputs = request.json()["inputs"].as_array().cloned().unwrap_or_default();
+        let names = inputs.iter().map(|input| &input["id"]).filter(|name| id.is_none() || *name != value);
+        let absent = json!({"category": "OBJECT_NOT_FOUND", "context": {"ids": names.collect::<Vec<_>>()}});
+        let answer = json!({"status": "COMPLETE", "results": found, "errors": [absent]});
+        request.target.ends_with("/batch/read").then(|| Scripted::json(207, &answer))
+    }
+}
+
 backhaul_kit::contract_tests!(Contacts::new());
 backhaul_kit::http_contract_tests!(Contacts::new());
+backhaul_kit::http_contract_tests!(finds: Contacts::new());

@@ -1,6 +1,6 @@
 //! Batches on the stand-in.
 
-use backhaul_kit::{FaultClass, FieldValue, Mode, Operation, Removed, Value, Verdict};
+use backhaul_kit::{FaultClass, FieldValue, Mode, Operation, Removed, Value, Verdict, find};
 
 use super::*;
 
@@ -290,7 +290,7 @@ async fn a_body_that_comes_slowly_is_read_to_its_end() {
 async fn the_preview_is_the_request_and_hides_the_token() {
     let sandbox = stand_in(&[]).await;
     let bench = open(&sandbox.url(), &CONTACTS);
-    let preview = |batch: &Batch| bench.destination.preview(&run(), batch).expect("a preview");
+    let preview = |batch: &Batch| find::preview(&*bench.destination, &run(), batch).expect("a preview");
     let requests = preview(&writes(Operation::Upsert, &[&["c1", "ada@example.com", "Ada"]]));
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].method, "POST");

@@ -1,6 +1,6 @@
-//! Identity, scopes, properties and reading back.
+//! Identity, scopes, properties, and asking after lost answers.
 
-use backhaul_kit::{Mode, Removed, TypeClass};
+use backhaul_kit::{Mode, Presence, Removed, TypeClass};
 
 use super::*;
 
@@ -59,27 +59,26 @@ async fn describe_tells_types_choices_and_what_is_unique_or_read_only() {
 }
 
 #[tokio::test]
-async fn records_are_read_back_by_id_and_by_match_value() {
+async fn creations_whose_answer_was_lost_are_asked_after_by_their_match_value() {
     let sandbox = stand_in(&[]).await;
-    let bench = open(&sandbox.url(), &CONTACTS);
-    let ids: Vec<String> = (0..150).map(|n| format!("c{n}")).collect();
-    for chunk in ids.chunks(100) {
-        let rows: Vec<Vec<&str>> = chunk.iter().map(|id| vec![id.as_str(), "", "Ada"]).collect();
-        let rows: Vec<&[&str]> = rows.iter().map(Vec::as_slice).collect();
-        bench.verdicts(&writes(Operation::Upsert, &rows)).await;
-    }
-    let mut addresses: Vec<Address> = ids.iter().map(|id| by_value(id)).collect();
-    addresses.extend([by_id("1001"), by_value("nobody"), Address::default()]);
+    let bench = open(&sandbox.url(), &Wanted { mode: Mode::Create, ..CONTACTS });
+    let rows: Vec<Vec<String>> = (0..100).map(|n| vec![format!("c{n}"), String::new(), String::from("Ada")]).collect();
+    let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+    let rows: Vec<&[&str]> = rows.iter().map(Vec::as_slice).collect();
+    bench.verdicts(&writes(Operation::Create, &rows[..60])).await;
     let calls = sandbox.calls();
-    let found = bench.destination.read_back(&addresses).await.expect("an answer").expect("records");
-    assert_eq!(sandbox.calls() - calls, 3, "100 records a call");
-    assert_eq!(found.len(), 151);
-    for record in &found {
-        let expected = ids.get(record.address).map_or("c0", String::as_str);
-        assert_eq!(record.fields["customer_id"], expected);
-        assert_eq!(record.fields["firstname"], "Ada");
-        assert!(record.remote_id.is_some());
-    }
+    let mut asked = writes(Operation::Create, &rows);
+    asked.rows[99].fields = [const { FieldValue::Skip }; 3].into_iter().collect();
+    let there = bench.destination.find_written(&run(), &asked).await.expect("an answer");
+    assert_eq!(sandbox.calls() - calls, 1, "100 records a call");
+    assert_eq!(there[0], Presence::There { remote_id: Some(String::from("1001")) });
+    assert!(there[1..60].iter().all(|presence| matches!(presence, Presence::There { .. })));
+    assert!(there[60..99].iter().all(|presence| *presence == Presence::Absent));
+    assert_eq!(there[99], Presence::Unknown, "nothing to ask by");
+    let silent = scripted(200, &[], "{}").await;
+    let bench = open(&silent.url, &Wanted { mode: Mode::Create, ..CONTACTS });
+    let there = bench.destination.find_written(&run(), &writes(Operation::Create, &rows[..1])).await;
+    assert_eq!(there.expect("an answer"), [Presence::Unknown], "what the answer leaves out is no absence");
 }
 
 #[tokio::test]
@@ -88,8 +87,6 @@ async fn e_mail_addresses_are_compared_as_hubspot_keeps_them() {
     let wanted = Wanted { match_on: Some("email"), fields: &["email", "firstname"], ..CONTACTS };
     let bench = open(&sandbox.url(), &wanted);
     assert_eq!(bench.verdicts(&writes(Operation::Upsert, &[&["Ada@Example.com", "Ada"]])).await, [written("1001")]);
-    let found = bench.destination.read_back(&[by_value("ADA@example.com")]).await.expect("an answer").expect("records");
-    assert_eq!(found.len(), 1);
-    let archived = bench.verdicts(&removals(Operation::Archive, vec![by_value("Ada@Example.com")])).await;
+    let archived = bench.verdicts(&removals(Operation::Archive, vec![by_value("ADA@Example.com")])).await;
     assert_eq!(archived, [written("1001")]);
 }

@@ -17,6 +17,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request as Received, State};
 use axum::response::Response;
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Secrets, SourceFile, Span, parse};
+use backhaul_kit::contract::{NO_TICKETS, look_up, together};
 use backhaul_kit::http::{Answer, Request};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldShape, FieldValue, Kit, Mode, NullPolicy, Operation,
@@ -122,8 +123,9 @@ pub(crate) async fn stand_in(settings: &[(&str, &str)]) -> Box<dyn Sandbox> {
 impl Bench {
     /// Writes a batch.
     async fn write(&self, batch: &Batch) -> Result<Outcomes, Fault> {
-        match self.destination.write(&run(), batch, backhaul_kit::contract::NO_TICKETS).await? {
-            Delivery::Settled(outcomes) => Ok(outcomes),
+        let (sent, found) = look_up(&*self.destination, batch).await?;
+        match self.destination.write(&run(), &sent, NO_TICKETS).await? {
+            Delivery::Settled(outcomes) => together(batch, found, outcomes),
             other => panic!("HubSpot settles at once, not {other:?}"),
         }
     }

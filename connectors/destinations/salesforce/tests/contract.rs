@@ -1,6 +1,6 @@
 //! The suite of the kit, in Salesforce's own answers.
 
-use backhaul_kit::contract::{Case, HttpSubject, Received, Scripted};
+use backhaul_kit::contract::{Case, FindSubject, HttpSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
@@ -59,6 +59,13 @@ impl HttpSubject for Accounts {
     }
 }
 
+impl FindSubject for Accounts {
+    fn look_up(&self, value: &str, id: Option<&str>, request: &Received) -> Option<Scripted> {
+        let records: Vec<_> = id.iter().map(|id| json!({ "Id": id, "Ext_Id__c": value })).collect();
+        request.target.contains("/query").then(|| Scripted::json(200, &json!({ "done": true, "records": records })))
+    }
+}
+
 mod upserts_and_deletions {
     use super::*;
 
@@ -70,6 +77,7 @@ mod upserts_and_deletions {
 
     backhaul_kit::contract_tests!(subject());
     backhaul_kit::http_contract_tests!(subject());
+    backhaul_kit::http_contract_tests!(finds: subject());
 }
 
 mod creations_and_clearings {
@@ -99,4 +107,5 @@ mod updates_by_external_id {
     use super::*;
 
     backhaul_kit::contract_tests!(Accounts::new(UPDATE, FIELDS, &[Operation::Update]));
+    backhaul_kit::http_contract_tests!(finds: Accounts::new(UPDATE, FIELDS, &[Operation::Update]));
 }

@@ -1,6 +1,6 @@
 //! Rows on the stand-in, call by call.
 
-use backhaul_kit::{FaultClass, Presence};
+use backhaul_kit::{FaultClass, Presence, find};
 use serde_json::json;
 
 use super::*;
@@ -149,6 +149,11 @@ async fn a_numeric_external_id_is_looked_for_as_a_number() {
     assert_eq!(update.verdicts(&Batch { operation: Operation::Update, ..row("Eve") }).await, [written(1)]);
     upsert.destination.describe().await.expect("a description");
     set(&*sandbox, "rights", "create,edit,delete");
+    // What is no number becomes no part of a query: no record has it.
+    let calls = sandbox.calls();
+    let odd = removals(Operation::Delete, &[by_value("7) OR (Name != ''"), by_value("null")]);
+    assert_eq!(upsert.verdicts(&odd).await, [Verdict::Unchanged, Verdict::Unchanged]);
+    assert_eq!(sandbox.calls(), calls);
     assert_eq!(upsert.verdicts(&removals(Operation::Delete, &[by_value("7")])).await, [written(1)]);
 }
 
@@ -189,7 +194,7 @@ async fn who_left_is_deleted_or_emptied_and_looked_for_where_the_id_is_not_known
     let gone = removals(Operation::Delete, &[by_id(&id(0)), by_value("c2"), by_value("c9"), Address::default()]);
     let verdicts = delete.verdicts(&gone).await;
     assert_eq!(verdicts[..3], [written(0), written(1), Verdict::Unchanged]);
-    assert_eq!(code(&verdicts[3]), "NO_MATCH_VALUE");
+    assert_eq!(code(&verdicts[3]), "NO_ADDRESS");
     assert_eq!(accounts(&*sandbox), json!({}));
     // A repetition finds nothing left to do.
     let again = removals(Operation::Delete, &[by_id(&id(0)), by_id(&id(1))]);
@@ -257,7 +262,7 @@ async fn the_days_calls_end_with_the_share_that_is_ours() {
 #[tokio::test]
 async fn previews_show_the_calls_and_no_secret() {
     let bench = open("http://127.0.0.1:9", UPSERT);
-    let preview = |batch: &Batch| bench.destination.preview(&run(), batch).expect("requests");
+    let preview = |batch: &Batch| find::preview(&*bench.destination, &run(), batch).expect("requests");
     let shown = preview(&new(Operation::Upsert, &[&["c1", "Ada", ""]]));
     assert_eq!(shown[0].target, "http://127.0.0.1:9/services/data/v67.0/composite/sobjects/Account/Ext_Id__c");
     let body = r#"{"allOrNone":false,"records":[{"attributes":{"type":"Account"},"Ext_Id__c":"c1","Name":"Ada","Plan__c":null}]}"#;

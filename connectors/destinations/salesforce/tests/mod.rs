@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NO_TICKETS, run};
+use backhaul_kit::contract::{NO_TICKETS, look_up, run, together};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Outcomes, Prepared, Progress,
     Row, Sandbox, SaveTicket, Ticket, Tickets, Value, Verdict, key,
@@ -147,8 +147,9 @@ impl SaveTicket for Kept {
 
 impl Bench {
     async fn write(&self, batch: &Batch) -> Result<Vec<Verdict>, Fault> {
-        match self.destination.write(&run(), batch, NO_TICKETS).await? {
-            Delivery::Settled(outcomes) => Ok(of(outcomes)),
+        let (sent, found) = look_up(&*self.destination, batch).await?;
+        match self.destination.write(&run(), &sent, NO_TICKETS).await? {
+            Delivery::Settled(outcomes) => Ok(of(together(batch, found, outcomes)?)),
             other => panic!("a call settles at once, not {other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 //! The suite of the kit, in Zendesk's own answers.
 
-use backhaul_kit::contract::{Case, HttpSubject, JobCase, JobSubject, Received, Scripted};
+use backhaul_kit::contract::{Case, FindSubject, HttpSubject, JobCase, JobSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
@@ -67,6 +67,15 @@ impl HttpSubject for Records {
     }
 }
 
+impl FindSubject for Records {
+    fn look_up(&self, value: &str, id: Option<&str>, request: &Received) -> Option<Scripted> {
+        let number = id.map(|id| id.parse::<u64>().expect("a number"));
+        let records: Vec<Json> = number.iter().map(|id| json!({ "id": id, "external_id": value })).collect();
+        let object = ["users", "organizations"].into_iter().find(|name| request.target.contains(name))?;
+        request.target.contains("/show_many").then(|| Scripted::json(200, &json!({ object: records })))
+    }
+}
+
 impl JobSubject for Records {
     fn job_answer(&self, case: JobCase, _batch: &Batch, request: &Received) -> Option<Scripted> {
         let job = |status: &str| json!({ "job_status": { "id": "j1", "status": status, "results": null } });
@@ -86,6 +95,7 @@ mod upserts_of_users {
     backhaul_kit::contract_tests!(Records::new(&format!("{USERS}\nremoved = \"delete\""), USER, OPERATIONS));
     backhaul_kit::http_contract_tests!(Records::new(&format!("{USERS}\nremoved = \"delete\""), USER, OPERATIONS));
     backhaul_kit::http_contract_tests!(jobs: Records::new(USERS, USER, OPERATIONS));
+    backhaul_kit::http_contract_tests!(finds: Records::new(USERS, USER, OPERATIONS));
 }
 
 mod upserts_of_organizations {
@@ -96,6 +106,7 @@ mod upserts_of_organizations {
     backhaul_kit::contract_tests!(Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
     backhaul_kit::http_contract_tests!(Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
     backhaul_kit::http_contract_tests!(jobs: Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
+    backhaul_kit::http_contract_tests!(finds: Records::new(ORGANIZATIONS, ORGANIZATION, OPERATIONS));
 }
 
 mod updates_of_tickets {

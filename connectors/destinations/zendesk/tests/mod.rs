@@ -9,7 +9,7 @@ mod inspection;
 use std::sync::Arc;
 
 use backhaul_kit::config::Secrets;
-use backhaul_kit::contract::{NO_TICKETS, run};
+use backhaul_kit::contract::{NO_TICKETS, look_up, run, together};
 use backhaul_kit::{
     Address, Batch, ChangeKind, Delivery, Destination, Fault, FieldValue, Kit, Operation, Prepared, Progress, Row,
     Sandbox, Value, Verdict, key,
@@ -116,10 +116,11 @@ impl Bench {
     /// Writes, and asks after the job until it ends.
     async fn write(&self, operation: Operation, rows: Vec<Row>) -> Result<Vec<Verdict>, Fault> {
         let batch = batch(operation, rows);
-        let outcomes = match self.begin(&batch).await? {
+        let (sent, found) = look_up(&*self.destination, &batch).await?;
+        let outcomes = match self.begin(&sent).await? {
             Delivery::Settled(outcomes) => outcomes,
             Delivery::Pending(ticket) => loop {
-                match self.destination.poll(&run(), &ticket, &batch).await? {
+                match self.destination.poll(&run(), &ticket, &sent).await? {
                     Progress::Done(outcomes) => break outcomes,
                     Progress::Running { .. } => {}
                     Progress::Lost => panic!("a job was forgotten"),
@@ -127,7 +128,7 @@ impl Bench {
             },
             other => panic!("neither settled nor a job: {other:?}"),
         };
-        Ok(outcomes.into_vec().into_iter().map(|(_, verdict)| verdict).collect())
+        Ok(together(&batch, found, outcomes)?.into_vec().into_iter().map(|(_, verdict)| verdict).collect())
     }
 
     async fn verdicts(&self, operation: Operation, rows: Vec<Row>) -> Vec<Verdict> {

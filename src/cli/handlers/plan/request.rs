@@ -1,6 +1,6 @@
 //! `backhaul plan --request KEY`: the exact request for one row, without its secrets.
 
-use backhaul_kit::{Batch, RequestPreview, Run};
+use backhaul_kit::{Batch, RequestPreview, Run, find};
 use serde_json::json;
 
 use super::super::failure;
@@ -30,7 +30,7 @@ pub(super) fn show(
         return Err(Failure::new(Exit::Failed, "this operation is not sent"));
     };
     let batch = Batch { operation, seq: 0, last: true, rows: vec![row] };
-    let requests = destination.preview(&run, &batch)?;
+    let requests = find::preview(&*destination, &run, &batch)?;
     screen.show(&json!({ "sync": sync.name, "requests": requests }), |format| {
         let texts: Vec<String> = requests.iter().map(|request| block(&text(request), format)).collect();
         texts.join("\n\n")

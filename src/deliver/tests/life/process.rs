@@ -93,7 +93,7 @@ impl Process<'_> {
                         self.sink.apply(&mut call, self.planned_from);
                     }
                     let (batch, answer) = call.answer();
-                    Event::Answered { batch, answer, saved: false }
+                    Event::Answered { batch, found: Vec::new(), answer, saved: false }
                 }
                 Happens::ArrivesLate(mut call) => {
                     self.sink.apply(&mut call, self.planned_from);
