@@ -155,6 +155,7 @@ fn a_bad_row_is_rejected_and_the_others_are_not() {
 fn a_column_of_a_type_that_does_not_fit_is_told_before_a_write() {
     let Some(times) = Times::new() else { return };
     times.name_is("bigint");
+    times.assert_told(&["validate"], 0);
     times.assert_told(&["run", SYNC], 0);
     times.name_is("text");
     times.project.run().expect(0).says(&["25 accepted"]);
