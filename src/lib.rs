@@ -12,6 +12,7 @@
 //! | module | its one job |
 //! |---|---|
 //! | [`config`] | `backhaul.toml`, `models/`, `syncs/` → a checked [`config::Project`], or every problem with its place |
+//! | [`transform`] | what a value is made into: `as`, templates |
 //! | [`mapping`] | a warehouse record → the destination's fields |
 //! | [`mask`] | people's data in output |
 //! | [`diff`] | pages against a snapshot → a plan file; pure and synchronous |
@@ -41,3 +42,4 @@ pub mod mask;
 pub mod run;
 pub mod snapshot;
 pub mod state;
+pub mod transform;

@@ -151,3 +151,39 @@ fn a_stand_in_that_refuses_a_share_of_the_rows_and_lets_its_token_expire_is_met_
     assert!((5..60).contains(&refused), "{refused} of {rows} refused");
     assert_eq!((accepted + refused) as u64, rows, "{accepted} taken, {refused} refused: each row is told of");
 }
+
+#[test]
+fn a_project_points_to_a_stand_in_by_what_it_prints() {
+    for (vendor, into, fields) in [
+        ("customerio", "object = \"people\"", "id = \"id\""),
+        ("google-data-manager", "audience = \"987\"\nmode = \"audience\"", "email = \"email\""),
+        ("hubspot", "object = \"contacts\"\nmatch = \"email\"", "email = \"email\""),
+        (
+            "mailchimp",
+            "object = \"members\"\nlist = \"abc123\"\nmatch = \"email_address\"\nstatus_if_new = \"subscribed\"",
+            "email_address = \"email\"",
+        ),
+        ("meta", "audience = \"23851234567890\"\nmode = \"audience\"", "EMAIL = \"email\""),
+        ("mixpanel", "object = \"profiles\"\nmatch = \"$distinct_id\"", "\"$distinct_id\" = \"id\""),
+        ("salesforce", "object = \"Account\"\nmatch = \"Ext_Id__c\"", "Ext_Id__c = \"id\""),
+        ("stripe", "object = \"customers\"\nmatch = \"metadata.id\"", "\"metadata.id\" = \"id\""),
+        ("zendesk", "object = \"users\"\nmatch = \"external_id\"", "external_id = \"id\""),
+    ] {
+        let warehouse = Warehouse::sqlite();
+        warehouse.execute("create table empty (id integer)");
+        let mut project = Project::new(&warehouse);
+        let Sandbox { token, destination, .. } = &Sandbox::start(&project, &[vendor]);
+        project.append("backhaul.toml", &format!("\n{destination}"));
+        project.set_variable("BACKHAUL_SECRET_SANDBOX", token);
+        project.write("models/people.toml", &model("select 1 as id, 'ada@example.com' as email", "id"));
+        let mode = if into.contains("mode") { "" } else { "\nmode = \"upsert\"" };
+        let consent = "{ column = \"email\", granted = [\"ada@example.com\"] }";
+        let consent = match vendor {
+            "google-data-manager" => format!("[consent]\nad_user_data = {consent}\nad_personalization = {consent}\n"),
+            _ => String::new(),
+        };
+        let sync = format!("model = \"people\"\ndestination = \"sandbox\"\n\n[into]\n{into}{mode}\n");
+        project.write(&sync_file(), &format!("{sync}\n[fields]\n{fields}\n\n{consent}"));
+        project.backhaul(&["doctor"]).expect(0);
+    }
+}

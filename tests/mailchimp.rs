@@ -192,11 +192,11 @@ fn an_unknown_merge_field_and_a_wrong_key_stop_before_the_first_row() {
     let newsletter = Newsletter::new(2, ARCHIVING, "\"merge_fields.PLAM\" = \"plan\"\n");
     newsletter.project.run().expect(78).says(&["merge_fields.PLAM", "did you mean `merge_fields.PLAN`?"]);
     newsletter.write_sync(ARCHIVING, PLAN);
-    newsletter.set("key", "another-us1");
+    newsletter.set("token", "another-us1");
     newsletter.project.run().expect(4).says(&["401"]).hides(&["sandbox-us1", "another-us1"]);
     assert_eq!(newsletter.members(), []);
     newsletter.project.backhaul(&["doctor"]).expect(4);
-    newsletter.set("key", "sandbox-us1");
+    newsletter.set("token", "sandbox-us1");
     newsletter.set("role", "owner");
     newsletter.project.backhaul(&["doctor"]).says(&["role is owner", "restricted role", "no scopes"]);
 }

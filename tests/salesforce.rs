@@ -177,7 +177,7 @@ fn an_expired_session_is_renewed_and_a_wrong_credential_stops_before_anything_is
     crm.set("expire_tokens", "");
     crm.project.run().expect(0);
     crm.assert_as((1..=3).map(|id| (id, "pro")));
-    crm.set("client_secret", "another");
+    crm.set("token", "another");
     crm.warehouse.execute("update accounts set plan = 'max';");
     crm.project.run().expect(4).says(&["invalid_client"]).hides(&["sandbox-secret", "another"]);
     crm.assert_as((1..=3).map(|id| (id, "pro")));

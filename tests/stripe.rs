@@ -171,11 +171,11 @@ fn a_key_that_is_revoked_in_mid_run_stops_it_and_the_next_run_sends_the_rest() {
     while shop.stripe.calls() < 50 {
         std::thread::sleep(Duration::from_millis(2));
     }
-    shop.set("key", "rk_test_another");
+    shop.set("token", "rk_test_another");
     run.finish().expect(4).says(&["401"]).hides(&["rk_test_sandbox", "rk_test_another"]);
     let there = shop.plans().len();
     assert!(there > 0 && there < 200, "{there} customers");
-    shop.set("key", "rk_test_sandbox");
+    shop.set("token", "rk_test_sandbox");
     shop.set("latency", "0");
     shop.project.run().expect(0);
     shop.assert_as((1..=200).map(|id| (id, "free")));

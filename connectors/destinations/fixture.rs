@@ -81,6 +81,7 @@ fn shape(into: &mut ConfigTable, key: &[&str], fields: &[&str]) -> SyncShape {
         write: write(field),
     };
     SyncShape {
+        operations: Vec::new(),
         name: "customers".into(),
         object: into.text_at("object"),
         mode: into.choice_at("mode", Mode::CHOICES).unwrap_or((Mode::Upsert, span.clone())),

@@ -11,95 +11,56 @@ use crate::key::Key;
 use crate::shape::Mode;
 use crate::value::{FieldRef, Fields, ValueRef, put_bytes, take_bytes};
 
-/// What a batch does; a batch holds one operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// Create the record or update the one that matches.
-    Upsert,
-    /// Update a record that must exist.
-    Update,
-    /// Create a record that must not exist.
-    Create,
-    /// Append a record; nothing matches.
-    Append,
-    /// Put a member into an audience.
-    AudienceAdd,
-    /// Take a member out of an audience.
-    AudienceRemove,
-    /// Change the record's address: it is found by the old one.
-    Move,
-    /// Archive a record (restorable).
-    Archive,
-    /// Delete a record.
-    Delete,
-    /// Empty the fields that backhaul wrote.
-    Clear,
+words! {
+    /// What a batch does; a batch holds one operation.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Operation {
+        /// Create the record or update the one that matches.
+        Upsert = "upsert",
+        /// Update a record that must exist.
+        Update = "update",
+        /// Create a record that must not exist.
+        Create = "create",
+        /// Append a record; nothing matches.
+        Append = "append",
+        /// Put a member into an audience.
+        AudienceAdd = "audience_add",
+        /// Take a member out of an audience.
+        AudienceRemove = "audience_remove",
+        /// Change the record's address: it is found by the old one.
+        Move = "move",
+        /// Archive a record (restorable).
+        Archive = "archive",
+        /// Delete a record.
+        Delete = "delete",
+        /// Empty the fields that backhaul wrote.
+        Clear = "clear",
+    }
 }
 
 impl Operation {
-    /// All.
-    pub const ALL: [Self; 10] = [
-        Self::Upsert,
-        Self::Update,
-        Self::Create,
-        Self::Append,
-        Self::AudienceAdd,
-        Self::AudienceRemove,
-        Self::Move,
-        Self::Archive,
-        Self::Delete,
-        Self::Clear,
-    ];
-
     /// Whether the row left the model.
     pub fn is_removal(self) -> bool {
         matches!(self, Self::AudienceRemove | Self::Archive | Self::Delete | Self::Clear)
     }
-
-    /// The word that output uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Upsert => "upsert",
-            Self::Update => "update",
-            Self::Create => "create",
-            Self::Append => "append",
-            Self::AudienceAdd => "audience_add",
-            Self::AudienceRemove => "audience_remove",
-            Self::Move => "move",
-            Self::Archive => "archive",
-            Self::Delete => "delete",
-            Self::Clear => "clear",
-        }
-    }
 }
 
-/// Why a row is in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// The key was not accepted before.
-    Add,
-    /// The key was accepted with another fingerprint, or is in doubt.
-    Change,
-    /// Its address at the destination changes.
-    Move,
-    /// The key left the model.
-    Remove,
-    /// Sent again though nothing changed.
-    Refresh,
-}
-
-impl ChangeKind {
-    /// The word that output and a `changes` file use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Change => "change",
-            Self::Move => "move",
-            Self::Remove => "remove",
-            Self::Refresh => "refresh",
-        }
+words! {
+    /// Why a row is in the plan.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ChangeKind {
+        /// The key was not accepted before.
+        Add = "add",
+        /// The key was accepted with another fingerprint, or is in doubt.
+        Change = "change",
+        /// Its address at the destination changes.
+        Move = "move",
+        /// The key left the model.
+        Remove = "remove",
+        /// Sent again though nothing changed.
+        Refresh = "refresh",
     }
 }
 
@@ -306,16 +267,9 @@ impl Outcomes {
     /// # Errors
     /// A `Bug` for a number that is not in the batch or already has a verdict.
     pub fn set(&mut self, op: u64, verdict: Verdict) -> Result<(), Fault> {
-        let slot = self
-            .verdicts
-            .iter_mut()
-            .find(|(number, _)| *number == op)
-            .ok_or_else(|| Fault::bug(format!("a verdict for op {op}, which is not in the batch")))?;
-        if slot.1 != Verdict::Unknown {
-            return Err(Fault::bug(format!("a second verdict for op {op}")));
-        }
-        slot.1 = verdict;
-        Ok(())
+        let place = self.verdicts.iter().position(|(number, _)| *number == op);
+        let foreign = || Fault::bug(format!("a verdict for op {op}, which is not in the batch"));
+        self.set_at(place.ok_or_else(foreign)?, verdict)
     }
 
     /// Gives the row at `place` of the batch its verdict (constant time; see [`Outcomes::set`]).
@@ -323,15 +277,14 @@ impl Outcomes {
     /// # Errors
     /// A `Bug` for a place beyond the batch or a second verdict.
     pub fn set_at(&mut self, place: usize, verdict: Verdict) -> Result<(), Fault> {
-        let slot = self
-            .verdicts
-            .get_mut(place)
-            .ok_or_else(|| Fault::bug(format!("a verdict for row {place}, which is beyond the batch")))?;
-        if slot.1 != Verdict::Unknown {
-            return Err(Fault::bug(format!("a second verdict for op {}", slot.0)));
+        match self.verdicts.get_mut(place) {
+            None => Err(Fault::bug(format!("a verdict for row {place}, which is beyond the batch"))),
+            Some((op, slot)) if *slot != Verdict::Unknown => Err(Fault::bug(format!("a second verdict for op {op}"))),
+            Some((_, slot)) => {
+                *slot = verdict;
+                Ok(())
+            }
         }
-        slot.1 = verdict;
-        Ok(())
     }
 
     /// The verdicts by op number, in batch order.

@@ -346,6 +346,10 @@ pub trait Sandbox: Send + Sync {
     /// A credential that it accepts.
     fn token(&self) -> String;
 
+    /// The keys of a `[destinations.X]` that points to it, as TOML, besides `type` and `base_url`. Its credential is
+    /// `{ secret = "sandbox" }`.
+    fn account(&self) -> String;
+
     /// How many API calls it has answered.
     fn calls(&self) -> u64;
 

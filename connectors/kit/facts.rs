@@ -2,28 +2,17 @@
 
 use std::time::Duration;
 
-/// What can count as proof that a row was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// The answer names rows.
-    Row,
-    /// A documented status settles the whole batch.
-    Call,
-    /// Accepted when received = sent and invalid = 0.
-    Count,
-    /// Accepted now, settled when the job says so.
-    Job,
-}
-
-impl Evidence {
-    /// In a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Row => "row",
-            Self::Call => "call",
-            Self::Count => "count",
-            Self::Job => "job",
-        }
+words! {
+    /// What can count as proof that a row was accepted.
+    pub enum Evidence {
+        /// The answer names rows.
+        Row = "row",
+        /// A documented status settles the whole batch.
+        Call = "call",
+        /// Accepted when received = sent and invalid = 0.
+        Count = "count",
+        /// Accepted now, settled when the job says so.
+        Job = "job",
     }
 }
 
@@ -47,28 +36,17 @@ pub enum Order {
     RemovalsFirst,
 }
 
-/// What an operation needs to find an existing record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressKind {
-    /// Nothing: the key or the fields say it all.
-    None,
-    /// The vendor's id, remembered from the answer to the write.
-    RemoteId,
-    /// The value of the match field.
-    MatchValue,
-    /// The hashes that it was sent as: [`Prepared::hashes`](crate::Prepared::hashes) of its fields.
-    Hashes,
-}
-
-impl AddressKind {
-    /// In a few words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::RemoteId => "its id",
-            Self::MatchValue => "the match field",
-            Self::Hashes => "the hashes it was sent as",
-        }
+words! {
+    /// What an operation needs to find an existing record.
+    pub enum AddressKind {
+        /// Nothing: the key or the fields say it all.
+        None = "",
+        /// The vendor's id, remembered from the answer to the write.
+        RemoteId = "its id",
+        /// The value of the match field.
+        MatchValue = "the match field",
+        /// The hashes that it was sent as: [`Prepared::hashes`](crate::Prepared::hashes) of its fields.
+        Hashes = "the hashes it was sent as",
     }
 }
 

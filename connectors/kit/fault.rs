@@ -8,23 +8,24 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// What kind of fault a call ended with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultClass {
-    /// The other side asked for fewer calls. Nothing was applied.
-    Throttled,
-    /// The call failed and is *known* not to have been applied: it may be made again.
-    Transient,
-    /// The credential is missing, wrong, expired or lacks a right.
-    Auth,
-    /// What the operator wrote cannot work: an unknown object, a wrong query, a refused field.
-    Config,
-    /// The batch as a whole was refused for its size or for one of its rows: cut it in two.
-    Split,
-    /// The call may or may not have been applied.
-    Ambiguous,
-    /// The connector or the engine broke its own contract.
-    Bug,
+words! {
+    /// What kind of fault a call ended with.
+    pub enum FaultClass {
+        /// The other side asked for fewer calls. Nothing was applied.
+        Throttled = "throttled",
+        /// The call failed and is *known* not to have been applied: it may be made again.
+        Transient = "transient",
+        /// The credential is missing, wrong, expired or lacks a right.
+        Auth = "auth",
+        /// What the operator wrote cannot work: an unknown object, a wrong query, a refused field.
+        Config = "config",
+        /// The batch as a whole was refused for its size or for one of its rows: cut it in two.
+        Split = "split",
+        /// The call may or may not have been applied.
+        Ambiguous = "ambiguous",
+        /// The connector or the engine broke its own contract.
+        Bug = "bug",
+    }
 }
 
 impl FaultClass {
@@ -48,19 +49,6 @@ impl FaultClass {
             Self::Split => "one row may be too large for the destination: see `backhaul rejects`",
             Self::Ambiguous => "run again: rows whose fate is unknown are compared afresh",
             Self::Bug => "this is a defect of backhaul: please report it with the run's id",
-        }
-    }
-
-    /// The word that logs and JSON output use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Transient => "transient",
-            Self::Auth => "auth",
-            Self::Config => "config",
-            Self::Split => "split",
-            Self::Ambiguous => "ambiguous",
-            Self::Bug => "bug",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Operation;
 use crate::config::{ConfigTable, nearest};
 use crate::destination::{Account, Prepared, SandboxKind};
 use crate::shape::{Mode, Removed, SyncShape, WritePolicy};
@@ -101,6 +102,13 @@ impl Object {
         instead: &[],
     };
 
+    /// The operations that it is offered for.
+    pub fn operations(&self) -> impl Iterator<Item = Operation> {
+        let removals = self.removed.iter().filter_map(|removed| removed.operation());
+        let leaves = self.modes.contains(&Mode::Audience).then_some(Operation::AudienceRemove);
+        self.modes.iter().map(|mode| mode.write_operation()).chain(removals).chain(leaves)
+    }
+
     fn instead_of(&self, word: &str) -> Option<&'static str> {
         self.instead.iter().find(|(own, _)| *own == word).map(|(_, text)| *text)
     }
@@ -122,6 +130,7 @@ impl DestinationKind {
                 shape.match_field = shape.place_of(only).map(|place| (place, shape.span.clone()));
             }
             self.check(object, into, &shape);
+            shape.operations = object.operations().collect();
         }
         // So that all problems are told at once.
         let known = account.sync(into, &shape);

@@ -6,6 +6,7 @@
 //! | [`table`] | snapshots that are tables of the warehouse |
 //! | [`kind`], [`shape`] | what a kind of destination writes; what a sync asks of it |
 //! | [`destination`], [`facts`] | the contract of a destination: writes, stand-ins; what is true of an operation |
+//! | [`row_calls`] | a destination that takes one row a call |
 //! | [`batch`] | rows on their way, verdicts, tickets |
 //! | [`value`], [`key`] | typed values; canonical keys |
 //! | [`fault`] | what went wrong with a call, and the remedy |
@@ -16,6 +17,9 @@
 //! | [`preview`] | what `plan --request` shows |
 //! | [`normalise`] | e-mail addresses, country codes … in one form |
 //! | [`contract`] | the suite that every destination passes (feature `contract`) |
+
+#[macro_use]
+mod words;
 
 pub mod batch;
 pub mod config;
@@ -32,6 +36,7 @@ pub mod kind;
 pub mod nested;
 pub mod normalise;
 pub mod preview;
+pub mod row_calls;
 pub mod shape;
 pub mod source;
 pub mod table;
@@ -51,6 +56,7 @@ pub use key::{KeyError, KeyHash};
 pub use kind::{DestinationKind, KindSchema, Object, ObjectName};
 pub use nested::{Nest, PathError};
 pub use preview::RequestPreview;
+pub use row_calls::{OneRow, RowCalls};
 pub use shape::{FieldShape, Mode, NullPolicy, Removed, SyncShape, WritePolicy};
 pub use source::{
     Column, EncodedValues, Model, ModelQuery, Projection, Proof, Query, RowDecoder, RowDigest, RowPage, Rows, Scan,

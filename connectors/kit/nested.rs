@@ -1,6 +1,8 @@
 //! Nested JSON objects out of flat fields: `address.city` becomes `{"address":{"city":…}}`, and
 //! `items[].sku` beside `items[].quantity` becomes `{"items":[{"sku":…,"quantity":…},…]}`.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
 use crate::batch::Reason;
@@ -10,7 +12,8 @@ use crate::value::{FieldRef, Fields, ValueRef, write_field_json, write_json_str}
 #[derive(Clone, Debug)]
 pub struct Nest {
     root: Vec<Member>,
-    lists: bool,
+    /// The places of fields that are lists.
+    lists: Vec<usize>,
     flat: bool,
 }
 
@@ -37,14 +40,12 @@ struct Member {
 
 #[derive(Clone, Debug)]
 enum Node {
-    /// The value of a field.
+    /// The value of a field; inside a list, one of its items.
     Field(usize),
     /// An object.
     Object(Vec<Member>),
-    /// A list whose items are the items of one field.
-    Items(usize),
-    /// A list of objects, made from the items of several fields side by side.
-    Objects(Vec<Member>),
+    /// A list: of the items of one field, or of objects, made from those of several fields side by side.
+    List(Box<Node>),
 }
 
 /// One part of a path: a name, perhaps of a list (`items[]`).
@@ -59,12 +60,12 @@ impl Nest {
     /// # Errors
     /// Every target that is no path, is there twice, or is a value and an object at once.
     pub fn compile<T: AsRef<str>>(targets: &[T]) -> Result<Self, Vec<PathError>> {
-        let mut nest = Self { root: Vec::new(), lists: false, flat: true };
+        let mut nest = Self { root: Vec::new(), lists: Vec::new(), flat: true };
         let mut errors = Vec::new();
         for (target, text) in targets.iter().enumerate() {
             let added =
                 parts(text.as_ref()).map_err(|message| PathError { target, other: None, message }).and_then(|path| {
-                    nest.lists |= path.iter().any(|part| part.list);
+                    nest.lists.extend(path.iter().any(|part| part.list).then_some(target));
                     nest.flat &= matches!(path.as_slice(), [Part { list: false, .. }]);
                     insert(&mut nest.root, &path, target, targets)
                 });
@@ -73,30 +74,23 @@ impl Nest {
         if errors.is_empty() { Ok(nest) } else { Err(errors) }
     }
 
-    /// Whether no target is nested: every field is a member of the one object.
-    pub fn is_flat(&self) -> bool {
-        self.flat
-    }
-
     /// Refuses a row whose lists cannot be put side by side: `items[].sku` of three items with
     /// `items[].quantity` of two.
     ///
     /// # Errors
     /// `UNEQUAL_LISTS`, naming the list.
     pub fn check<'a, T: Into<FieldRef<'a>>>(&self, fields: impl IntoIterator<Item = T>) -> Result<(), Reason> {
-        if !self.lists {
+        if self.lists.is_empty() {
             return Ok(());
         }
-        let fields: Vec<FieldRef<'_>> = fields.into_iter().map(Into::into).collect();
-        check(&self.root, &fields)
+        Cells::of(self, fields.into_iter().map(Into::into)).check(&self.root)
     }
 
     /// Appends a row as one JSON object. `Skip` is left out, `Clear` is null; an object or list all of
     /// whose fields are left out is left out too.
     pub fn write_json(&self, fields: &Fields, out: &mut Vec<u8>) {
         if !self.flat {
-            let fields: Vec<FieldRef<'_>> = fields.iter().collect();
-            write_object(&self.root, out, &mut |field, out| write_field(fields.get(field), out), &fields);
+            Cells::of(self, fields.iter()).write_object(&self.root, None, out);
             return;
         }
         // The members are the fields, in their order: each is written as it is read.
@@ -143,20 +137,20 @@ fn insert<T: AsRef<str>>(
         label.push(b',');
         write_json_str(part.name, &mut label);
         label.push(b':');
-        let node = match (rest.is_empty(), part.list) {
-            (true, false) => Node::Field(target),
-            (true, true) => Node::Items(target),
-            (false, false) => Node::Object(Vec::new()),
-            (false, true) => Node::Objects(Vec::new()),
-        };
+        let node = if rest.is_empty() { Node::Field(target) } else { Node::Object(Vec::new()) };
+        let node = if part.list { Node::List(Box::new(node)) } else { node };
         members.push(Member { name: part.name.to_owned(), label, node, target });
         members.len() - 1
     });
     let member = &mut members[at];
-    match &mut member.node {
-        Node::Field(own) | Node::Items(own) if *own == target => Ok(()),
-        Node::Object(inner) if !part.list && !rest.is_empty() => insert(inner, rest, target, targets),
-        Node::Objects(inner) if part.list && !rest.is_empty() => insert(inner, rest, target, targets),
+    let is_list = matches!(member.node, Node::List(_));
+    let node = match (&mut member.node, part.list) {
+        (Node::List(inner), true) => &mut **inner,
+        (node, _) => node,
+    };
+    match node {
+        Node::Field(own) if *own == target => Ok(()),
+        Node::Object(inner) if part.list == is_list && !rest.is_empty() => insert(inner, rest, target, targets),
         _ => {
             let (this, other) = (targets[target].as_ref(), targets[member.target].as_ref());
             let message = if this == other {
@@ -169,124 +163,93 @@ fn insert<T: AsRef<str>>(
     }
 }
 
-/// Writes a field's value; `false` where it is left out.
-fn write_field(field: Option<&FieldRef<'_>>, out: &mut Vec<u8>) -> bool {
-    match field {
-        None | Some(FieldRef::Skip) => return false,
-        Some(FieldRef::Clear) => out.extend_from_slice(b"null"),
-        Some(FieldRef::Set(value)) => value.write_json(out),
-    }
-    true
+/// The fields of a row, and the items of those that are lists.
+struct Cells<'a> {
+    fields: Vec<FieldRef<'a>>,
+    lists: HashMap<usize, Items<'a>>,
 }
 
-/// Writes the members that have something to say; `false` where none had.
-fn write_object(
-    members: &[Member],
-    out: &mut Vec<u8>,
-    write: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool,
-    fields: &[FieldRef<'_>],
-) -> bool {
-    let mut any = false;
-    out.push(b'{');
-    for member in members {
-        let start = out.len();
-        out.extend_from_slice(&member.label[usize::from(!any)..]);
-        let written = match &member.node {
-            Node::Field(field) => write(*field, out),
-            Node::Object(inner) => write_object(inner, out, write, fields),
-            Node::Items(field) => write_items(fields.get(*field), out),
-            Node::Objects(inner) => write_objects(inner, fields, out),
-        };
-        if written {
-            any = true;
-        } else {
-            out.truncate(start);
-        }
+impl<'a> Cells<'a> {
+    fn of(nest: &Nest, fields: impl Iterator<Item = FieldRef<'a>>) -> Self {
+        let fields: Vec<_> = fields.collect();
+        let items = |place: &usize| Some((*place, Items::of(fields.get(*place)?)?));
+        Self { lists: nest.lists.iter().filter_map(items).collect(), fields }
     }
-    out.push(b'}');
-    any
-}
 
-fn write_items(field: Option<&FieldRef<'_>>, out: &mut Vec<u8>) -> bool {
-    match field.and_then(Items::of) {
-        None => return false,
-        Some(Items::Null) => out.extend_from_slice(b"null"),
-        Some(items) => {
-            out.push(b'[');
-            for item in 0..items.len() {
-                if item > 0 {
-                    out.push(b',');
-                }
-                items.write(item, out);
+    /// Writes the members that have something to say; `false` where none had. `item` is the place in a list.
+    fn write_object(&self, members: &[Member], item: Option<usize>, out: &mut Vec<u8>) -> bool {
+        let mut any = false;
+        out.push(b'{');
+        for member in members {
+            let start = out.len();
+            out.extend_from_slice(&member.label[usize::from(!any)..]);
+            if self.write(&member.node, item, out) {
+                any = true;
+            } else {
+                out.truncate(start);
             }
-            out.push(b']');
         }
+        out.push(b'}');
+        any
     }
-    true
-}
 
-fn write_objects(members: &[Member], fields: &[FieldRef<'_>], out: &mut Vec<u8>) -> bool {
-    let mut places = Vec::new();
-    collect(members, &mut places);
-    let lists: Vec<(usize, Items<'_>)> =
-        places.iter().filter_map(|place| Some((*place, Items::of(fields.get(*place)?)?))).collect();
-    if lists.is_empty() {
-        return false;
-    }
-    if lists.iter().all(|(_, items)| matches!(items, Items::Null)) {
-        out.extend_from_slice(b"null");
-        return true;
-    }
-    out.push(b'[');
-    for item in 0..lists.iter().map(|(_, items)| items.len()).max().unwrap_or(0) {
-        if item > 0 {
-            out.push(b',');
-        }
-        let mut write = |field: usize, out: &mut Vec<u8>| {
-            let Some((_, items)) = lists.iter().find(|(own, _)| *own == field) else { return false };
-            items.write(item, out)
-        };
-        write_object(members, out, &mut write, fields);
-    }
-    out.push(b']');
-    true
-}
-
-fn collect(members: &[Member], places: &mut Vec<usize>) {
-    for member in members {
-        match &member.node {
-            Node::Field(field) | Node::Items(field) => places.push(*field),
-            Node::Object(inner) | Node::Objects(inner) => collect(inner, places),
-        }
-    }
-}
-
-fn check(members: &[Member], fields: &[FieldRef<'_>]) -> Result<(), Reason> {
-    for member in members {
-        match &member.node {
-            Node::Field(_) | Node::Items(_) => {}
-            Node::Object(inner) => check(inner, fields)?,
-            Node::Objects(inner) => {
-                let mut places = Vec::new();
-                collect(inner, &mut places);
-                let mut lengths = places
-                    .iter()
-                    .filter_map(|place| Items::of(fields.get(*place)?))
-                    .filter(|items| !matches!(items, Items::Null))
-                    .map(|items| items.len());
-                let first = lengths.next();
-                if let Some(other) = lengths.find(|length| Some(*length) != first) {
-                    let text = format!(
-                        "the lists behind `{}[]` have {} and {other} items",
-                        member.name,
-                        first.unwrap_or_default()
-                    );
-                    return Err(Reason::new("UNEQUAL_LISTS", text));
+    /// `false` where there is nothing to write.
+    fn write(&self, node: &Node, item: Option<usize>, out: &mut Vec<u8>) -> bool {
+        match (node, item) {
+            (Node::Field(field), Some(item)) => return self.lists.get(field).is_some_and(|list| list.write(item, out)),
+            (Node::Field(field), None) => match self.fields.get(*field) {
+                None | Some(FieldRef::Skip) => return false,
+                Some(FieldRef::Clear) => out.extend_from_slice(b"null"),
+                Some(FieldRef::Set(value)) => value.write_json(out),
+            },
+            (Node::Object(members), item) => return self.write_object(members, item, out),
+            (Node::List(inner), _) => {
+                let lengths = self.lengths(inner);
+                match lengths.iter().flatten().max() {
+                    _ if lengths.is_empty() => return false,
+                    None => out.extend_from_slice(b"null"),
+                    Some(most) => {
+                        out.push(b'[');
+                        for item in 0..*most {
+                            if item > 0 {
+                                out.push(b',');
+                            }
+                            self.write(inner, Some(item), out);
+                        }
+                        out.push(b']');
+                    }
                 }
             }
         }
+        true
     }
-    Ok(())
+
+    /// How many items the lists of a node have that are not left out; `None` is NULL.
+    fn lengths(&self, node: &Node) -> Vec<Option<usize>> {
+        match node {
+            Node::Field(field) => self.lists.get(field).map(Items::len).into_iter().collect(),
+            Node::Object(members) => members.iter().flat_map(|member| self.lengths(&member.node)).collect(),
+            Node::List(inner) => self.lengths(inner),
+        }
+    }
+
+    fn check(&self, members: &[Member]) -> Result<(), Reason> {
+        for member in members {
+            match &member.node {
+                Node::Field(_) => {}
+                Node::Object(inner) => self.check(inner)?,
+                Node::List(inner) => {
+                    let lengths: Vec<usize> = self.lengths(inner).into_iter().flatten().collect();
+                    if let Some([first, other]) = lengths.array_windows().find(|[a, b]| a != b) {
+                        let name = &member.name;
+                        let text = format!("the lists behind `{name}[]` have {first} and {other} items");
+                        return Err(Reason::new("UNEQUAL_LISTS", text));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The items of one field's value; a value that is no list is a list of one.
@@ -309,12 +272,13 @@ impl<'a> Items<'a> {
         })
     }
 
-    fn len(&self) -> usize {
+    /// How many there are; `None` of NULL.
+    fn len(&self) -> Option<usize> {
         match self {
-            Self::Null => 0,
-            Self::One(_) => 1,
-            Self::List(items) => items.len(),
-            Self::Raw(items) => items.len(),
+            Self::Null => None,
+            Self::One(_) => Some(1),
+            Self::List(items) => Some(items.len()),
+            Self::Raw(items) => Some(items.len()),
         }
     }
 
@@ -399,8 +363,8 @@ mod tests {
         assert_eq!(found, [(1, Some(0)), (2, None), (3, None), (4, None), (6, Some(5)), (8, Some(7))]);
         assert_eq!(errors[0].message, "`address.city` and `address` make `address` two things at once");
         assert_eq!(errors[5].message, "`email` is there twice");
-        assert!(!Nest::compile(&["a", "b.c"]).unwrap().is_flat());
-        assert!(Nest::compile(&["a", "b"]).unwrap().is_flat());
+        assert!(!Nest::compile(&["a", "b.c"]).unwrap().flat);
+        assert!(Nest::compile(&["a", "b"]).unwrap().flat);
     }
 
     #[test]

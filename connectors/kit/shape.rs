@@ -4,32 +4,19 @@ use crate::batch::Operation;
 use crate::config::{Problem, Problems, Span};
 use crate::nested::{Nest, PathError};
 
-/// `[into] mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is; the words are explained in docs and `About`")]
-pub enum Mode {
-    Upsert,
-    Update,
-    Create,
-    Audience,
-    Append,
+words! {
+    /// `[into] mode`.
+    #[expect(missing_docs, reason = "each says what it is; the words are explained in docs and `About`")]
+    pub enum Mode {
+        Upsert = "upsert",
+        Update = "update",
+        Create = "create",
+        Audience = "audience",
+        Append = "append",
+    }
 }
 
 impl Mode {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] = &[
-        ("upsert", Self::Upsert),
-        ("update", Self::Update),
-        ("create", Self::Create),
-        ("audience", Self::Audience),
-        ("append", Self::Append),
-    ];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, m)| *m == self).map_or("", |(name, _)| name)
-    }
-
     /// The operation for rows that are in the model.
     pub fn write_operation(self) -> Operation {
         match self {
@@ -42,26 +29,18 @@ impl Mode {
     }
 }
 
-/// `[into] removed`: what happens to a row that left the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it is")]
-pub enum Removed {
-    Ignore,
-    Archive,
-    Delete,
-    Clear,
+words! {
+    /// `[into] removed`: what happens to a row that left the model.
+    #[expect(missing_docs, reason = "each says what it is")]
+    pub enum Removed {
+        Ignore = "ignore",
+        Archive = "archive",
+        Delete = "delete",
+        Clear = "clear",
+    }
 }
 
 impl Removed {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] =
-        &[("ignore", Self::Ignore), ("archive", Self::Archive), ("delete", Self::Delete), ("clear", Self::Clear)];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, r)| *r == self).map_or("", |(name, _)| name)
-    }
-
     /// The operation for removed rows, if any. An audience removes members whatever this says.
     pub fn operation(self) -> Option<Operation> {
         match self {
@@ -82,25 +61,15 @@ pub enum NullPolicy {
     Clear,
 }
 
-/// `write` of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WritePolicy {
-    /// With every write of its record.
-    Always,
-    /// Where the record has no value there: what somebody put there stays.
-    IfEmpty,
-    /// With the write that makes the record, and never again.
-    OnCreate,
-}
-
-impl WritePolicy {
-    /// All, with their names in TOML.
-    pub const CHOICES: &'static [(&'static str, Self)] =
-        &[("always", Self::Always), ("if_empty", Self::IfEmpty), ("on_create", Self::OnCreate)];
-
-    /// Its name in TOML.
-    pub fn as_str(self) -> &'static str {
-        Self::CHOICES.iter().find(|(_, w)| *w == self).map_or("", |(name, _)| name)
+words! {
+    /// `write` of a field.
+    pub enum WritePolicy {
+        /// With every write of its record.
+        Always = "always",
+        /// Where the record has no value there: what somebody put there stays.
+        IfEmpty = "if_empty",
+        /// With the write that makes the record, and never again.
+        OnCreate = "on_create",
     }
 }
 
@@ -129,6 +98,8 @@ pub struct SyncShape {
     /// `[into] removed` and where it stands (the table where it is the default); where that is `ignore`, the way of
     /// the sync's `on_ineligible`, which then concerns people who may not be sent alone.
     pub removed: (Removed, Span),
+    /// The operations that the object is offered for; known once its kind has checked the sync.
+    pub operations: Vec<Operation>,
     /// Place in `fields` of the match field, and where `match` stands.
     pub match_field: Option<(usize, Span)>,
     /// The fields, in the order of [`Row::fields`](crate::Row::fields).

@@ -71,11 +71,20 @@ pub(super) async fn sandbox(screen: &Screen, args: &Args) -> Result<Exit, Failur
     let settings: Vec<(String, String)> = args.settings.iter().cloned().chain(told).chain(refused).collect();
     let running = kind.start(listener, &settings).await?;
     let (url, token) = (running.url(), running.token());
-    screen.show(&json!({ "vendor": kind.name(), "url": url, "token": token }), |format| match format {
-        Format::Markdown => format!("- url: `{url}`\n- token: `{token}`"),
-        _ => format!("url    {url}\ntoken  {token}"),
-    })?;
-    screen.note(&format!("a stand-in of {} is listening; Ctrl-C stops it", kind.name()));
+    let vendor = kind.name();
+    let table = format!("[destinations.sandbox]\ntype = \"{vendor}\"\nbase_url = \"{url}\"\n{}", running.account());
+    let variable = format!("export BACKHAUL_SECRET_SANDBOX='{token}'");
+    let look = format!("curl {url}/sandbox/records");
+    screen.show(
+        &json!({ "vendor": vendor, "url": url, "token": token, "destination": table }),
+        |format| match format {
+            Format::Markdown => {
+                format!("- url: `{url}`\n- token: `{token}`\n\n```toml\n{table}```\n\n```sh\n{variable}\n{look}\n```")
+            }
+            _ => format!("url    {url}\ntoken  {token}\n\nin backhaul.toml:\n{table}\nin the shell:\n{variable}\n\nwhat it has received:\n{look}\n"),
+        },
+    )?;
+    screen.note(&format!("a stand-in of {vendor} is listening; Ctrl-C stops it"));
     loop {
         let expires = async {
             match args.expire_token {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
-use backhaul_kit::normalise::Normaliser;
 
 use super::names;
 use super::project::{Country, DiffPlace, SyncDef};
@@ -105,5 +104,6 @@ fn matched(sync: &SyncDef) -> Option<(&str, Option<&'static str>, Option<&str>)>
         Country::Is(code) => code.as_str(),
         Country::Column(column, _) => column.as_str(),
     });
+    use crate::transform::Normaliser;
     Some((&field.target, field.normalise.map(Normaliser::as_str), country))
 }

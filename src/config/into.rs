@@ -120,6 +120,7 @@ pub(super) fn read(
     let removed = common.removed.unwrap_or_else(|| (Removed::Ignore, into.span().clone()));
     let removes_left = mode.0 == Mode::Audience || removed.0 != Removed::Ignore;
     let shape = SyncShape {
+        operations: Vec::new(),
         name: sync.to_owned(),
         object: common.object,
         mode,

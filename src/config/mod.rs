@@ -11,13 +11,11 @@
 //! | `later` | keys of the language that this version refuses |
 //! | `across`, `groups`, `references` | what no file can know alone: `after` cycles, two syncs on one object, groups that may, records of other syncs |
 //! | [`example`](example()) | a project that stands in one text, for manuals |
-//! | [`digest`](digest()) | whether a sync's mapping is the one that a snapshot was made with |
 //! | [`render`](render()) | problems for people and for programs |
 //! | [`schema`] | JSON Schema of the three files |
 
 mod across;
 mod checks;
-mod digest;
 mod example;
 mod fields;
 mod files;
@@ -40,7 +38,6 @@ mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use digest::digest;
 pub use example::{example, files_of};
 pub use guards::{Canary, FieldGuard, Guards, OnHold, OnKeyShift, OnRemap, Step, Threshold, percent};
 pub use incremental::{Begin, Incremental};

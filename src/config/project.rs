@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{Problem, SecretRef, SourceFile, Span};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{
     Account, DestinationKind, ModelQuery, NullPolicy, Prepared, SyncShape, Value, WarehouseConfig, WritePolicy,
 };
@@ -16,6 +15,7 @@ use super::guards::{Guards, OnHold};
 use super::incremental::Incremental;
 use super::people::People;
 use super::references::Missing;
+use crate::transform::Normaliser;
 
 /// A checked project.
 pub struct Project {

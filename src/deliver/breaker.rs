@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::http::retry::Retry;
+use super::retry::Retry;
 use backhaul_kit::{Fault, FaultClass};
 
 /// Failed rounds in a row for which what the destination asks for is all that is waited.

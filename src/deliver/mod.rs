@@ -6,6 +6,7 @@
 //! | `reader` | ops of a plan → rows, lazily; what an earlier process already settled is left out |
 //! | `machine` | what happens next: `step(event, now) → effects`, without I/O and clocks |
 //! | `policy` | how often, how long and how much a delivery tries |
+//! | `retry` | how long to wait before the next try |
 //! | `marks` | which ops the log says may be sent |
 //! | `queue` | which rows may go out together |
 //! | `verdict` | what an answer means for every row |
@@ -31,6 +32,7 @@ mod policy;
 mod pressure;
 mod queue;
 mod reader;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -42,3 +44,4 @@ pub use limits::{CanaryGate, Halt};
 pub use machine::{Machine, PhaseFacts};
 pub use policy::Policy;
 pub use reader::{Chunk, row};
+pub(crate) use retry::Retry;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::http::retry::Retry;
+use super::retry::Retry;
 
 use super::limits::CanaryGate;
 use crate::config::Threshold;

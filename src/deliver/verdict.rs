@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backhaul_kit::http::retry::Retry;
+use super::retry::Retry;
 use backhaul_kit::{Batch, Delivery, Evidence, Fault, FaultClass, Outcomes, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};

@@ -1,14 +1,13 @@
 //! Binding a sync's fields to its model's columns.
 
 use backhaul_kit::config::{Problem, Span, nearest};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, Nest, Schema, TypeClass};
 
 use super::form::Form;
-use super::template::Template;
 use super::{Mapper, Source, Step, settle};
 use crate::config::{Check, CheckKind, Country, Field, FieldSource, ModelDef, Reference, Referred, SyncDef};
 use crate::diff;
+use crate::transform::{Normaliser, Template};
 
 /// The columns that a sync reads, each once: its key's first, in the key's order, then those of the fields in
 /// the fields' order.

@@ -1,9 +1,9 @@
 //! The form that a field's values are brought into: `as`, and `country` of telephone numbers.
 
-use backhaul_kit::normalise::{Normaliser, phone_in};
 use backhaul_kit::{Reason, Value};
 
 use crate::config::{Country, Field};
+use crate::transform::{Normaliser, phone_in};
 
 /// What `as` and `country` of a field say, bound to the columns of a record.
 #[derive(Clone, Debug)]

@@ -7,18 +7,19 @@
 //! ([how](crate::diff)) → `default` → `null`. Its field is what finds the record until the id is known.
 
 mod compile;
+mod digest;
 mod form;
-pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 
 use backhaul_kit::{FieldValue, Nest, NullPolicy, Projection, Reason, Value};
 
 pub use compile::{cannot_identify, classes, columns, is_identifying};
+pub use digest::digest;
 pub(crate) use form::Form;
 
 use crate::diff::{Reference, RowMapper};
-use template::Template;
+use crate::transform::Template;
 
 /// The code of a row with a value that no destination can take.
 pub const NOT_SENDABLE: &str = "NOT_SENDABLE";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backhaul_kit::http::retry::Retry;
+use crate::deliver::Retry;
 use backhaul_kit::{Destination, Fault, FaultClass, Kit, Lookup, Match, Prepared, Value};
 use tokio::runtime::Handle;
 

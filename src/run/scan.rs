@@ -21,7 +21,7 @@ use super::table::{check_place, compare_there};
 use super::watermark::Newest;
 use super::{Cancel, Event, RunError, RunOptions, Watch, unless_cancelled, watermark};
 use crate::check::{Checker, Finding, MatchValues, Past, Screened};
-use crate::config::{self, CheckKind, FieldSource, ModelDef, Project, SyncDef};
+use crate::config::{CheckKind, FieldSource, ModelDef, Project, SyncDef};
 use crate::diff::{
     DiffError, Differ, Doubts, Eligibility, PlanRequest, PlanSummary, PlanWriter, Reference, RowMapper, Scratch,
     Sibling,
@@ -257,7 +257,7 @@ async fn open_part(
     let mapper = Mapper::compile(sync, &columns).map_err(RunError::Problems)?;
     let in_text = project.warehouses.get(&model.warehouse).is_some_and(|warehouse| warehouse.config.times_in_text());
     watermark::check_column(model, &columns, in_text)?;
-    let digest = config::digest(sync, &columns);
+    let digest = mapping::digest(sync, &columns);
     let sends = mapping::classes(sync, &columns);
     Ok(Opened { scan, mapper, columns, sends, digest })
 }

@@ -15,6 +15,8 @@ pub(crate) struct Sandbox {
     pub(crate) url: String,
     /// The credential that it accepts.
     pub(crate) token: String,
+    /// The table of a destination that points to it.
+    pub(crate) destination: String,
 }
 
 impl Sandbox {
@@ -23,7 +25,8 @@ impl Sandbox {
         let mut process = project.start(&[&["sandbox"], arguments, &["--output", "json"]].concat());
         let json = process.wait_for_json();
         let member = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {json}")).to_owned();
-        Self { url: member("url"), token: member("token"), _process: process }
+        let (url, token, destination) = (member("url"), member("token"), member("destination"));
+        Self { url, token, destination, _process: process }
     }
 
     /// What it holds, for stand-ins that show it.

@@ -19,7 +19,8 @@
 //! plan  = "plan"
 //! ```
 //!
-//! All of it is here but for the stand-in (`sandbox`): account, sync, destination.
+//! All of it is here but for the stand-in (`sandbox`); what vendors of one row a call have in common is the kit's
+//! ([`RowCalls`]).
 //!
 //! # Facts, and where they come from
 //!
@@ -54,26 +55,22 @@ pub mod sandbox;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use backhaul_kit::config::{ConfigTable, SecretRef, schema};
 use backhaul_kit::http::{Answer, Auth, Http, HttpAccount, Request, account_schema, fault_of_status};
 use backhaul_kit::{
-    Account, AccountReport, AddressKind, Batch, Delivery, Destination, DestinationKind, Evidence, Facts, Fault,
-    FieldRef, KindSchema, Kit, Mode, Object, ObjectName, Operation, Order, Outcomes, Prepared, Reason, Removed,
-    RequestPreview, Row, Run, SyncShape, Tickets, ValueRef, Verdict,
+    AccountReport, AddressKind, DestinationKind, Facts, Fault, KindSchema, Kit, Mode, Object, ObjectName, OneRow,
+    Operation, Order, Reason, Removed, RowCalls, ValueRef, Verdict,
 };
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Regions, and where the API of each is.
 const REGIONS: &[(&str, &str)] = &[("us", "https://track.customer.io"), ("eu", "https://track-eu.customer.io")];
 /// Calls in a second.
 const PER_SECOND: u32 = 100;
-/// Calls in flight; the limit is what bounds the rate.
-const CONCURRENCY: usize = 8;
 /// The field that finds a person, and its most bytes.
 const ID: &str = "id";
 const MAX_ID: usize = 150;
@@ -137,136 +134,67 @@ fn account_keys() -> Value {
     account_schema("the region's own", own, &["region", "site_id", "api_key"])
 }
 
-impl Account for Workspace {
-    fn sync(&self, into: &mut ConfigTable, shape: &SyncShape) -> Option<Arc<dyn Prepared>> {
-        for field in shape.fields.iter().filter(|field| field.target.starts_with('_') || field.target.starts_with(OWN))
-        {
-            let message = format!("`{}` is no attribute: it says how Customer.io takes a call", field.target);
-            into.problems().refuse("reserved-target", &field.span, message, "take the field out");
-        }
-        Some(Arc::new(People { workspace: self.clone(), id: shape.match_field.as_ref()?.0, fields: shape.targets() }))
+#[async_trait]
+impl RowCalls for Workspace {
+    fn over(&self) -> &HttpAccount {
+        &self.http
     }
 
-    fn http(&self) -> Option<&HttpAccount> {
-        Some(&self.http)
-    }
-}
-
-/// A checked sync of people.
-#[derive(Clone, Debug)]
-struct People {
-    workspace: Workspace,
-    /// The place of the id among the fields.
-    id: usize,
-    fields: Vec<String>,
-}
-
-impl Prepared for People {
-    fn facts(&self, operation: Operation) -> Facts {
-        Facts {
-            max_rows: usize::from(matches!(operation, Operation::Upsert | Operation::Delete)),
-            evidence: Evidence::Call,
-            resend_safe: true,
-            address: AddressKind::MatchValue,
-            order: Order::RemovalsFirst,
-            concurrency: CONCURRENCY,
-            settle_after: self.workspace.http.settle_after(),
-            ..Facts::default()
-        }
+    fn auth(&self, kit: &Kit) -> Auth {
+        Auth::Basic { user: self.site_id.clone(), password: kit.secret(&self.api_key) }
     }
 
-    fn object(&self) -> String {
-        String::from("people")
+    fn facts(&self) -> Facts {
+        let (address, order) = (AddressKind::MatchValue, Order::RemovalsFirst);
+        // The limit is what bounds the rate.
+        Facts { resend_safe: true, address, order, concurrency: 8, ..Facts::default() }
     }
 
-    fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let Workspace { site_id, api_key, http, .. } = &self.workspace;
-        let auth = Auth::Basic { user: site_id.clone(), password: kit.secret(api_key) };
-        Ok(Arc::new(Sender { people: self.clone(), http: http.client(&kit, auth)? }))
+    fn refuses(&self, target: &str) -> Option<&'static str> {
+        let is_own = target.starts_with('_') || target.starts_with(OWN);
+        is_own.then_some("is no attribute: it says how Customer.io takes a call")
     }
-}
 
-/// The destination.
-#[derive(Debug)]
-struct Sender {
-    people: People,
-    http: Http,
-}
-
-impl Sender {
-    /// The call of a row, or why it has none.
-    fn call(&self, operation: Operation, row: &Row) -> Result<Request, Reason> {
-        let (method, id) = match operation {
-            Operation::Delete => (Method::DELETE, row.address.match_value.clone().unwrap_or_default()),
-            _ => (Method::PUT, row.match_value(self.people.id)?),
-        };
-        let fits = id.len() <= MAX_ID && !id.contains('@') && !id.starts_with(OWN);
-        let call = self.people.workspace.http.call(method, &["api", "v1", "customers", &id]).ok().filter(|_| fits);
+    fn call(&self, operation: Operation, row: &OneRow<'_>) -> Result<Request, Reason> {
+        let fits = row.id.len() <= MAX_ID && !row.id.contains('@') && !row.id.starts_with(OWN);
+        let method = if operation == Operation::Delete { Method::DELETE } else { Method::PUT };
+        let call = self.http.call(method, &["api", "v1", "customers", &row.id]).ok().filter(|_| fits);
         let why = "an id has 1 to 150 bytes and no `@`, is not `.` or `..`, and does not begin with `cio_`";
         let call = call.ok_or_else(|| Reason::new("INVALID_ID", why))?;
-        Ok(if operation == Operation::Delete { call } else { call.json(self.attributes(row)?.to_string()) })
+        Ok(if operation == Operation::Delete {
+            call
+        } else {
+            call.json(Value::from(row.members(attribute)).to_string())
+        })
     }
 
-    fn attributes(&self, row: &Row) -> Result<Value, Reason> {
-        let mut attributes = Map::new();
-        for (name, field) in self.people.fields.iter().zip(row.fields.iter()).filter(|(name, _)| *name != ID) {
-            let value = match field {
-                FieldRef::Skip => continue,
-                FieldRef::Clear => json!(""),
-                FieldRef::Set(value @ (ValueRef::Bool(_) | ValueRef::Int(_))) => value.to_json(),
-                FieldRef::Set(ValueRef::Timestamp(micros)) => json!(micros.div_euclid(1_000_000)),
-                FieldRef::Set(ValueRef::Invalid(why)) => return Err(Reason::new("INVALID_VALUE", why)),
-                FieldRef::Set(value) => json!(value.to_text()),
-            };
-            attributes.insert(name.clone(), value);
-        }
-        Ok(Value::Object(attributes))
-    }
-}
-
-/// What an answer says of its row.
-fn verdict(answer: &Answer) -> Result<Verdict, Fault> {
-    let said: Value = answer.json().unwrap_or_default();
-    let refusal = said["meta"]["errors"][0].as_str().or(said["meta"]["error"].as_str());
-    match (answer.status.as_u16(), refusal) {
-        (200, _) if said.is_object() => Ok(Verdict::Written { remote_id: None }),
-        (400, Some(text)) => Ok(Verdict::Rejected(Reason::new("REFUSED", text))),
-        _ => fault_of_status(answer).map_or(Ok(Verdict::Unknown), Err),
-    }
-}
-
-#[async_trait]
-impl Destination for Sender {
-    async fn check(&self) -> Result<AccountReport, Fault> {
-        let Workspace { home, http, .. } = &self.people.workspace;
-        let answer = self.http.ask(http.call(Method::GET, &["api", "v1", "accounts", "region"])?).await?;
-        if let Some(fault) = fault_of_status(&answer) {
-            return Err(fault.not_applied());
-        }
+    fn verdict(&self, answer: &Answer) -> Result<Verdict, Fault> {
         let said: Value = answer.json().unwrap_or_default();
-        let Some(id) = said["environment_id"].as_u64() else {
-            return Err(Fault::transient("Customer.io's answer names no workspace"));
-        };
-        if said["url"] != *home {
+        let refusal = said["meta"]["errors"][0].as_str().or(said["meta"]["error"].as_str());
+        match (answer.status.as_u16(), refusal) {
+            (200, _) if said.is_object() => Ok(Verdict::Written { remote_id: None }),
+            (400, Some(text)) => Ok(Verdict::Rejected(Reason::new("REFUSED", text))),
+            _ => fault_of_status(answer).map_or(Ok(Verdict::Unknown), Err),
+        }
+    }
+
+    async fn report(&self, http: &Http) -> Result<AccountReport, Fault> {
+        let said = http.read(self.http.call(Method::GET, &["api", "v1", "accounts", "region"])?).await?;
+        let id = said["environment_id"].as_u64();
+        let id = id.ok_or_else(|| Fault::transient("Customer.io's answer names no workspace"))?;
+        if said["url"] != *self.home {
             return Err(Fault::config("the workspace lives in another region").remedy("write the other `region`"));
         }
         let (identity, label) = (format!("customerio:{id}"), format!("Customer.io workspace {id}"));
         Ok(AccountReport { identity, label, ..AccountReport::default() })
     }
+}
 
-    async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
-        batch.at_most(1)?;
-        let Some(row) = batch.rows.first() else { return Ok(Delivery::Settled(Outcomes::of(batch))) };
-        let verdict = match self.call(batch.operation, row) {
-            Ok(call) => verdict(&self.http.send(call).await?)?,
-            Err(reason) => Verdict::Rejected(reason),
-        };
-        Ok(Delivery::Settled(Outcomes::all(batch, &verdict)))
-    }
-
-    fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        // A row that is refused makes no call.
-        let calls: Vec<Request> = batch.rows.iter().filter_map(|row| self.call(batch.operation, row).ok()).collect();
-        Ok(self.http.previews(&calls))
+/// A value in Customer.io's form.
+fn attribute(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Bool(_) | ValueRef::Int(_) => value.to_json(),
+        ValueRef::Timestamp(micros) => json!(micros.div_euclid(1_000_000)),
+        value => json!(value.to_text()),
     }
 }

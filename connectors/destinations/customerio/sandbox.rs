@@ -81,6 +81,13 @@ impl StandIn for Workspace {
         Ok(Self { common, site_id: String::from("sandbox-site"), region: REGIONS[0], people })
     }
 
+    fn account(&self) -> String {
+        format!(
+            "region = \"{}\"\nsite_id = \"{}\"\napi_key = {{ secret = \"sandbox\" }}\n",
+            self.region.0, self.site_id
+        )
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

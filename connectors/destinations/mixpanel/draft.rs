@@ -8,12 +8,12 @@ use super::event;
 use super::sync::{MixpanelSync, Object};
 
 /// One call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Call {
+    /// What every update of a profile begins with.
+    head: Vec<u8>,
     /// A JSON array of records.
     pub(super) body: Vec<u8>,
-    /// Where the project's token belongs into it.
-    pub(super) tokens: Vec<usize>,
     /// The place in the batch of each record.
     pub(super) places: Vec<usize>,
     /// The `$insert_id` of each event.
@@ -21,7 +21,7 @@ pub(super) struct Call {
 }
 
 /// The calls of a batch, to be made one after the other, and the rows that cannot be sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Draft {
     /// Calls with at least one record.
     pub(super) calls: Vec<Call>,
@@ -30,10 +30,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The calls of a batch.
-    pub(super) fn of(sync: &MixpanelSync, batch: &Batch, now: Timestamp) -> Self {
+    /// The calls of a batch. `token` is the project's, which stands in every update of a profile.
+    pub(super) fn of(sync: &MixpanelSync, batch: &Batch, now: Timestamp, token: &str) -> Self {
         let mut draft = Self::default();
         let mut calls: [Call; 4] = Default::default();
+        let mut head = br#"{"$token":"#.to_vec();
+        write_json_str(token, &mut head);
+        head.extend_from_slice(br#","$distinct_id":"#);
+        calls.iter_mut().for_each(|call| call.head.clone_from(&head));
         for (place, row) in batch.rows.iter().enumerate() {
             let added = match sync.object {
                 Object::Events { event, time, distinct_id } => {
@@ -62,9 +66,7 @@ impl Call {
     /// Adds an update of a profile: what follows its id, without the closing brace.
     fn update(&mut self, place: usize, id: &str, verb: &[u8]) {
         self.begin(place);
-        self.body.extend_from_slice(br#"{"$token":"#);
-        self.tokens.push(self.body.len());
-        self.body.extend_from_slice(br#","$distinct_id":"#);
+        self.body.extend_from_slice(&self.head);
         write_json_str(id, &mut self.body);
         self.body.extend_from_slice(verb);
         self.body.push(b'}');

@@ -41,13 +41,12 @@ impl MixpanelDestination {
     }
 
     fn request(&self, call: &mut Call) -> Result<(&Http, Request), Fault> {
-        let (body, tokens) = (std::mem::take(&mut call.body), std::mem::take(&mut call.tokens));
+        let body = std::mem::take(&mut call.body);
         if matches!(self.sync.object, Object::Events { .. }) {
             return Ok((&self.events, self.import(body)?));
         }
         let url = self.sync.account.url("engage", &[("strict", "1"), ("verbose", "1"), ("ip", "0")])?;
-        let request = Request::new(Method::POST, url).json(body).with_secret(self.token.clone(), tokens);
-        Ok((&self.profiles, request))
+        Ok((&self.profiles, Request::new(Method::POST, url).json(body)))
     }
 
     async fn call(&self, call: &mut Call) -> Result<Vec<Verdict>, Fault> {
@@ -81,7 +80,8 @@ impl Destination for MixpanelDestination {
 
     async fn write(&self, _run: &Run, batch: &Batch, _tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts(batch.operation).max_rows)?;
-        let Draft { mut calls, refused } = Draft::of(&self.sync, batch, Timestamp::now());
+        let token = self.token.reveal()?;
+        let Draft { mut calls, refused } = Draft::of(&self.sync, batch, Timestamp::now(), token.expose_secret());
         let mut said: Vec<Option<Verdict>> = vec![None; batch.rows.len()];
         let mut applied = false;
         for call in &mut calls {
@@ -105,7 +105,8 @@ impl Destination for MixpanelDestination {
     }
 
     fn preview(&self, _run: &Run, batch: &Batch) -> Result<Vec<RequestPreview>, Fault> {
-        let mut draft = Draft::of(&self.sync, batch, Timestamp::now());
+        let token = format!("<{}>", self.token.reference());
+        let mut draft = Draft::of(&self.sync, batch, Timestamp::now(), &token);
         let shown = draft.calls.iter_mut().map(|call| {
             let (http, request) = self.request(call)?;
             Ok(request.preview(http.auth()))

@@ -68,6 +68,22 @@ pub(in crate::destinations) fn form(text: &[u8]) -> BTreeMap<String, String> {
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }
 
+/// A text in single quotes, and what follows it; what follows a backslash in it is a letter like others, or a new line.
+pub(in crate::destinations) fn quoted(text: &str) -> Option<(String, &str)> {
+    let (mut out, mut letters) = (String::new(), text.strip_prefix('\'')?.chars());
+    loop {
+        out.push(match letters.next()? {
+            '\'' => return Some((out, letters.as_str())),
+            '\\' => match letters.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                letter => letter,
+            },
+            letter => letter,
+        });
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub(in crate::destinations) struct Answer {

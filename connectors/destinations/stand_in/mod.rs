@@ -29,7 +29,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub(super) use self::call::{Answer, Call, form};
+pub(super) use self::call::{Answer, Call, form, quoted};
 pub(super) use self::common::{Common, Rejects, take};
 pub(super) use self::told::{Setting, Told};
 pub(super) use self::window::Window;
@@ -85,6 +85,11 @@ pub(super) trait StandIn: Send + Sized + 'static {
     /// As [`Sandbox::token`].
     fn token(&mut self) -> String {
         self.common().token.clone()
+    }
+
+    /// As [`Sandbox::account`]; by default a `token`.
+    fn account(&self) -> String {
+        String::from("token = { secret = \"sandbox\" }\n")
     }
 
     /// As [`Sandbox::records`], as of now.
@@ -222,6 +227,10 @@ impl<S: StandIn> Sandbox for Running<S> {
         self.shared.lock().token()
     }
 
+    fn account(&self) -> String {
+        self.shared.lock().account()
+    }
+
     fn calls(&self) -> u64 {
         self.shared.lock().common().calls
     }
@@ -241,7 +250,25 @@ impl<S: StandIn> Sandbox for Running<S> {
 
 #[cfg(test)]
 mod tests {
+    use backhaul_kit::config::{Problems, SourceFile, parse};
+
     use super::*;
+
+    #[tokio::test]
+    async fn every_stand_in_says_how_an_account_points_to_it() {
+        for (kind, stand_in) in crate::destinations().iter().filter_map(|kind| Some((kind, kind.sandbox?))) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let running = stand_in().start(listener, &[]).await.expect("a stand-in");
+            let text = format!("base_url = \"{}\"\n{}", running.url(), running.account());
+            let problems = Problems::default();
+            let mut table = parse(&Arc::new(SourceFile { path: "t.toml".into(), text }), &problems);
+            let account = kind.account(&mut table);
+            table.finish();
+            assert_eq!(problems.take(), [], "{}", kind.name);
+            assert!(account.is_some_and(|account| account.is_stand_in()), "{}", kind.name);
+            assert!(running.account().contains("{ secret = \"sandbox\" }"), "{}", kind.name);
+        }
+    }
 
     #[test]
     fn every_stand_in_has_all_that_all_have_and_each_once() {

@@ -40,6 +40,11 @@ impl<'a> Told<'a> {
         self.value.split(',').map(str::trim).filter(|item| !item.is_empty())
     }
 
+    /// Does it with every item; an item is wrong where it comes to nothing.
+    pub(in crate::destinations) fn each(self, mut take: impl FnMut(&str) -> Option<()>) -> Result<(), Fault> {
+        self.items().try_for_each(|item| take(item).ok_or_else(|| self.wrong(item)))
+    }
+
     /// The items as texts.
     pub(in crate::destinations) fn texts<C: FromIterator<String>>(self) -> C {
         self.items().map(str::to_owned).collect()

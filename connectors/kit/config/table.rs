@@ -46,6 +46,11 @@ pub struct Entry {
 }
 
 impl ItemKind {
+    /// Its text, where it is a string.
+    pub fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
     /// The word for messages.
     pub fn name(&self) -> &'static str {
         match self {
@@ -215,16 +220,34 @@ impl ConfigTable {
         self.problems.push(Problem::error("wrong-type", message).at(&item.span).label(format!("expected {expected}")));
     }
 
+    /// What `read` makes of a value; reports one of another type.
+    fn typed<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&ItemKind) -> Option<T>) -> Option<(T, Span)> {
+        let item = self.take(key)?;
+        let found = read(&item.kind);
+        if found.is_none() {
+            self.wrong_type(key, expected, &item);
+        }
+        found.map(|found| (found, item.span))
+    }
+
+    /// What `read` makes of a value; reports one of another form.
+    fn formed<T>(
+        &mut self,
+        key: &str,
+        (code, what, remedy): (&'static str, &str, &str),
+        read: impl FnOnce(&ItemKind) -> Option<T>,
+    ) -> Option<(T, Span)> {
+        let item = self.take(key)?;
+        let found = read(&item.kind);
+        if found.is_none() {
+            self.problems.refuse(code, &item.span, format!("`{}` {what}", self.path_of(key)), remedy);
+        }
+        found.map(|found| (found, item.span))
+    }
+
     /// An optional string, with its place.
     pub fn text_at(&mut self, key: &str) -> Option<(String, Span)> {
-        let item = self.take(key)?;
-        match item.kind {
-            ItemKind::Text(text) => Some((text, item.span)),
-            _ => {
-                self.wrong_type(key, "a string", &item);
-                None
-            }
-        }
+        self.typed(key, "a string", |kind| kind.text().map(str::to_owned))
     }
 
     /// An optional string.
@@ -264,14 +287,8 @@ impl ConfigTable {
 
     /// An optional boolean.
     pub fn bool(&mut self, key: &str) -> Option<bool> {
-        let item = self.take(key)?;
-        match item.kind {
-            ItemKind::Bool(b) => Some(b),
-            _ => {
-                self.wrong_type(key, "true or false", &item);
-                None
-            }
-        }
+        let is = |kind: &ItemKind| if let ItemKind::Bool(value) = kind { Some(*value) } else { None };
+        self.typed(key, "true or false", is).map(|(value, _)| value)
     }
 
     /// An optional whole number of at least `min`.
@@ -281,11 +298,8 @@ impl ConfigTable {
 
     /// An optional whole number within these.
     pub fn number_within(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        let item = self.take(key)?;
-        let ItemKind::Integer(n) = item.kind else {
-            self.wrong_type(key, "a whole number", &item);
-            return None;
-        };
+        let is = |kind: &ItemKind| if let ItemKind::Integer(n) = kind { Some(*n) } else { None };
+        let (n, span) = self.typed(key, "a whole number", is)?;
         let found = u64::try_from(n).ok().filter(|n| range.contains(n));
         if found.is_none() {
             let (bound, limit) = match u64::try_from(n) {
@@ -293,7 +307,7 @@ impl ConfigTable {
                 _ => ("least", range.start()),
             };
             let message = format!("`{}` must be at {bound} {limit}, not {n}", self.path_of(key));
-            self.problems.push(Problem::error("out-of-range", message).at(&item.span));
+            self.problems.push(Problem::error("out-of-range", message).at(&span));
         }
         found
     }
@@ -310,17 +324,11 @@ impl ConfigTable {
             self.wrong_type(key, "an array of strings", &item);
             return None;
         };
-        let mut texts = Vec::with_capacity(items.len());
-        for inner in items {
-            match &inner.kind {
-                ItemKind::Text(text) => texts.push((text.clone(), inner.span.clone())),
-                _ => {
-                    self.wrong_type(key, "an array of strings", inner);
-                    return None;
-                }
-            }
+        if let Some(other) = items.iter().find(|inner| inner.kind.text().is_none()) {
+            self.wrong_type(key, "an array of strings", other);
+            return None;
         }
-        Some(texts)
+        Some(items.iter().filter_map(|inner| Some((inner.kind.text()?.to_owned(), inner.span.clone()))).collect())
     }
 
     /// One of a closed list of words, with its place.
@@ -330,13 +338,10 @@ impl ConfigTable {
             return Some((*value, span));
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let mut problem = Problem::error("unknown-choice", format!("`{}` cannot be \"{text}\"", self.path_of(key)))
-            .at(&span)
-            .remedy(format!("one of: {}", names.join(", ")));
-        if let Some(near) = nearest(&text, names.iter().copied()) {
-            problem = problem.label(format!("did you mean \"{near}\"?"));
-        }
-        self.problems.push(problem);
+        let near = nearest(&text, names.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+        let message = format!("`{}` cannot be \"{text}\"", self.path_of(key));
+        let problem = Problem::error("unknown-choice", message).at(&span);
+        self.problems.push(Problem { label: near, ..problem.remedy(format!("one of: {}", names.join(", "))) });
         None
     }
 
@@ -374,37 +379,22 @@ impl ConfigTable {
 
     /// [`ConfigTable::bytes`], with its place.
     pub fn bytes_at(&mut self, key: &str) -> Option<(u64, Span)> {
-        let item = self.take(key)?;
-        let parsed = match &item.kind {
+        let remedy = "a number of bytes, or a number and a unit (KB, MB, GB, TB, KiB, MiB, GiB, TiB), as \"1GiB\"";
+        self.formed(key, ("bad-size", "is not a size", remedy), |kind| match kind {
             ItemKind::Integer(n) => u64::try_from(*n).ok(),
-            ItemKind::Text(text) => parse_bytes(text),
-            _ => None,
-        };
-        if parsed.is_none() {
-            let message = format!("`{}` is not a size", self.path_of(key));
-            let remedy = "a number of bytes, or a number and a unit (KB, MB, GB, TB, KiB, MiB, GiB, TiB), as \"1GiB\"";
-            self.problems.refuse("bad-size", &item.span, message, remedy);
-        }
-        parsed.map(|bytes| (bytes, item.span))
+            kind => parse_bytes(kind.text()?),
+        })
     }
 
     /// An optional percentage as a fraction: `"50%"` is 0.5. Above 100 % is refused.
     pub fn percent(&mut self, key: &str) -> Option<f64> {
-        let item = self.take(key)?;
-        let parsed = match &item.kind {
-            ItemKind::Text(text) => text
-                .strip_suffix('%')
-                .and_then(|n| n.trim().parse::<f64>().ok())
-                .filter(|n| (0.0..=100.0).contains(n))
-                .map(|n| n / 100.0),
-            _ => None,
+        let what = "must be a percentage from 0% to 100%";
+        let remedy = "write it as a string with a percent sign, as \"5%\"";
+        let share = |kind: &ItemKind| {
+            let percent = kind.text()?.strip_suffix('%')?.trim().parse::<f64>().ok()?;
+            (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
         };
-        if parsed.is_none() {
-            let message = format!("`{}` must be a percentage from 0% to 100%", self.path_of(key));
-            let remedy = "write it as a string with a percent sign, as \"5%\"";
-            self.problems.refuse("bad-percentage", &item.span, message, remedy);
-        }
-        parsed
+        self.formed(key, ("bad-percentage", what, remedy), share).map(|(share, _)| share)
     }
 
     /// An optional table.
@@ -459,28 +449,20 @@ impl ConfigTable {
             refuse(format!("`{path}` holds a secret and must not be written here"));
             return None;
         };
-        let reference = match entries.as_slice() {
-            [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] if !name.is_empty() => {
-                match key.as_str() {
-                    "secret" => Some(SecretRef::Named(name.clone())),
-                    "env" => Some(SecretRef::Env(name.clone())),
-                    "file" => Some(SecretRef::File(name.into())),
-                    "credential" => Some(SecretRef::Credential(name.clone())),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        if reference.is_none() {
+        let [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] = entries.as_slice() else {
             refuse(format!("`{path}` must name one source of the secret"));
-        }
-        if let Some(SecretRef::Named(name) | SecretRef::Credential(name)) = &reference
-            && (name.contains('/') || name.starts_with('.'))
-        {
-            refuse(format!("`{path}` names a secret by a path"));
             return None;
+        };
+        let is_path = name.contains('/') || name.starts_with('.');
+        match key.as_str() {
+            "secret" | "credential" if is_path => refuse(format!("`{path}` names a secret by a path")),
+            "secret" if !name.is_empty() => return Some(SecretRef::Named(name.clone())),
+            "credential" if !name.is_empty() => return Some(SecretRef::Credential(name.clone())),
+            "env" if !name.is_empty() => return Some(SecretRef::Env(name.clone())),
+            "file" if !name.is_empty() => return Some(SecretRef::File(name.into())),
+            _ => refuse(format!("`{path}` must name one source of the secret")),
         }
-        reference
+        None
     }
 
     /// A required secret reference.

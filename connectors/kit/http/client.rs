@@ -16,7 +16,6 @@ use super::token::Tokens;
 use crate::config::Secret;
 use crate::fault::Fault;
 use crate::preview::RequestPreview;
-use crate::value::write_json_str;
 
 /// Where a credential goes.
 #[derive(Clone, Debug)]
@@ -100,33 +99,6 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
-    /// A secret that belongs into the body.
-    inset: Option<Inset>,
-}
-
-/// A secret that APIs want among the values of a JSON body.
-#[derive(Clone)]
-struct Inset {
-    secret: Secret,
-    /// Where it stands, ascending.
-    places: Vec<usize>,
-}
-
-impl Inset {
-    /// The body with `text` as a JSON string at every place.
-    fn fill(&self, body: &[u8], text: &str) -> Vec<u8> {
-        let mut string = Vec::with_capacity(text.len() + 2);
-        write_json_str(text, &mut string);
-        let mut out = Vec::with_capacity(body.len() + self.places.len() * string.len());
-        let mut done = 0;
-        for place in &self.places {
-            out.extend_from_slice(body.get(done..*place).unwrap_or_default());
-            out.extend_from_slice(&string);
-            done = *place;
-        }
-        out.extend_from_slice(body.get(done..).unwrap_or_default());
-        out
-    }
 }
 
 impl std::fmt::Debug for Request {
@@ -139,7 +111,7 @@ impl std::fmt::Debug for Request {
 impl Request {
     /// A request without headers and body.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Bytes::new(), inset: None }
+        Self { method, url, headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// With a JSON body.
@@ -147,14 +119,6 @@ impl Request {
     pub fn json(mut self, body: impl Into<Bytes>) -> Self {
         self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.body = body.into();
-        self
-    }
-
-    /// With a secret as a JSON string at these places (byte offsets, ascending) of the body, which are empty until the
-    /// call is made. Values of the body cannot ask for it: places are not looked for.
-    #[must_use]
-    pub fn with_secret(mut self, secret: Secret, places: Vec<usize>) -> Self {
-        self.inset = Some(Inset { secret, places });
         self
     }
 
@@ -171,13 +135,11 @@ impl Request {
         if let Ok(Some((name, value))) = auth.header(named, token, login) {
             headers.push((name.to_string(), value));
         }
-        let masked =
-            self.inset.as_ref().map(|inset| inset.fill(&self.body, &format!("<{}>", inset.secret.reference())));
         RequestPreview {
             method: self.method.to_string(),
             target: self.url.to_string(),
             headers,
-            body: String::from_utf8_lossy(masked.as_deref().unwrap_or(&self.body)).into_owned(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
         }
     }
 }
@@ -314,6 +276,18 @@ impl Http {
         self.send(request).await.map_err(Fault::not_applied)
     }
 
+    /// The JSON of such a call, where only the status says whether it succeeded.
+    ///
+    /// # Errors
+    /// As [`Http::ask`], and as [`fault_of_status`].
+    pub async fn read(&self, request: Request) -> Result<serde_json::Value, Fault> {
+        let answer = self.ask(request).await?;
+        match fault_of_status(&answer) {
+            Some(fault) => Err(fault.not_applied()),
+            None => answer.json().ok_or_else(|| Fault::transient("the destination's answer is unreadable")),
+        }
+    }
+
     /// What `plan --request` shows of requests.
     pub fn previews(&self, requests: &[Request]) -> Vec<RequestPreview> {
         requests.iter().map(|request| request.preview(&self.auth)).collect()
@@ -341,13 +315,9 @@ impl Http {
         // After the wait, which may be long: a credential that was rotated meanwhile is the new one.
         let mut headers = request.headers;
         self.authorize(&mut headers, token)?;
-        let body = match &request.inset {
-            Some(inset) => inset.fill(&request.body, inset.secret.reveal()?.expose_secret()).into(),
-            None => request.body,
-        };
         let host = request.url.authority().rsplit('@').next().unwrap_or("").to_owned();
         let method = request.method.clone();
-        let sending = self.client.request(request.method, request.url).headers(headers).body(body).send();
+        let sending = self.client.request(request.method, request.url).headers(headers).body(request.body).send();
         let sent = tokio::time::timeout(self.first_byte_timeout, sending)
             .await
             .map_err(|_| Fault::ambiguous(format!("{host} did not answer in time")))?;
@@ -513,27 +483,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_as_the_users_name_and_a_secret_in_the_body_are_sent_and_not_shown() {
+    async fn a_key_as_the_users_name_is_sent_and_not_shown() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("key"), "k\"1").expect("written");
         let secret =
             crate::config::Secrets::from_env(folder.path()).secret(crate::config::SecretRef::File("key".into()));
         let server = Server::start(|_| Reply::Answer(Scripted::empty(200))).await;
-        let auth = Auth::BasicKey(secret.clone());
+        let auth = Auth::BasicKey(secret);
         let http = Http::new(&HttpOptions::default(), auth, Arc::new(Limiter::new(&[]))).expect("a client");
-        let body = r#"[{"t":,"v":"<file key>"},{"t":}]"#;
-        let places = vec![body.find(',').expect("a comma"), body.len() - 2];
-        let request = get(server.url()).json(body).with_secret(secret, places);
-
+        let request = get(server.url());
         let shown = request.preview(http.auth());
         assert!(!format!("{shown:?}").contains("k\\\"1"), "{shown:?}");
-        let shown: serde_json::Value = serde_json::from_str(&shown.body).expect("JSON");
-        assert_eq!(shown[0]["t"], shown[1]["t"]);
-
         http.send(request).await.expect("an answer");
         let sent = &server.received()[0];
-        let expected = serde_json::json!([{"t": "k\"1", "v": "<file key>"}, {"t": "k\"1"}]);
-        assert_eq!(sent.json(), expected);
         assert_eq!(sent.header("authorization"), Some(basic("k\"1", &SecretString::default()).as_str()));
     }
 

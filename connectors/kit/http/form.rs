@@ -6,11 +6,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use super::Request;
+use crate::value::hex;
+
+/// The type of such a body.
+pub(super) const TYPE: &str = "application/x-www-form-urlencoded";
 
 /// A body in the encoding of HTML forms (`application/x-www-form-urlencoded`). Members of objects are named with
 /// brackets, as `metadata[plan]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form(String);
+pub struct Form(pub(super) String);
 
 impl Form {
     /// Adds a parameter.
@@ -34,13 +38,13 @@ impl Request {
     /// With a body in form encoding.
     #[must_use]
     pub fn form(mut self, form: Form) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(TYPE));
         self.body = form.0.into();
         self
     }
 }
 
-fn encode(text: &str, kept: &[u8], out: &mut String) {
+pub(super) fn encode(text: &str, kept: &[u8], out: &mut String) {
     for byte in text.bytes() {
         match byte {
             b' ' => out.push('+'),
@@ -60,10 +64,7 @@ pub fn idempotency_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String 
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    digest.finish().as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(digest.finish().as_ref())
 }
 
 #[cfg(test)]

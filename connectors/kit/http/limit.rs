@@ -152,7 +152,8 @@ impl Limiter {
     }
 
     /// Waits until one more call may be made, and counts it.
-    pub async fn acquire(&self) {
+    #[cfg(test)]
+    async fn acquire(&self) {
         // Nothing is beyond this patience, so nothing is refused.
         let _ = self.acquire_within(Duration::MAX).await;
     }

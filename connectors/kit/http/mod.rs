@@ -1,4 +1,4 @@
-//! The one HTTP client of backhaul, with limits, retries and redaction.
+//! The one HTTP client of backhaul, with limits and redaction.
 //!
 //! A connector builds a [`Request`], sends it through an [`Http`] and reads the [`Answer`]. Statuses are
 //! not errors here: what a status means is the vendor's business. What *is* a [`Fault`](crate::Fault) is a
@@ -12,7 +12,6 @@ mod form;
 mod keys;
 pub mod limit;
 pub mod reach;
-pub mod retry;
 #[cfg(test)]
 mod tests;
 pub mod token;

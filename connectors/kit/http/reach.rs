@@ -139,19 +139,11 @@ fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    !(a == 0
-        || a == 10
-        || a == 127
-        || a >= 224
-        || (a == 100 && b & 0xc0 == 64)
-        || (a == 169 && b == 254)
-        || (a == 172 && b & 0xf0 == 16)
-        || (a == 192 && b == 0 && (c == 0 || c == 2))
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 192 && b == 168)
-        || (a == 198 && b & 0xfe == 18)
-        || (a == 198 && b == 51 && c == 100)
-        || (a == 203 && b == 0 && c == 113))
+    let is_local = address.is_private() || address.is_loopback() || address.is_link_local();
+    // This network, carriers' own, protocols' own, relays of 6to4, benchmarks, multicast and what is reserved.
+    let is_special =
+        a == 0 || a >= 224 || matches!([a, b, c], [100, 64..128, _] | [192, 0, 0] | [192, 88, 99] | [198, 18..20, _]);
+    !(is_local || is_special || address.is_documentation())
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped, compatible, translated (NAT64), 6to4.

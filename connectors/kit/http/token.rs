@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::assertion::Assertion;
 use super::client::{HttpOptions, basic, build, no_answer, unreachable};
+use super::form::{self, Form};
 use crate::config::Secret;
 use crate::fault::Fault;
 
@@ -28,7 +29,6 @@ const UNSAID: Duration = Duration::from_secs(600);
 const MINOR_SKEW: i64 = 5;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How a token is come by (RFC 6749).
 #[derive(Clone, Debug)]
@@ -91,16 +91,8 @@ impl std::fmt::Debug for Token {
 struct Granted {
     access_token: String,
     token_type: Option<String>,
-    expires_in: Option<Seconds>,
+    expires_in: Option<serde_json::Value>,
     scope: Option<String>,
-}
-
-/// Some servers write the number as text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(f64),
-    Text(String),
 }
 
 /// What the token endpoint answered.
@@ -187,7 +179,7 @@ impl Tokens {
         if granted.token_type.as_ref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(Fault::config(format!("{host} gives tokens of another type than Bearer")));
         }
-        let life = granted.expires_in.and_then(Seconds::duration).unwrap_or(UNSAID);
+        let life = granted.expires_in.as_ref().and_then(seconds).unwrap_or(UNSAID);
         let margin = life.mul_f64(RENEW_AT).max(RENEW_BEFORE.min(life / 2));
         tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
         let renew_at = asked + life.saturating_sub(margin);
@@ -197,33 +189,36 @@ impl Tokens {
     /// One call of the token endpoint, and when it began.
     async fn call(&self, host: &str) -> Result<(Instant, Said), Fault> {
         let source = &self.source;
-        let mut form: Vec<(&str, String)> = match &source.grant {
-            Grant::ClientCredentials => vec![("grant_type", "client_credentials".into())],
-            Grant::RefreshToken(token) => vec![
-                ("grant_type", "refresh_token".into()),
-                ("refresh_token", token.reveal()?.expose_secret().to_owned()),
-            ],
+        let mut form = Form::default();
+        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
+        match &source.grant {
+            Grant::ClientCredentials => form.push("grant_type", "client_credentials"),
+            Grant::RefreshToken(token) => {
+                form.push("grant_type", "refresh_token");
+                form.push("refresh_token", token.reveal()?.expose_secret());
+            }
             Grant::Assertion(assertion) => {
                 let skew = SignedDuration::from_secs(self.skew.load(Ordering::Relaxed));
                 let now = Timestamp::now().saturating_add(skew).unwrap_or(Timestamp::MAX);
                 let assertion = assertion.sign(source.url.as_str(), source.scope.as_deref(), now)?;
-                vec![("grant_type", JWT_BEARER.into()), ("assertion", assertion.expose_secret().to_owned())]
+                form.push("grant_type", JWT_BEARER);
+                form.push("assertion", assertion.expose_secret());
             }
-        };
-        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
+        }
         let signed = matches!(source.grant, Grant::Assertion(_));
-        form.extend(source.scope.iter().filter(|_| !signed).map(|scope| ("scope", scope.clone())));
-        form.extend(source.more.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        source.scope.iter().filter(|_| !signed).for_each(|scope| form.push("scope", scope));
+        source.more.iter().for_each(|(name, value)| form.push(name, value));
         if !signed {
             match &source.client_secret {
                 Some(secret) if !source.secret_in_form => {
                     request = request.header(AUTHORIZATION, basic_client(&source.client_id, secret)?);
                 }
-                Some(secret) => {
-                    form.push(("client_id", source.client_id.clone()));
-                    form.push(("client_secret", secret.reveal()?.expose_secret().to_owned()));
+                secret => {
+                    form.push("client_id", &source.client_id);
+                    if let Some(secret) = secret {
+                        form.push("client_secret", secret.reveal()?.expose_secret());
+                    }
                 }
-                None => form.push(("client_id", source.client_id.clone())),
             }
         }
         let asked = Instant::now();
@@ -232,7 +227,7 @@ impl Tokens {
             let fault: Fault = no_answer(host, error);
             Fault::transient(format!("no access token: {}", fault.message))
         };
-        let request = request.header(CONTENT_TYPE, FORM).body(form_encoded(&form));
+        let request = request.header(CONTENT_TYPE, form::TYPE).body(form.0);
         let answer = request.send().await.map_err(unreachable)?;
         let (status, date) = (answer.status(), date(answer.headers()));
         let body = answer.bytes().await.map_err(unreachable)?;
@@ -243,9 +238,10 @@ impl Tokens {
 /// A client's id and secret in HTTP basic authentication.
 fn basic_client(id: &str, secret: &Secret) -> Result<HeaderValue, Fault> {
     // RFC 6749, 2.3.1: both are form-encoded before they go into the header.
-    let encode = |text: &str| form_encoded(&[(text, String::new())]).trim_end_matches('=').to_owned();
-    let secret = SecretString::from(encode(secret.reveal()?.expose_secret()));
-    let value = HeaderValue::from_str(&basic(&encode(id), &secret));
+    let (mut user, mut password) = (String::new(), String::new());
+    form::encode(id, b"", &mut user);
+    form::encode(secret.reveal()?.expose_secret(), b"", &mut password);
+    let value = HeaderValue::from_str(&basic(&user, &password.into()));
     let mut value = value.map_err(|_| Fault::auth("the client's id has characters that no header can carry"))?;
     value.set_sensitive(true);
     Ok(value)
@@ -257,21 +253,10 @@ fn date(headers: &HeaderMap) -> Option<i64> {
     Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second())
 }
 
-/// Pairs as `application/x-www-form-urlencoded`.
-fn form_encoded(pairs: &[(&str, String)]) -> String {
-    let Ok(mut url) = Url::parse("form:") else { return String::new() };
-    url.query_pairs_mut().extend_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
-    url.query().unwrap_or_default().to_owned()
-}
-
-impl Seconds {
-    fn duration(self) -> Option<Duration> {
-        let seconds = match self {
-            Self::Number(seconds) => seconds,
-            Self::Text(text) => text.trim().parse().ok()?,
-        };
-        Duration::try_from_secs_f64(seconds).ok()
-    }
+/// A number of seconds, which some servers write as text.
+fn seconds(said: &serde_json::Value) -> Option<Duration> {
+    let seconds = said.as_f64().or_else(|| said.as_str()?.trim().parse().ok())?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// What a refusal means. The server's own words may quote the client: only its code is shown.

@@ -3,25 +3,32 @@
 use email_address::{EmailAddress, Options};
 
 use super::Refusal;
-use crate::value::Value;
 
 /// E.164 allows fifteen digits, country code included; shorter than eight is no subscriber anywhere.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 const SHA256_HEX: usize = 64;
 
-pub(super) fn email(text: &str) -> Result<Value, Refusal> {
+/// An address, trimmed, in lower case, of valid syntax with a dotted domain.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn email(text: &str) -> Result<String, Refusal> {
     let address = text.trim().to_lowercase();
     if is_hash(&address) {
         return Err("it looks like a hash; give the address itself, hashing is done on the way to the vendor".into());
     }
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     match EmailAddress::parse_with_options(&address, options) {
-        Ok(_) => Ok(Value::Text(address)),
+        Ok(_) => Ok(address),
         Err(error) => Err(format!("not an e-mail address: {}", lower_first(&error.to_string())).into()),
     }
 }
 
-pub(super) fn phone(text: &str) -> Result<Value, Refusal> {
+/// A number with its country code in E.164: `+` and 8 to 15 digits; separators are dropped.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn phone(text: &str) -> Result<String, Refusal> {
     let text = text.trim();
     if is_hash(text) {
         return Err("it looks like a hash; give the number itself, hashing is done on the way to the vendor".into());
@@ -40,7 +47,7 @@ pub(super) fn phone(text: &str) -> Result<Value, Refusal> {
     if number.starts_with("+0") {
         return Err("no country code starts with 0".into());
     }
-    Ok(Value::Text(number))
+    Ok(number)
 }
 
 /// The digits of a number, without what separates them.
@@ -58,26 +65,36 @@ fn digits(text: &str) -> Result<String, Refusal> {
 }
 
 /// A number as it is dialled in a country. Metadata of a later version of the crate may know more numbers: then
-/// `Normaliser::VERSION` is to be raised.
+/// the version of the sync's normalisers is to be raised.
+///
+/// # Errors
+/// What is wrong with it.
 #[cfg(feature = "phone")]
-pub(super) fn national(text: &str, country: &str) -> Result<Value, Refusal> {
+pub fn national(text: &str, country: &str) -> Result<String, Refusal> {
     if is_hash(text.trim()) {
         return Err("it looks like a hash; give the number itself, hashing is done on the way to the vendor".into());
     }
     let place = id(country).ok_or("the row's country is no ISO 3166-1 alpha-2 code with telephone numbers")?;
     match phonenumber::parse(Some(place), digits(text)?) {
-        Ok(number) if number.is_valid() => Ok(Value::Text(number.format().mode(phonenumber::Mode::E164).to_string())),
+        Ok(number) if number.is_valid() => Ok(number.format().mode(phonenumber::Mode::E164).to_string()),
         _ => Err("there is no such number in its country".into()),
     }
 }
 
+/// Always refused: this build does not know how numbers are dialled inside of countries.
+///
+/// # Errors
+/// Always.
 #[cfg(not(feature = "phone"))]
-pub(super) fn national(_: &str, _: &str) -> Result<Value, Refusal> {
+pub fn national(_: &str, _: &str) -> Result<String, Refusal> {
     Err("this build of backhaul does not know how numbers are dialled inside of countries".into())
 }
 
+/// Whether this build knows how numbers are dialled inside of countries: whether [`national`] reads them.
+pub const READS_NATIONAL: bool = cfg!(feature = "phone");
+
 /// Whether numbers of the country are known.
-pub(super) fn knows_numbers_of(country: &str) -> bool {
+pub fn knows_numbers_of(country: &str) -> bool {
     #[cfg(feature = "phone")]
     return id(country).is_some();
     #[cfg(not(feature = "phone"))]
@@ -109,7 +126,7 @@ mod tests {
             ("Ann.Lee+Shop@example.com", "ann.lee+shop@example.com"),
             ("müller@BÜCHER.de", "müller@bücher.de"),
         ] {
-            assert_eq!(email(given), Ok(Value::Text(expected.into())));
+            assert_eq!(email(given), Ok(expected.into()));
         }
     }
 
@@ -137,7 +154,7 @@ mod tests {
     #[test]
     fn numbers_become_e164() {
         for given in ["+1 (650) 555-1212", "+1.650.555.1212", " +16505551212 ", "+1/650\u{a0}555\u{2011}1212"] {
-            assert_eq!(phone(given), Ok(Value::Text("+16505551212".into())), "{given}");
+            assert_eq!(phone(given), Ok("+16505551212".into()), "{given}");
         }
     }
 
@@ -171,7 +188,7 @@ mod tests {
             // In Italy the zero stays.
             ("06 12345678", "IT", "+390612345678"),
         ] {
-            assert_eq!(national(given, country), Ok(Value::Text(expected.into())), "{given} in {country}");
+            assert_eq!(national(given, country), Ok(expected.into()), "{given} in {country}");
         }
         let long = "0".repeat(10_000);
         for (bad, country) in [

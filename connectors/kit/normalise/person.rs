@@ -7,9 +7,9 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::{Normaliser, collapse, contact};
+use super::{Refusal, collapse, contact};
 use crate::batch::Reason;
-use crate::value::{Value, hex};
+use crate::value::hex;
 
 /// A vendor's rules for addresses and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Rules {
         let gapless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         // Google drops white space wherever it stands; for the others it is no address.
         let text = if self.gmail_dots { gapless.as_str() } else { text };
-        let address = checked(Normaliser::Email, contact::email(text))?;
+        let address = checked("INVALID_EMAIL", contact::email(text))?;
         let Some((local, domain)) = address.rsplit_once('@') else { return Ok(address) };
         let gmail = GMAIL.contains(&domain);
         let cut = match self.plus_suffix {
@@ -76,7 +76,7 @@ impl Rules {
     /// # Errors
     /// `INVALID_PHONE`.
     pub fn phone(&self, text: &str) -> Result<String, Reason> {
-        let number = checked(Normaliser::Phone, contact::phone(text))?;
+        let number = checked("INVALID_PHONE", contact::phone(text))?;
         Ok(if self.phone_plus { number } else { number.trim_start_matches('+').to_owned() })
     }
 
@@ -108,7 +108,7 @@ pub fn compact(text: &str) -> String {
 /// # Errors
 /// `INVALID_COUNTRY`.
 pub fn country(text: &str) -> Result<String, Reason> {
-    checked(Normaliser::Country, super::place::country(text))
+    checked("INVALID_COUNTRY", super::place::country(text))
 }
 
 /// A value as it goes to a vendor that wants SHA-256 of `normalise`'s form in lower-case hexadecimal digits; `None`
@@ -139,8 +139,8 @@ pub fn sha256(
     Ok((!normal.is_empty()).then(|| hex(digest(&SHA256, normal.as_bytes()).as_ref())))
 }
 
-fn checked(normaliser: Normaliser, result: Result<Value, super::Refusal>) -> Result<String, Reason> {
-    result.map(|value| value.to_text()).map_err(|why| Reason::new(normaliser.code(), why))
+fn checked(code: &str, result: Result<String, Refusal>) -> Result<String, Reason> {
+    result.map_err(|why| Reason::new(code, why))
 }
 
 /// ASCII's punctuation, and the dashes, quotes and dots that people type. Letters of all scripts and their marks stay.

@@ -1,7 +1,6 @@
 //! Countries.
 
 use super::Refusal;
-use crate::value::Value;
 
 /// ISO 3166-1 alpha-2, officially assigned codes.
 const COUNTRIES: &str = "\
@@ -13,7 +12,11 @@ MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM
 SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG \
 UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
-pub(super) fn country(text: &str) -> Result<Value, Refusal> {
+/// An ISO 3166-1 alpha-2 code, in capitals.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn country(text: &str) -> Result<String, Refusal> {
     let code = text.trim().to_ascii_uppercase();
     if code == "UK" {
         return Err("the ISO code of the United Kingdom is GB".into());
@@ -22,7 +25,7 @@ pub(super) fn country(text: &str) -> Result<Value, Refusal> {
         return Err("not a country code of two letters (ISO 3166-1 alpha-2)".into());
     }
     if COUNTRIES.split(' ').any(|known| known == code) {
-        Ok(Value::Text(code))
+        Ok(code)
     } else {
         Err("not an assigned ISO 3166-1 alpha-2 code".into())
     }
@@ -34,7 +37,7 @@ mod tests {
 
     #[test]
     fn assigned_codes_of_two_letters_pass_in_capitals() {
-        assert_eq!(country(" de "), Ok(Value::Text("DE".into())));
+        assert_eq!(country(" de "), Ok("DE".into()));
         for bad in ["UK", "EU", "XX", "DEU", "Germany", "D", "ß"] {
             assert!(country(bad).is_err(), "{bad}");
         }

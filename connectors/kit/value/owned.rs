@@ -111,10 +111,7 @@ impl Value {
             Self::Null => out.push(tag::NULL),
             Self::Bool(false) => out.push(tag::FALSE),
             Self::Bool(true) => out.push(tag::TRUE),
-            Self::Int(i) => {
-                out.push(tag::INT);
-                put_varint(zigzag(*i), out);
-            }
+            Self::Int(i) => put_signed(tag::INT, *i, out),
             Self::Decimal(t) => put_tagged(tag::DECIMAL, t.as_bytes(), out),
             Self::Number(t) => put_tagged(tag::NUMBER, t.as_bytes(), out),
             Self::Float(f) => {
@@ -123,25 +120,12 @@ impl Value {
             }
             Self::Text(t) => put_tagged(tag::TEXT, t.as_bytes(), out),
             Self::Bytes(b) => put_tagged(tag::BYTES, b, out),
-            Self::Date(d) => {
-                out.push(tag::DATE);
-                put_varint(zigzag(i64::from(*d)), out);
-            }
-            Self::Time(t) => {
-                out.push(tag::TIME);
-                put_varint(zigzag(*t), out);
-            }
-            Self::Timestamp(t) => {
-                out.push(tag::TIMESTAMP);
-                put_varint(zigzag(*t), out);
-            }
-            Self::LocalTimestamp(t) => {
-                out.push(tag::LOCAL_TIMESTAMP);
-                put_varint(zigzag(*t), out);
-            }
+            Self::Date(d) => put_signed(tag::DATE, i64::from(*d), out),
+            Self::Time(t) => put_signed(tag::TIME, *t, out),
+            Self::Timestamp(t) => put_signed(tag::TIMESTAMP, *t, out),
+            Self::LocalTimestamp(t) => put_signed(tag::LOCAL_TIMESTAMP, *t, out),
             Self::Interval { months, days, micros } => {
-                out.push(tag::INTERVAL);
-                put_varint(zigzag(i64::from(*months)), out);
+                put_signed(tag::INTERVAL, i64::from(*months), out);
                 put_varint(zigzag(i64::from(*days)), out);
                 put_varint(zigzag(*micros), out);
             }
@@ -153,9 +137,7 @@ impl Value {
             Self::Array(items) => {
                 out.push(tag::ARRAY);
                 put_varint(items.len() as u64, out);
-                for item in items {
-                    item.encode(out);
-                }
+                items.iter().for_each(|item| item.encode(out));
             }
             Self::Invalid(t) => put_tagged(tag::INVALID, t.as_bytes(), out),
         }
@@ -254,6 +236,11 @@ impl<'a> From<&'a FieldValue> for FieldRef<'a> {
             FieldValue::Set(value) => Self::Set(value.into()),
         }
     }
+}
+
+fn put_signed(tag: u8, n: i64, out: &mut Vec<u8>) {
+    out.push(tag);
+    put_varint(zigzag(n), out);
 }
 
 fn put_tagged(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{Column, ModelQuery, NullPolicy, Removed, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
 use crate::config::{
     Begin, Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnIneligible, OnKeyShift, OnRemap, Project, Schedule,
-    Step, Threshold, digest, render,
+    Step, Threshold, render,
 };
+use crate::mapping::digest;
+use crate::transform::Normaliser;
 
 fn right(files: &[(&str, &str)]) -> Project {
     let folder = project_over_base(files);

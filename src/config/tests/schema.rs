@@ -78,7 +78,7 @@ fn closed_lists_are_those_of_the_readers() {
     assert_eq!(words(&sync_toml, "Mode"), names(backhaul_kit::Mode::CHOICES));
     assert_eq!(words(&sync_toml, "Removed"), names(backhaul_kit::Removed::CHOICES));
     assert_eq!(words(&sync_toml, "Changed"), names(incremental::CHANGED));
-    assert_eq!(words(&sync_toml, "Normaliser"), names(backhaul_kit::normalise::Normaliser::CHOICES));
+    assert_eq!(words(&sync_toml, "Normaliser"), names(crate::transform::Normaliser::CHOICES));
     assert_eq!(words(&sync_toml, "NullPolicy"), names(fields::NULL));
     assert_eq!(words(&sync_toml, "WritePolicy"), names(backhaul_kit::WritePolicy::CHOICES));
     assert_eq!(words(&sync_toml, "Missing"), names(crate::config::Missing::CHOICES));

@@ -57,7 +57,7 @@ fn what_customer_io_cannot_do_is_refused() {
 fn facts_say_what_is_documented() {
     let people = prepared("https://track.customer.io", FIELDS);
     assert_eq!(people.object(), "people");
-    for operation in Operation::ALL {
+    for &operation in Operation::ALL {
         let (facts, offered) = (people.facts(operation), [Operation::Upsert, Operation::Delete].contains(&operation));
         assert_eq!(facts.max_rows, usize::from(offered), "{operation:?}");
         assert!(facts.resend_safe && !facts.merges, "{operation:?}");

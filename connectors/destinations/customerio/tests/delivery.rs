@@ -51,7 +51,7 @@ async fn ids_that_would_name_somebody_else_make_no_call() {
         assert_eq!(code(&bench.upsert(texts(&[id, "", ""])).await), "INVALID_ID", "{id}");
         assert_eq!(code(&bench.write(&removal(id)).await.expect("a verdict")), "INVALID_ID", "{id}");
     }
-    assert_eq!(code(&bench.write(&removal("")).await.expect("a verdict")), "INVALID_ID");
+    assert_eq!(code(&bench.write(&removal("")).await.expect("a verdict")), "NO_MATCH_VALUE");
     assert_eq!(code(&bench.upsert(texts(&["", "", ""])).await), "NO_MATCH_VALUE");
     let invalid = vec![Value::Int(1), Value::Invalid("NaN".into())];
     assert_eq!(code(&bench.upsert(invalid).await), "INVALID_VALUE");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use backhaul_kit::json::{items, text};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ const MAX_MEMBERS: usize = 10_000;
 const MAX_IDENTIFIERS: usize = 10;
 
 /// Lists by their ids, requests by their numbers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lists {
     /// How long a request is worked on.
     pub(super) processing: Duration,
@@ -26,20 +27,6 @@ pub(super) struct Lists {
     members: BTreeMap<String, BTreeMap<String, Value>>,
     requests: Vec<Request>,
     forgotten: usize,
-}
-
-impl Default for Lists {
-    fn default() -> Self {
-        Self {
-            processing: Duration::ZERO,
-            stuck: 0,
-            drop: Vec::new(),
-            drop_reason: String::from("INVALID_FORMAT"),
-            members: BTreeMap::new(),
-            requests: Vec::new(),
-            forgotten: 0,
-        }
-    }
 }
 
 /// A request that was taken in.
@@ -59,10 +46,15 @@ struct Request {
 pub(super) type Wrong = (String, &'static str, String);
 
 impl Lists {
+    /// None.
+    pub(super) fn new() -> Self {
+        Self { drop_reason: String::from("INVALID_FORMAT"), ..Self::default() }
+    }
+
     /// Takes a request in; gives its number.
     pub(super) fn take_in(&mut self, adds: bool, body: &Value) -> String {
         let due = (!take(&mut self.stuck)).then(|| Instant::now() + self.processing);
-        let members = body["audienceMembers"].as_array().into_iter().flatten();
+        let members = items(&body["audienceMembers"]);
         self.requests.push(Request {
             adds,
             destination: body["destinations"][0].clone(),
@@ -81,7 +73,7 @@ impl Lists {
             if request.due.is_none_or(|due| due > now) {
                 continue;
             }
-            let list = request.destination["productDestinationId"].as_str().unwrap_or_default();
+            let list = text(&request.destination, "productDestinationId");
             let list = self.members.entry(list.to_owned()).or_default();
             let mut dropped = 0;
             for member in &request.members {
@@ -148,7 +140,7 @@ impl Lists {
 }
 
 fn identifiers(member: &Value) -> impl Iterator<Item = &Value> {
-    member["userData"]["userIdentifiers"].as_array().into_iter().flatten()
+    items(&member["userData"]["userIdentifiers"])
 }
 
 /// What is wrong with each member, by its place.
@@ -182,7 +174,7 @@ fn wrong(member: &Value, rejects: &Rejects) -> Option<Wrong> {
                 ("address.given_name", &address["givenName"]),
                 ("address.family_name", &address["familyName"]),
             ]);
-            let region = address["regionCode"].as_str().unwrap_or_default();
+            let region = text(address, "regionCode");
             if region.len() != 2 || !region.bytes().all(|byte| byte.is_ascii_uppercase()) {
                 return Some((field("address.region_code"), "INVALID_REGION_CODE", String::from("not two letters")));
             }

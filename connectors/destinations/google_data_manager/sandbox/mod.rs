@@ -18,8 +18,6 @@ mod lists;
 mod routes;
 mod tokens;
 
-use std::time::Duration;
-
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::{Value, json};
 
@@ -56,7 +54,6 @@ impl StandIn for State {
         ("audience", "the id of its list; others do not exist"),
         ("terms", "`signed`, or anything else for an account that has not accepted Customer Match's terms"),
         ("scopes", "what tokens are good for, separated by commas; empty for what an assertion asks for"),
-        ("per_minute", "the limit of a minute; 0 for none"),
         ("processing", "milliseconds that a request is worked on"),
         ("stuck", "how many of the next requests are worked on for ever"),
         ("work", "any value: all requests are worked on at once"),
@@ -74,9 +71,14 @@ impl StandIn for State {
             audience: String::from("987"),
             terms: true,
             scopes: Vec::new(),
-            lists: Lists::default(),
+            lists: Lists::new(),
             tokens: Tokens::new()?,
         })
+    }
+
+    fn account(&self) -> String {
+        let terms = "customer_match_terms = \"accepted\"";
+        format!("service_account = {{ secret = \"sandbox\" }}\naccount = \"{}\"\n{terms}\n", self.account)
     }
 
     fn common(&mut self) -> &mut Common {
@@ -138,7 +140,6 @@ impl StandIn for State {
             "audience" => self.audience = told.text(),
             "terms" => self.terms = told.value == "signed",
             "scopes" => self.scopes = told.texts(),
-            "per_minute" => self.common.window.limit(told.number()?, Duration::from_secs(60)),
             "processing" => self.lists.processing = told.millis()?,
             "stuck" => self.lists.stuck = told.number()?,
             "work" => self.lists.hurry(),

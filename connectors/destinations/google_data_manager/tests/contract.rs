@@ -1,40 +1,27 @@
 //! The suite of the kit, in Google's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, JobCase, JobSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, JobCase, JobSubject, Received, Scripted};
 use serde_json::json;
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
-#[derive(Clone)]
-struct Audience {
-    project: Arc<tempfile::TempDir>,
-}
+/// A sync of these operations.
+type Audience = Subjected<Vendor>;
 
-impl Audience {
-    fn new() -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("secret"), CANARY).expect("a secret");
-        Self { project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for Audience {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
+impl Contracted for Vendor {
+    const SECRET: &'static str = "secret";
+
+    fn prepare(sync: &Audience, url: &str) -> Arc<dyn Prepared> {
         let secret = "{ file = \"secret\" }";
         let oauth = format!("oauth = {{ client_id = \"me\", client_secret = {secret}, refresh_token = {secret} }}");
-        let text = text(url, "").replace("service_account = { file = \"key\" }", &oauth);
-        fixture::prepared(&GOOGLE_DATA_MANAGER, &text, &["id"], FIELDS)
+        let text = text(url, &sync.into).replace("service_account = { file = \"key\" }", &oauth);
+        fixture::prepared(&GOOGLE_DATA_MANAGER, &text, &["id"], sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        vec![Operation::AudienceAdd, Operation::Move, Operation::AudienceRemove]
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(_sync: &Audience, operation: Operation, op: u64) -> Row {
         let (old, new) = (format!("email {}", sha256(&format!("old-{op}"))), format!("p{op}@example.com"));
         let new: &[&str] = &[&new, ""];
         match operation {
@@ -95,6 +82,8 @@ impl JobSubject for Audience {
     }
 }
 
-backhaul_kit::contract_tests!(Audience::new());
-backhaul_kit::http_contract_tests!(jobs: Audience::new());
-backhaul_kit::http_contract_tests!(Audience::new());
+const OPERATIONS: &[Operation] = &[Operation::AudienceAdd, Operation::Move, Operation::AudienceRemove];
+
+backhaul_kit::contract_tests!(Audience::new("", FIELDS, OPERATIONS));
+backhaul_kit::http_contract_tests!(jobs: Audience::new("", FIELDS, OPERATIONS));
+backhaul_kit::http_contract_tests!(Audience::new("", FIELDS, OPERATIONS));

@@ -158,7 +158,7 @@ async fn lost_answers_and_faults_are_told_apart_and_calls_may_be_made_again() {
     bench.accepted(&batch).await;
     assert_eq!(members(&*sandbox).len(), 1);
     // The second call of a batch fails: the first is not undone by it.
-    let sandbox = stand_in(&[("per_minute", "1")]).await;
+    let sandbox = stand_in(&[("limit", "1/1m")]).await;
     let fault = open(&*sandbox).write(&moved(&line("ann@example.com"), &["ann@example.org", ""])).await;
     assert_eq!(fault.expect_err("429").class, FaultClass::Ambiguous);
 }

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit, row};
-use backhaul_kit::{Batch, Kit, Operation, Prepared, Row, Value, key};
+use backhaul_kit::contract::{Case, HttpSubject, Received, Scripted, row};
+use backhaul_kit::{Batch, Operation, Prepared, Row, Value, key};
 use serde_json::{Value as Json, json};
 
 use super::prepared;
+use crate::destinations::fixture::{Contracted, Subjected};
 
 /// A sync whose answers are of one of the two kinds.
-#[derive(Clone)]
-struct Api {
-    into: &'static str,
-    secrets: Arc<tempfile::TempDir>,
-}
+type Api = Subjected<Vendor>;
+
+struct Vendor;
+
+const FIELDS: &[&str] = &["email", "address.city"];
+const OPERATIONS: &[Operation] = &[Operation::Upsert, Operation::Delete];
 
 const BY_ROW: &str = r#"
 [into.request]
@@ -40,32 +42,15 @@ url = "/v1/customers/{{ key }}"
 success = { evidence = "call", statuses = [200, 204], ok = { field = "accepted", value = true }, error = "message" }
 "#;
 
-impl Api {
-    fn new(into: &'static str) -> Self {
-        let secrets = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(secrets.path().join("token"), CANARY).expect("written");
-        Self { into, secrets: Arc::new(secrets) }
-    }
-}
+impl Contracted for Vendor {
+    const SECRET: &'static str = "token";
 
-impl Subject for Api {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        let text = format!(
-            "[account]\nurl = \"{url}\"\ntoken = {{ file = \"token\" }}\n[into]\nremoved = \"delete\"\n{}",
-            self.into
-        );
-        prepared(&text, &["email", "address.city"])
+    fn prepare(sync: &Api, url: &str) -> Arc<dyn Prepared> {
+        let account = format!("[account]\nurl = \"{url}\"\ntoken = {{ file = \"token\" }}");
+        prepared(&format!("{account}\n[into]\nremoved = \"delete\"\n{}", sync.into), sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.secrets.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        vec![Operation::Upsert, Operation::Delete]
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(_sync: &Api, operation: Operation, op: u64) -> Row {
         let fields = if operation.is_removal() {
             Vec::new()
         } else {
@@ -114,12 +99,12 @@ fn results(case: Case, batch: &Batch) -> Json {
 
 mod by_row {
     use super::*;
-    backhaul_kit::contract_tests!(Api::new(BY_ROW));
-    backhaul_kit::http_contract_tests!(Api::new(BY_ROW));
+    backhaul_kit::contract_tests!(Api::new(BY_ROW, FIELDS, OPERATIONS));
+    backhaul_kit::http_contract_tests!(Api::new(BY_ROW, FIELDS, OPERATIONS));
 }
 
 mod by_call {
     use super::*;
-    backhaul_kit::contract_tests!(Api::new(BY_CALL));
-    backhaul_kit::http_contract_tests!(Api::new(BY_CALL));
+    backhaul_kit::contract_tests!(Api::new(BY_CALL, FIELDS, OPERATIONS));
+    backhaul_kit::http_contract_tests!(Api::new(BY_CALL, FIELDS, OPERATIONS));
 }

@@ -1,258 +1,214 @@
-//! Definitions of properties, and what values they take.
+//! Definitions of properties, in the vendor's JSON, and what values they take.
 
-use serde::Deserialize;
+use backhaul_kit::json::{items, text};
+use serde_json::{Value, json};
 
 /// The longest text of a property, in characters.
 const MAX_TEXT: usize = 65_536;
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// What kind of values a property takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Number,
-    Bool,
-    Date,
-    DateTime,
-    Choice,
+/// The types, each with the kind of field that shows it.
+const TYPES: [(&str, &str); 6] = [
+    ("string", "text"),
+    ("number", "number"),
+    ("bool", "booleancheckbox"),
+    ("date", "date"),
+    ("datetime", "date"),
+    ("enumeration", "select"),
+];
+
+/// What every account has: objects by the word for them in scopes (all without one), the rest of [`read`]'s form after
+/// the name, and names.
+const BUILT_IN: [(&str, &str, &str); 15] = [
+    ("contacts", "string", "email firstname lastname mobilephone company jobtitle"),
+    ("contacts companies", "string", "phone website address city state zip country"),
+    (
+        "contacts companies",
+        "enumeration:subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|evangelist|other",
+        "lifecyclestage",
+    ),
+    ("contacts", "datetime:read_only", "lastmodifieddate"),
+    ("companies", "string", "name domain description"),
+    ("companies", "number", "numberofemployees annualrevenue"),
+    ("deals", "string", "dealname description"),
+    ("deals", "number", "amount"),
+    ("deals", "datetime", "closedate"),
+    ("deals", "enumeration:external", "dealstage pipeline"),
+    ("custom", "string", "name"),
+    ("companies deals custom", "datetime:read_only", "hs_lastmodifieddate"),
+    ("", "enumeration:external", "hubspot_owner_id"),
+    ("", "number:read_only", "hs_object_id"),
+    ("", "datetime:read_only", "createdate"),
+];
+
+/// The properties that an object with this word in its scopes has from the start.
+pub(super) fn built_in(scope: &str) -> impl Iterator<Item = Value> {
+    let of_object = BUILT_IN.into_iter().filter(move |(objects, ..)| objects.is_empty() || objects.contains(scope));
+    let read = |(_, kind, names): (_, &'static str, &'static str)| {
+        names.split(' ').filter_map(move |name| read(&format!("{name}:{kind}")))
+    };
+    of_object.flat_map(read).map(|mut property| {
+        property["hubspotDefined"] = json!(true);
+        property["modificationMetadata"]["archivable"] = json!(false);
+        property["modificationMetadata"]["readOnlyDefinition"] = json!(true);
+        property
+    })
 }
 
-impl Kind {
-    const NAMES: [(&'static str, Self); 6] = [
-        ("string", Self::Text),
-        ("number", Self::Number),
-        ("bool", Self::Bool),
-        ("date", Self::Date),
-        ("datetime", Self::DateTime),
-        ("enumeration", Self::Choice),
-    ];
-
-    /// HubSpot's name of the type.
-    pub(super) fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+/// Reads `name:type[:unique][:read_only][:multiple][:external][:option|option…]`; `None` as [`define`].
+pub(super) fn read(text: &str) -> Option<Value> {
+    let mut parts = text.split(':');
+    let mut property = define(&json!({ "name": parts.next()?, "type": parts.next()? }))?;
+    let option = |(place, option)| json!({ "label": option, "value": option, "displayOrder": place, "hidden": false });
+    for part in parts {
+        match part {
+            "unique" => property["hasUniqueValue"] = json!(true),
+            "read_only" => property["modificationMetadata"]["readOnlyValue"] = json!(true),
+            "multiple" => property["fieldType"] = json!("checkbox"),
+            "external" => property["externalOptions"] = json!(true),
+            options => property["options"] = options.split('|').enumerate().map(option).collect(),
+        }
     }
+    Some(property)
 }
 
-/// A property.
-#[derive(Clone, Debug)]
-pub(super) struct Property {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    /// Allowed values of a choice.
-    pub(super) options: Vec<String>,
-    /// A choice that takes several values, joined by `;`.
-    pub(super) multiple: bool,
-    /// The allowed values stand elsewhere: any value is taken.
-    pub(super) external_options: bool,
-    pub(super) unique: bool,
-    pub(super) read_only: bool,
-    /// Part of every account.
-    pub(super) built_in: bool,
+/// The whole definition of a property of which this much is said; `None` for an unknown type or an impossible name.
+pub(super) fn define(said: &Value) -> Option<Value> {
+    let (name, kind) = (said["name"].as_str()?, said["type"].as_str()?);
+    let (_, field_type) = TYPES.into_iter().find(|(known, _)| *known == kind)?;
+    let is_well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let Value::Object(mut whole) = json!({
+        "label": name, "description": "", "groupName": "standin", "fieldType": field_type, "options": [],
+        "externalOptions": false, "calculated": false, "hasUniqueValue": false, "hubspotDefined": false,
+        "hidden": false, "archived": false,
+        "modificationMetadata": { "archivable": true, "readOnlyDefinition": false, "readOnlyValue": false },
+    }) else {
+        return None;
+    };
+    whole.extend(said.as_object().cloned().unwrap_or_default());
+    is_well_formed.then_some(Value::Object(whole))
 }
 
-/// Why a value was refused: a code, and a text for people.
-pub(super) type Refused = (&'static str, String);
+/// Whether no two records can have the same value. That of contacts' e-mail addresses is not part of the definition.
+pub(super) fn is_unique(property: &Value) -> bool {
+    property["hasUniqueValue"] == true || (property["name"] == "email" && property["hubspotDefined"] == true)
+}
 
-impl Property {
-    /// A property of a type by HubSpot's name; `None` for an unknown type or an impossible name.
-    pub(super) fn new(name: &str, kind: &str) -> Option<Self> {
-        let kind = Kind::NAMES.into_iter().find(|(known, _)| *known == kind)?.1;
-        let well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        well_formed.then(|| Self {
-            name: name.to_owned(),
-            kind,
-            options: Vec::new(),
-            multiple: false,
-            external_options: false,
-            unique: false,
-            read_only: false,
-            built_in: false,
-        })
-    }
+/// A value in the form in which it is kept and found.
+pub(super) fn kept(name: &str, value: &str) -> String {
+    if name == "email" { value.trim().to_lowercase() } else { value.to_owned() }
+}
 
-    /// Reads `name:type[:unique][:read_only][:multiple][:external][:option|option…]`.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let mut property = Self::new(parts.next()?, parts.next()?)?;
-        for part in parts {
-            match part {
-                "unique" => property.unique = true,
-                "read_only" => property.read_only = true,
-                "multiple" => property.multiple = true,
-                "external" => property.external_options = true,
-                options => property.options = options.split('|').map(str::to_owned).collect(),
-            }
+/// The value as it is kept, or a code and a text for people that say why it is not. The empty text empties a property.
+pub(super) fn accept(property: &Value, value: &str) -> Result<String, (&'static str, String)> {
+    let name = text(property, "name");
+    let options: Vec<&str> = items(&property["options"]).map(|option| text(option, "value")).collect();
+    let is_choice = |value: &str| property["externalOptions"] == true || options.contains(&value);
+    let as_it_is = |fits: bool| fits.then(|| value.to_owned());
+    let (kept, code, why) = match text(property, "type") {
+        _ if property["modificationMetadata"]["readOnlyValue"] == true => {
+            (None, "READ_ONLY_VALUE", format!("\"{name}\" is a read only property; its value cannot be set."))
         }
-        Some(property)
-    }
-
-    /// The value as it is kept, or why it is not. The empty text empties a property.
-    pub(super) fn accept(&self, value: &str) -> Result<String, Refused> {
-        if self.read_only {
-            return Err((
-                "READ_ONLY_VALUE",
-                format!("\"{}\" is a read only property; its value cannot be set.", self.name),
-            ));
+        _ if value.is_empty() => return Ok(String::new()),
+        "string" if name == "email" => (email(value), "INVALID_EMAIL", format!("Email address {value} is invalid")),
+        "string" => {
+            let why = format!("Property values must be {MAX_TEXT} characters or fewer.");
+            (as_it_is(value.chars().count() <= MAX_TEXT), "INVALID_LENGTH", why)
         }
-        if value.is_empty() {
-            return Ok(String::new());
+        "number" => {
+            let is_number = value.parse::<f64>().is_ok_and(f64::is_finite);
+            (as_it_is(is_number), "INVALID_LONG", format!("{value} was not a valid number."))
         }
-        match self.kind {
-            Kind::Text if self.name == "email" => email(value),
-            Kind::Text if value.chars().count() > MAX_TEXT => {
-                Err(("INVALID_LENGTH", format!("Property values must be {MAX_TEXT} characters or fewer.")))
-            }
-            Kind::Text => Ok(value.to_owned()),
-            Kind::Number => match value.parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(value.to_owned()),
-                _ => Err(("INVALID_LONG", format!("{value} was not a valid number."))),
-            },
-            Kind::Bool if matches!(value, "true" | "false") => Ok(value.to_owned()),
-            Kind::Bool => Err(("INVALID_BOOLEAN", format!("{value} was not a valid boolean."))),
-            Kind::Date => date(value),
-            Kind::DateTime => date_time(value),
-            Kind::Choice => self.choice(value),
+        "bool" => {
+            let is_bool = ["true", "false"].contains(&value);
+            (as_it_is(is_bool), "INVALID_BOOLEAN", format!("{value} was not a valid boolean."))
         }
-    }
-
-    fn choice(&self, value: &str) -> Result<String, Refused> {
-        let allowed = |part: &str| self.external_options || self.options.iter().any(|option| option == part);
-        let fits = if self.multiple { value.split(';').all(allowed) } else { allowed(value) };
-        if fits {
-            return Ok(value.to_owned());
+        "date" => (date(value), "INVALID_DATE", format!("{value} is not a valid date: it must be midnight UTC.")),
+        "datetime" => (date_time(value), "INVALID_DATE", format!("{value} is not a valid date and time.")),
+        _ => {
+            let fits = if text(property, "fieldType") == "checkbox" {
+                value.split(';').all(is_choice)
+            } else {
+                is_choice(value)
+            };
+            let why = format!("{value} was not one of the allowed options: [{}]", options.join(", "));
+            (as_it_is(fits), "INVALID_OPTION", why)
         }
-        let options = self.options.join(", ");
-        Err(("INVALID_OPTION", format!("{value} was not one of the allowed options: [{options}]")))
-    }
+    };
+    kept.ok_or((code, why))
 }
 
 /// One local part, one domain with a dot and a top level of letters.
-fn email(value: &str) -> Result<String, Refused> {
-    let address = value.trim().to_lowercase();
-    let well_formed = address.split_once('@').is_some_and(|(local, domain)| {
-        let top = domain.rsplit_once('.').filter(|(rest, _)| !rest.is_empty()).map_or("", |(_, top)| top);
-        !local.is_empty()
-            && !address.contains(char::is_whitespace)
-            && !domain.contains('@')
-            && !domain.contains("..")
-            && top.len() >= 2
-            && top.bytes().all(|b| b.is_ascii_alphabetic())
-    });
-    if well_formed { Ok(address) } else { Err(("INVALID_EMAIL", format!("Email address {value} is invalid"))) }
+fn email(value: &str) -> Option<String> {
+    let address = kept("email", value);
+    let (local, domain) = address.split_once('@')?;
+    let (rest, top) = domain.rsplit_once('.')?;
+    let is_well_formed = !local.is_empty()
+        && !rest.is_empty()
+        && !address.contains(char::is_whitespace)
+        && !domain.contains('@')
+        && !domain.contains("..")
+        && top.len() >= 2
+        && top.bytes().all(|b| b.is_ascii_alphabetic());
+    is_well_formed.then_some(address)
 }
 
-fn date(value: &str) -> Result<String, Refused> {
-    if let Ok(date) = value.parse::<jiff::civil::Date>()
-        && date.to_string() == value
-    {
-        return Ok(date.to_string());
+/// A date, or milliseconds since 1970 that are midnight.
+fn date(value: &str) -> Option<String> {
+    if let Ok(millis) = value.parse::<i64>() {
+        let time = jiff::Timestamp::from_millisecond(millis).ok().filter(|_| millis.rem_euclid(DAY_MILLIS) == 0)?;
+        return Some(time.strftime("%Y-%m-%d").to_string());
     }
-    let refused = || ("INVALID_DATE", format!("{value} is not a valid date: it must be midnight UTC."));
-    let millis: i64 = value.parse().map_err(|_| refused())?;
-    let time = jiff::Timestamp::from_millisecond(millis).map_err(|_| refused())?;
-    if millis.rem_euclid(DAY_MILLIS) == 0 { Ok(time.strftime("%Y-%m-%d").to_string()) } else { Err(refused()) }
+    value.parse::<jiff::civil::Date>().ok().map(|date| date.to_string()).filter(|date| date == value)
 }
 
-fn date_time(value: &str) -> Result<String, Refused> {
-    let parsed = match value.parse::<i64>() {
-        Ok(millis) => jiff::Timestamp::from_millisecond(millis).ok(),
-        Err(_) => value.parse::<jiff::Timestamp>().ok(),
-    };
-    parsed
-        .map(|time| time.to_string())
-        .ok_or_else(|| ("INVALID_DATE", format!("{value} is not a valid date and time.")))
-}
-
-/// The properties that objects with this scope have from the start.
-pub(super) fn built_in(scope: &str) -> impl Iterator<Item = Property> {
-    let own = match scope {
-        "contacts" => {
-            "email:string:unique,firstname:string,lastname:string,phone:string,mobilephone:string,company:string,\
-             jobtitle:string,website:string,address:string,city:string,state:string,zip:string,country:string,\
-             lifecyclestage:enumeration:subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|\
-             evangelist|other,lastmodifieddate:datetime:read_only"
-        }
-        "companies" => {
-            "name:string,domain:string,phone:string,website:string,description:string,address:string,city:string,\
-             state:string,zip:string,country:string,numberofemployees:number,annualrevenue:number,\
-             lifecyclestage:enumeration:subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|\
-             evangelist|other,hs_lastmodifieddate:datetime:read_only"
-        }
-        "deals" => {
-            "dealname:string,description:string,amount:number,closedate:datetime,dealstage:enumeration:external,\
-             pipeline:enumeration:external,hs_lastmodifieddate:datetime:read_only"
-        }
-        _ => "name:string,hs_lastmodifieddate:datetime:read_only",
-    };
-    let all = "hubspot_owner_id:enumeration:external,hs_object_id:number:read_only,createdate:datetime:read_only";
-    let read = own.split(',').chain(all.split(',')).filter_map(Property::read);
-    read.map(|property| Property { built_in: true, ..property })
-}
-
-/// A property as `POST /crm/v3/properties/{objectType}` describes it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NewProperty {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    field_type: String,
-    #[serde(default)]
-    has_unique_value: bool,
-    #[serde(default)]
-    options: Vec<NewOption>,
-}
-
-#[derive(Debug, Deserialize)]
-struct NewOption {
-    value: String,
-}
-
-impl NewProperty {
-    /// The definition; `None` where name or type are impossible.
-    pub(super) fn define(self) -> Option<Property> {
-        let property = Property::new(&self.name, &self.kind)?;
-        Some(Property {
-            multiple: self.field_type == "checkbox",
-            unique: self.has_unique_value,
-            options: self.options.into_iter().map(|option| option.value).collect(),
-            ..property
-        })
-    }
+/// A time with its zone, or milliseconds since 1970.
+fn date_time(value: &str) -> Option<String> {
+    let millis = value.parse().ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    millis.or_else(|| value.parse().ok()).map(|time| time.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn accept(kind: &str, value: &str) -> Result<String, &'static str> {
-        Property::new("p", kind).expect("a property").accept(value).map_err(|(code, _)| code)
+    fn accepted(definition: &str, value: &str) -> Result<String, &'static str> {
+        accept(&read(definition).expect("a property"), value).map_err(|(code, _)| code)
     }
 
     #[test]
     fn values_are_checked_by_their_type() {
-        assert_eq!(accept("date", "2026-02-28").as_deref(), Ok("2026-02-28"));
-        assert_eq!(accept("date", "1735689600000").as_deref(), Ok("2025-01-01"));
-        assert_eq!(accept("date", "1735689600001"), Err("INVALID_DATE"));
-        assert_eq!(accept("date", "28.02.2026"), Err("INVALID_DATE"));
-        assert_eq!(accept("datetime", "2026-02-28T10:00:00Z").as_deref(), Ok("2026-02-28T10:00:00Z"));
-        assert_eq!(accept("datetime", "2026-02-28T10:00:00"), Err("INVALID_DATE"));
-        assert_eq!(accept("number", "1e3").as_deref(), Ok("1e3"));
-        assert_eq!(accept("number", "NaN"), Err("INVALID_LONG"));
-        assert_eq!(accept("bool", "yes"), Err("INVALID_BOOLEAN"));
-        assert_eq!(accept("number", "").as_deref(), Ok(""));
+        assert_eq!(accepted("p:date", "2026-02-28").as_deref(), Ok("2026-02-28"));
+        assert_eq!(accepted("p:date", "1735689600000").as_deref(), Ok("2025-01-01"));
+        assert_eq!(accepted("p:date", "1735689600001"), Err("INVALID_DATE"));
+        assert_eq!(accepted("p:date", "28.02.2026"), Err("INVALID_DATE"));
+        assert_eq!(accepted("p:datetime", "2026-02-28T10:00:00Z").as_deref(), Ok("2026-02-28T10:00:00Z"));
+        assert_eq!(accepted("p:datetime", "2026-02-28T10:00:00"), Err("INVALID_DATE"));
+        assert_eq!(accepted("p:number", "1e3").as_deref(), Ok("1e3"));
+        assert_eq!(accepted("p:number", "NaN"), Err("INVALID_LONG"));
+        assert_eq!(accepted("p:bool", "yes"), Err("INVALID_BOOLEAN"));
+        assert_eq!(accepted("p:number", "").as_deref(), Ok(""));
+        assert_eq!(accepted("p:enumeration:multiple:tea|rum", "rum;tea").as_deref(), Ok("rum;tea"));
+        assert_eq!(accepted("p:enumeration:tea|rum", "rum;tea"), Err("INVALID_OPTION"));
+        assert_eq!(accepted("p:enumeration:external", "beer").as_deref(), Ok("beer"));
     }
 
     #[test]
     fn email_addresses_are_checked_and_kept_in_lower_case() {
-        let email = Property::new("email", "string").expect("a property");
-        assert_eq!(email.accept(" Ada@Example.COM ").as_deref(), Ok("ada@example.com"));
+        assert_eq!(accepted("email:string", " Ada@Example.COM ").as_deref(), Ok("ada@example.com"));
         for bad in
             ["ada", "@example.com", "ada@example", "a b@example.com", "a@b@example.com", "a@example..com", "a@.c0m"]
         {
-            assert_eq!(email.accept(bad).map_err(|(code, _)| code), Err("INVALID_EMAIL"), "{bad}");
+            assert_eq!(accepted("email:string", bad), Err("INVALID_EMAIL"), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_built_in_property_can_be_read() {
+        let all = BUILT_IN.iter().map(|(_, _, names)| names.split(' ').count()).sum::<usize>();
+        let read = BUILT_IN.iter().flat_map(|(_, kind, names)| names.split(' ').map(move |name| (name, kind)));
+        assert_eq!(read.filter_map(|(name, kind)| self::read(&format!("{name}:{kind}"))).count(), all);
+        assert!(built_in("contacts").any(|property| property["name"] == "email" && is_unique(&property)));
     }
 }

@@ -94,7 +94,7 @@ async fn properties_can_be_created_and_records_listed_and_read() {
 
 #[tokio::test]
 async fn limits_refuse_with_their_policy_and_headers() {
-    let sandbox = stand_in(&[("per_ten_seconds", "2")]).await;
+    let sandbox = stand_in(&[("limit", "2/10s")]).await;
     let url = sandbox.url();
     let list = || call(&url, "GET", "/crm/v3/objects/contacts", &Value::Null);
     assert_eq!(list().await.header("x-hubspot-ratelimit-remaining"), Some("1"));
@@ -103,7 +103,7 @@ async fn limits_refuse_with_their_policy_and_headers() {
     assert_eq!(refused.status, 429);
     assert_eq!(body(&refused)["policyName"], "TEN_SECONDLY_ROLLING");
     assert_eq!(refused.header("x-hubspot-ratelimit-interval-milliseconds"), Some("10000"));
-    sandbox.set("per_ten_seconds", "0").expect("a setting");
+    sandbox.set("limit", "0").expect("a setting");
     sandbox.set("per_day", "1").expect("a setting");
     assert_eq!(list().await.status, 200);
     assert_eq!(body(&list().await)["policyName"], "DAILY");

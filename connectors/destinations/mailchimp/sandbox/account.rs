@@ -15,7 +15,7 @@ pub(super) struct Job {
 }
 
 /// The state of a running stand-in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Account {
     pub(super) common: Common,
     pub(super) url: String,
@@ -45,18 +45,11 @@ impl Account {
         common.connections = 10;
         Self {
             common,
-            url: String::new(),
             list: String::from("abc123"),
             role: String::from("manager"),
             merge_fields: ["FNAME", "LNAME", "PLAN"].map(|tag| (tag.to_owned(), String::from("text"))).into(),
-            edge_next: 0,
             job_calls: 1,
-            waits: 0,
-            members: BTreeMap::new(),
-            forgotten: BTreeSet::new(),
-            segment: BTreeSet::new(),
-            jobs: Vec::new(),
-            forgot: 0,
+            ..Self::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each call does.
 
+use backhaul_kit::json::{items, text};
 use backhaul_kit::value::hex;
 use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
@@ -30,14 +31,6 @@ fn missing() -> Said {
 
 fn id(address: &str) -> String {
     hex(&Md5::digest(address.to_lowercase()))
-}
-
-fn text<'v>(json: &'v Value, name: &str) -> &'v str {
-    json[name].as_str().unwrap_or_default()
-}
-
-fn items(list: &Value) -> Vec<Value> {
-    list.as_array().cloned().unwrap_or_default()
 }
 
 impl Account {
@@ -153,12 +146,12 @@ impl Account {
     }
 
     fn write_many(&mut self, body: &Value) -> Said {
-        let members = items(&body["members"]);
+        let members: Vec<&Value> = items(&body["members"]).collect();
         if members.len() > MAX_MEMBERS {
             return problem(400, "Invalid Resource", "too many members");
         }
         let (mut new, mut updated, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for sent in &members {
+        for sent in members {
             let (address, key) = (text(sent, "email_address"), id(text(sent, "email_address")));
             let is_there = self.members.get(&key).is_some_and(|member| member["status"] != "archived");
             let mut refuse = |code: &str, field: &str, message: &str| {
@@ -171,9 +164,9 @@ impl Account {
             match self.write(sent, "") {
                 Err((_, field, message)) => refuse("ERROR_GENERIC", &field, &message),
                 Ok(mut member) => {
-                    let tags = items(&sent["tags"]).into_iter().map(|name| json!({ "name": name }));
-                    let had = items(&member["tags"]).into_iter().filter(|_| body["sync_tags"] != true);
-                    member["tags"] = had.chain(tags).collect();
+                    let tags = items(&sent["tags"]).map(|name| json!({ "name": name }));
+                    let had = items(&member["tags"]).filter(|_| body["sync_tags"] != true).cloned();
+                    member["tags"] = had.chain(tags).collect::<Value>();
                     self.members.insert(key, member.clone());
                     if is_there { &mut updated } else { &mut new }.push(member);
                 }
@@ -189,17 +182,18 @@ impl Account {
 
     /// Addresses that are not on the list are passed over.
     fn change_segment(&mut self, body: &Value) -> Said {
-        let lists = ["members_to_add", "members_to_remove"].map(|name| items(&body[name]));
+        let lists = ["members_to_add", "members_to_remove"]
+            .map(|name| items(&body[name]).filter_map(Value::as_str).map(id).collect::<Vec<_>>());
         if lists.iter().any(|list| list.len() > MAX_MEMBERS) {
             return problem(400, "Invalid Resource", "too many members");
         }
-        let ids = |list: &[Value]| list.iter().filter_map(Value::as_str).map(id).collect::<Vec<_>>();
         let (mut added, mut removed) = (Vec::new(), Vec::new());
-        for key in ids(&lists[0]) {
+        let [to_add, to_remove] = lists;
+        for key in to_add {
             let member = self.members.get(&key).filter(|member| member["status"] != "archived");
             added.extend(member.filter(|_| self.segment.insert(key)).cloned());
         }
-        for key in ids(&lists[1]) {
+        for key in to_remove {
             let was_there = self.segment.remove(&key);
             removed.extend(self.members.get(&key).filter(|_| was_there).cloned());
         }
@@ -212,7 +206,7 @@ impl Account {
     }
 
     fn start(&mut self, body: &Value) -> Said {
-        let operations = items(&body["operations"]);
+        let operations: Vec<Value> = items(&body["operations"]).cloned().collect();
         let open = self.jobs.iter().filter(|job| job.done.is_none()).count();
         if operations.is_empty() || operations.len() > MAX_OPERATIONS {
             return problem(400, "Invalid Resource", "a batch has 1 to 1000 operations");

@@ -18,6 +18,7 @@ mod account;
 mod archive;
 mod calls;
 
+use backhaul_kit::json::text;
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ pub fn kind() -> &'static dyn SandboxKind {
 impl StandIn for Account {
     const NAME: &'static str = "mailchimp";
     const SETTINGS: &'static [Setting] = &[
-        ("key", "another name of `token`: the API key or token"),
+        ("token", "the API key or token; another one makes all others expire"),
         ("list", "the id of its list"),
         ("role", "the role of the key's user"),
         ("merge_fields", "the list's merge fields, separated by commas; `TAG:type` for another type than text"),
@@ -49,6 +50,10 @@ impl StandIn for Account {
 
     fn new() -> Result<Self, Fault> {
         Ok(Self::new())
+    }
+
+    fn account(&self) -> String {
+        String::from("key = { secret = \"sandbox\" }\n")
     }
 
     fn common(&mut self) -> &mut Common {
@@ -105,7 +110,7 @@ impl StandIn for Account {
 
     /// Members by address, and the addresses of the segment's.
     fn records(&mut self) -> Value {
-        let address = |member: &Value| member["email_address"].as_str().unwrap_or_default().to_owned();
+        let address = |member: &Value| text(member, "email_address").to_owned();
         let members: serde_json::Map<String, Value> =
             self.members.values().map(|member| (address(member), member.clone())).collect();
         let segment: Vec<String> = self.segment.iter().filter_map(|id| self.members.get(id)).map(address).collect();
@@ -114,7 +119,6 @@ impl StandIn for Account {
 
     fn set(&mut self, told: Told<'_>) -> Result<bool, Fault> {
         match told.key {
-            "key" => self.common.token = told.text(),
             "list" => self.list = told.text(),
             "role" => self.role = told.text(),
             "merge_fields" => {

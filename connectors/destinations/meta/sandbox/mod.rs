@@ -23,7 +23,7 @@ pub fn kind() -> &'static dyn SandboxKind {
 }
 
 /// All state of a running stand-in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Account {
     common: Common,
     app_secret: String,
@@ -65,17 +65,18 @@ impl StandIn for Account {
     fn new() -> Result<Self, Fault> {
         Ok(Self {
             common: Common::new("sandbox-token", 1),
-            app_secret: String::new(),
             scopes: vec![String::from("ads_management")],
             inspect: true,
             ad_account: String::from("1234567890"),
             id: String::from("23851234567890"),
             operation_status: 200,
-            usage: 0.0,
-            usage_per_call: 0.0,
             regain: 1.0,
-            audience: Audience::default(),
+            ..Self::default()
         })
+    }
+
+    fn account(&self) -> String {
+        format!("token = {{ secret = \"sandbox\" }}\nad_account = \"act_{}\"\n", self.ad_account)
     }
 
     fn common(&mut self) -> &mut Common {

@@ -1,37 +1,23 @@
 //! The suite of the kit, in Meta's own answers.
 
-use backhaul_kit::contract::{CANARY, Case, HttpSubject, Received, Scripted, Subject, canary_kit};
+use backhaul_kit::contract::{Case, HttpSubject, Received, Scripted};
 
 use super::*;
+use crate::destinations::fixture::{Contracted, Subjected};
 
-#[derive(Clone)]
-struct People {
-    operation: Operation,
-    project: Arc<tempfile::TempDir>,
-}
+/// A sync of these operations.
+type People = Subjected<Vendor>;
 
-impl People {
-    fn new(operation: Operation) -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(project.path().join("token"), CANARY).expect("a token");
-        Self { operation, project: Arc::new(project) }
-    }
-}
+struct Vendor;
 
-impl Subject for People {
-    fn prepare(&self, url: &str) -> Arc<dyn Prepared> {
-        prepared(url, "", "", FIELDS)
+impl Contracted for Vendor {
+    const SECRET: &'static str = "token";
+
+    fn prepare(sync: &People, url: &str) -> Arc<dyn Prepared> {
+        prepared(url, "", &sync.into, sync.fields)
     }
 
-    fn kit(&self) -> Arc<Kit> {
-        canary_kit(self.project.path())
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        vec![self.operation]
-    }
-
-    fn row(&self, operation: Operation, op: u64) -> Row {
+    fn row(_sync: &People, operation: Operation, op: u64) -> Row {
         let fields = person(&format!("c{op}"), &format!("p{op}@example.com"));
         let old = Address { remote_id: None, match_value: Some(format!("EXTERN_ID=old{op}")) };
         let fields = if operation.is_removal() { Vec::new() } else { fields };
@@ -64,20 +50,20 @@ impl HttpSubject for People {
 mod additions {
     use super::*;
 
-    backhaul_kit::contract_tests!(People::new(Operation::AudienceAdd));
-    backhaul_kit::http_contract_tests!(People::new(Operation::AudienceAdd));
+    backhaul_kit::contract_tests!(People::new("", FIELDS, &[Operation::AudienceAdd]));
+    backhaul_kit::http_contract_tests!(People::new("", FIELDS, &[Operation::AudienceAdd]));
 }
 
 mod removals {
     use super::*;
 
-    backhaul_kit::contract_tests!(People::new(Operation::AudienceRemove));
-    backhaul_kit::http_contract_tests!(People::new(Operation::AudienceRemove));
+    backhaul_kit::contract_tests!(People::new("", FIELDS, &[Operation::AudienceRemove]));
+    backhaul_kit::http_contract_tests!(People::new("", FIELDS, &[Operation::AudienceRemove]));
 }
 
 mod moves {
     use super::*;
 
-    backhaul_kit::contract_tests!(People::new(Operation::Move));
-    backhaul_kit::http_contract_tests!(People::new(Operation::Move));
+    backhaul_kit::contract_tests!(People::new("", FIELDS, &[Operation::Move]));
+    backhaul_kit::http_contract_tests!(People::new("", FIELDS, &[Operation::Move]));
 }

@@ -30,6 +30,10 @@ impl StandIn for Project {
         Ok(Self { common: Common::new("sandbox-token", 1), ..Self::default() })
     }
 
+    fn account(&self) -> String {
+        String::from("region = \"us\"\ntoken = { secret = \"sandbox\" }\n")
+    }
+
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }

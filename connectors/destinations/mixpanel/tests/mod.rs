@@ -74,6 +74,7 @@ fn shape(wanted: &Wanted) -> SyncShape {
     };
     let place = wanted.match_on.and_then(|name| wanted.fields.iter().position(|field| *field == name));
     SyncShape {
+        operations: Vec::new(),
         name: String::from("test"),
         object: Some((wanted.object.to_owned(), span.clone())),
         mode: (wanted.mode, span.clone()),

@@ -92,16 +92,15 @@ impl Jobs {
 
     /// Works on a job that is asked after.
     pub(super) fn work(&mut self, id: &str, objects: &mut Objects, rejects: &Rejects) {
-        let Some(job) = self.all.get_mut(id) else { return };
-        match job.state {
-            "UploadComplete" | "InProgress" if self.stuck => job.state = "InProgress",
-            "UploadComplete" | "InProgress" => {
-                let fails = take(&mut self.fail_next);
-                job.process(objects, rejects, fails, &mut self.drop_rows);
-                job.state = if fails { "Failed" } else { "JobComplete" };
-            }
-            _ => {}
+        let is_begun = |job: &&mut Job| ["UploadComplete", "InProgress"].contains(&job.state);
+        let Some(job) = self.all.get_mut(id).filter(is_begun) else { return };
+        if self.stuck {
+            job.state = "InProgress";
+            return;
         }
+        let fails = take(&mut self.fail_next);
+        job.process(objects, rejects, fails, &mut self.drop_rows);
+        job.state = if fails { "Failed" } else { "JobComplete" };
     }
 }
 
@@ -130,18 +129,15 @@ impl Job {
             if take(drop_rows) {
                 continue;
             }
-            self.counts[0] += 1;
-            match said {
-                Ok((id, created)) => write(
-                    &mut self.results[0],
-                    [id.as_str(), if created { "true" } else { "false" }].into_iter().chain(values),
-                ),
+            let (place, words) = match said {
+                Ok((id, created)) => (0, [id, created.to_string()]),
                 Err((code, text, field)) => {
-                    self.counts[1] += 1;
-                    let error = format!("{code}:{text}:{} --", field.unwrap_or_default());
-                    write(&mut self.results[1], ["", error.as_str()].into_iter().chain(values));
+                    (1, [String::new(), format!("{code}:{text}:{} --", field.unwrap_or_default())])
                 }
-            }
+            };
+            self.counts[0] += 1;
+            self.counts[1] += place as u64;
+            write(&mut self.results[place], words.iter().map(String::as_str).chain(values));
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn kind() -> &'static dyn SandboxKind {
 }
 
 /// All state of a running stand-in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Org {
     /// Its token is the client secret.
     common: Common,
@@ -50,7 +50,6 @@ impl StandIn for Org {
     const SETTINGS: &'static [Setting] = &[
         ("token", "the consumer secret of the external client app, for client credentials"),
         ("client_id", "its consumer key"),
-        ("client_secret", "another name of `token`"),
         ("username", "the user that the app may act for, for JWT bearer"),
         ("public_key", "the PEM public key that assertions are verified by; none is taken without"),
         ("audience", "who assertions must be for"),
@@ -81,18 +80,18 @@ impl StandIn for Org {
             common: Common::new("sandbox-secret", 0),
             client_id: String::from("sandbox-app"),
             username: String::from("sync@sandbox.example"),
-            public_key: String::new(),
             audience: String::from("https://login.salesforce.com"),
             id: String::from("00D000000000001EAA"),
             scopes: vec![String::from("api")],
             daily_limit: 100_000,
-            used: 0,
             page: 2000,
-            objects: store::Objects::default(),
-            jobs: jobs::Jobs::default(),
-            tokens: Vec::new(),
-            pages: HashMap::new(),
+            ..Self::default()
         })
+    }
+
+    fn account(&self) -> String {
+        let app = format!("client_id = \"{}\"\nclient_secret = {{ secret = \"sandbox\" }}\n", self.client_id);
+        format!("domain = \"sandbox.my.salesforce.com\"\n{app}")
     }
 
     fn common(&mut self) -> &mut Common {
@@ -147,18 +146,13 @@ impl StandIn for Org {
         let objects = &mut self.objects;
         match told.key {
             "client_id" => self.client_id = told.text(),
-            "client_secret" => self.common.token = told.text(),
             "username" => self.username = told.text(),
             "public_key" => self.public_key = told.text(),
             "audience" => self.audience = told.text(),
             "org" => self.id = told.text(),
             "scopes" => self.scopes = told.texts(),
             "expire_tokens" => self.tokens.clear(),
-            "fields" => {
-                for field in told.items() {
-                    objects.declare(field).ok_or_else(|| told.wrong(field))?;
-                }
-            }
+            "fields" => told.each(|field| objects.declare(field))?,
             "rights" => objects.rights = told.texts(),
             "closed" => objects.closed = told.texts(),
             "insert" => {

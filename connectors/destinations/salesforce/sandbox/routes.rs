@@ -1,9 +1,10 @@
 //! The calls of the stand-in.
 
+use backhaul_kit::json::{items, text};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
-use super::store::{Refusal, Row};
+use super::store::Row;
 use super::{Org, soql};
 use crate::destinations::stand_in::{Answer, Call, form};
 
@@ -80,19 +81,22 @@ impl Org {
             }
             ("POST", ["composite", "sobjects"]) => return collection(self, &call.json(), "insert", "", ""),
             ("PATCH", ["composite", "sobjects"]) => return collection(self, &call.json(), "update", "", ""),
-            ("DELETE", ["composite", "sobjects"]) => return delete(self, call),
+            ("DELETE", ["composite", "sobjects"]) => {
+                let object = |id: &str| self.objects.of_record(id).unwrap_or("Account");
+                let row = |id| json!({ "attributes": { "type": object(id) }, "id": id });
+                let rows: Value = call.query("ids").unwrap_or_default().split(',').map(row).collect();
+                let body = json!({ "records": rows, "allOrNone": call.query("allOrNone") != Some("false") });
+                return collection(self, &body, "delete", "", "");
+            }
             ("POST", ["jobs", "ingest"]) => {
                 let asked = call.json();
-                let text = |name: &str| asked[name].as_str().unwrap_or_default();
-                right(self, text("operation"))?;
-                found(self.jobs.create(&asked).filter(|_| self.objects.has(text("object"))))
+                right(self, text(&asked, "operation"))?;
+                found(self.jobs.create(&asked).filter(|_| self.objects.has(text(&asked, "object"))))
             }
             ("PUT", ["jobs", "ingest", id, "batches"]) => {
                 self.jobs.upload(id, call.body).map(|()| Answer::plain(201, Vec::new()))
             }
-            ("PATCH", ["jobs", "ingest", id]) => {
-                found(self.jobs.change(id, call.json()["state"].as_str().unwrap_or_default()))
-            }
+            ("PATCH", ["jobs", "ingest", id]) => found(self.jobs.change(id, text(&call.json(), "state"))),
             ("GET", ["jobs", "ingest", id]) => {
                 self.jobs.work(id, &mut self.objects, &self.common.rejects);
                 found(self.jobs.info(id))
@@ -122,12 +126,11 @@ fn right(org: &Org, verb: &str) -> Result<(), (u16, Value)> {
 
 fn collection(org: &mut Org, body: &Value, verb: &str, object: &str, external: &str) -> Said {
     right(org, verb)?;
-    let rows: Vec<Row> =
-        body["records"].as_array().into_iter().flatten().filter_map(Value::as_object).cloned().collect();
+    let rows: Vec<Row> = items(&body["records"]).filter_map(Value::as_object).cloned().collect();
     if rows.len() > MAX_ROWS || body["allOrNone"] != json!(false) {
         return refuse(400, "EXCEEDED_ID_LIMIT", "record limit reached");
     }
-    let of = |row: &Row| row.get("attributes").and_then(|of| of["type"].as_str()).unwrap_or_default().to_owned();
+    let of = |row: &Row| row.get("attributes").map_or("", |of| text(of, "type")).to_owned();
     for row in &rows {
         if !org.objects.has(&of(row)) || (verb == "upsert" && of(row) != object) {
             return refuse(400, "INVALID_TYPE", "no such object");
@@ -138,33 +141,13 @@ fn collection(org: &mut Org, body: &Value, verb: &str, object: &str, external: &
             return refuse(400, "JSON_PARSER_ERROR", "Cannot deserialize instance of a value");
         }
     }
-    let said =
-        rows.into_iter().map(|row| result(org.objects.write(&of(&row), verb, external, row, &org.common.rejects)));
-    Ok(Answer::json(200, &said.collect::<Value>()))
-}
-
-fn delete(org: &mut Org, call: &Call<'_>) -> Said {
-    right(org, "delete")?;
-    let ids: Vec<&str> = call.query("ids").unwrap_or_default().split(',').collect();
-    if ids.len() > MAX_ROWS {
-        return refuse(400, "EXCEEDED_ID_LIMIT", "record limit reached");
-    }
-    let said = ids.into_iter().map(|id| {
-        let object = org.objects.of_record(id).unwrap_or("Account").to_owned();
-        let row = Row::from_iter([(String::from("id"), json!(id))]);
-        result(org.objects.write(&object, "delete", "", row, &org.common.rejects))
-    });
-    Ok(Answer::json(200, &said.collect::<Value>()))
-}
-
-fn result(said: Result<(String, bool), Refusal>) -> Value {
-    match said {
+    let said = rows.into_iter().map(|row| match org.objects.write(&of(&row), verb, external, row, &org.common.rejects) {
         Ok((id, created)) => json!({ "id": id, "success": true, "created": created, "errors": [] }),
         Err((code, message, field)) => json!({
-            "success": false,
-            "errors": [{ "statusCode": code, "message": message, "fields": field.into_iter().collect::<Vec<_>>() }]
+            "success": false, "errors": [{ "statusCode": code, "message": message, "fields": Vec::from_iter(field) }]
         }),
-    }
+    });
+    Ok(Answer::json(200, &said.collect::<Value>()))
 }
 
 fn query(org: &mut Org, call: &Call<'_>) -> Said {

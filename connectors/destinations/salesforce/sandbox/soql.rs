@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::destinations::stand_in::quoted;
+
 /// `SELECT Id, FIELD FROM OBJECT WHERE FIELD IN (…)`.
 pub(super) fn parsed(soql: &str) -> Option<(String, String, Vec<Value>)> {
     let (columns, rest) = soql.strip_prefix("SELECT Id")?.split_once(" FROM ")?;
@@ -24,20 +26,9 @@ pub(super) fn parsed(soql: &str) -> Option<(String, String, Vec<Value>)> {
 
 /// A literal, and what follows it.
 fn literal(text: &str) -> Option<(Value, &str)> {
-    let Some(quoted) = text.strip_prefix('\'') else {
-        let end = text.find([',', ')'])?;
-        return Some((json!(text.get(..end)?.parse::<f64>().ok()?), text.get(end..)?));
-    };
-    let (mut out, mut letters) = (String::new(), quoted.chars());
-    loop {
-        match letters.next()? {
-            '\'' => return Some((json!(out), letters.as_str())),
-            '\\' => out.push(match letters.next()? {
-                'n' => '\n',
-                'r' => '\r',
-                letter => letter,
-            }),
-            letter => out.push(letter),
-        }
+    if let Some((text, rest)) = quoted(text) {
+        return Some((json!(text), rest));
     }
+    let (number, rest) = text.split_at(text.find([',', ')'])?);
+    Some((json!(number.parse::<f64>().ok()?), rest))
 }

@@ -8,6 +8,8 @@ use crate::destinations::stand_in::{Rejects, take};
 
 /// Characters of a text.
 const MAX_TEXT: usize = 255;
+/// The types of fields.
+const KINDS: [&str; 5] = ["string", "double", "boolean", "date", "datetime"];
 /// What a new stand-in has.
 const FIELDS: &str = "Account.Name:string:required,Account.Ext_Id__c:string:external,Account.Plan__c:string,\
     Account.Number__c:double:external,Account.Score__c:double,Account.Active__c:boolean,Account.Since__c:date,\
@@ -20,20 +22,24 @@ pub(super) type Row = Map<String, Value>;
 /// Why a row is refused: code, message, field.
 pub(super) type Refusal = (&'static str, String, Option<String>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Field {
-    name: String,
     kind: String,
-    external: bool,
-    required: bool,
-    readonly: bool,
+    /// `external`, `required`, `readonly`.
+    marks: Vec<String>,
+}
+
+impl Field {
+    fn is(&self, mark: &str) -> bool {
+        self.marks.iter().any(|has| has == mark)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Object {
-    fields: Vec<Field>,
-    records: BTreeMap<String, Row>,
-    deleted: BTreeSet<String>,
+    fields: BTreeMap<String, Field>,
+    /// `None` for those that were deleted.
+    records: BTreeMap<String, Option<Row>>,
     /// Ids by the values of external ids.
     index: HashMap<String, String>,
 }
@@ -41,20 +47,17 @@ struct Object {
 impl Object {
     /// The keys of a row in the index.
     fn keys(&self, row: &Row) -> Vec<String> {
-        let external = self.fields.iter().filter(|field| field.external);
-        external.filter_map(|field| Some(key(&field.name, row.get(&field.name)?))).collect()
+        let is_external = |name: &String| self.fields.get(name).is_some_and(|field| field.is("external"));
+        row.iter().filter(|(name, _)| is_external(name)).map(|(name, value)| key(name, value)).collect()
     }
 
-    /// Puts a record in the place of what was there; `None` takes it away.
+    /// Puts a record in the place of what was there; `None` deletes it.
     fn put(&mut self, id: &str, row: Option<Row>) {
-        if let Some(old) = self.records.remove(id) {
+        let new = row.iter().flat_map(|row| self.keys(row)).map(|key| (key, id.to_owned())).collect::<Vec<_>>();
+        if let Some(Some(old)) = self.records.insert(id.to_owned(), row) {
             self.keys(&old).iter().for_each(|key| drop(self.index.remove(key)));
         }
-        if let Some(row) = row {
-            let keys = self.keys(&row).into_iter().map(|key| (key, id.to_owned()));
-            self.index.extend(keys.collect::<Vec<_>>());
-            self.records.insert(id.to_owned(), row);
-        }
+        self.index.extend(new);
     }
 }
 
@@ -88,19 +91,11 @@ impl Default for Objects {
 impl Objects {
     /// Adds a field, as `Account.Plan__c:string:external`.
     pub(super) fn declare(&mut self, text: &str) -> Option<()> {
-        let mut parts = text.split(':');
-        let (object, name) = parts.next()?.split_once('.')?;
-        let kind = parts.next().filter(|kind| ["string", "double", "boolean", "date", "datetime"].contains(kind))?;
-        let marks: Vec<&str> = parts.collect();
-        let is = |mark: &str| marks.contains(&mark);
-        let field = Field {
-            name: name.into(),
-            kind: kind.into(),
-            external: is("external"),
-            required: is("required"),
-            readonly: is("readonly"),
-        };
-        self.all.entry(object.to_owned()).or_default().fields.push(field);
+        let mut parts = text.split(':').map(str::to_owned);
+        let (object, name) = text.split(':').next()?.split_once('.')?;
+        let kind = parts.nth(1).filter(|kind| KINDS.contains(&kind.as_str()))?;
+        let field = Field { kind, marks: parts.collect() };
+        self.all.entry(object.to_owned()).or_default().fields.insert(name.to_owned(), field);
         Some(())
     }
 
@@ -111,13 +106,15 @@ impl Objects {
 
     /// The object of a record that is or was there.
     pub(super) fn of_record(&self, id: &str) -> Option<&str> {
-        let holds = |object: &Object| object.records.contains_key(id) || object.deleted.contains(id);
-        self.all.iter().find(|(_, object)| holds(object)).map(|(name, _)| name.as_str())
+        self.all.iter().find(|(_, object)| object.records.contains_key(id)).map(|(name, _)| name.as_str())
     }
 
     /// All records: object → id → fields.
     pub(super) fn records(&self) -> Value {
-        self.all.iter().map(|(name, object)| (name.clone(), json!(object.records))).collect()
+        let live = |object: &Object| {
+            object.records.iter().filter_map(|(id, row)| Some((id.clone(), json!(row.as_ref()?)))).collect::<Value>()
+        };
+        self.all.iter().map(|(name, object)| (name.clone(), live(object))).collect()
     }
 
     /// Whether the user may do it.
@@ -127,19 +124,17 @@ impl Objects {
 
     /// The answer of describe.
     pub(super) fn describe(&self, object: &str) -> Option<Value> {
-        let described = |field: &Field| {
-            let open = !field.readonly && !self.closed.contains(&format!("{object}.{}", field.name));
+        let described = |name: &str, kind: &str, is: &dyn Fn(&str) -> bool| {
+            let is_open = !is("readonly") && !self.closed.contains(&format!("{object}.{name}"));
             json!({
-                "name": field.name, "type": field.kind, "externalId": field.external, "idLookup": field.external,
-                "createable": open, "updateable": open, "permissionable": !field.readonly && !field.required,
-                "calculated": false, "nillable": !field.required, "picklistValues": []
+                "name": name, "type": kind, "externalId": is("external"), "idLookup": kind == "id" || is("external"),
+                "createable": is_open, "updateable": is_open, "permissionable": !is("readonly") && !is("required"),
+                "calculated": false, "nillable": !is("required"), "picklistValues": []
             })
         };
-        let id = json!({
-            "name": "Id", "type": "id", "externalId": false, "idLookup": true, "createable": false,
-            "updateable": false, "permissionable": false, "calculated": false, "picklistValues": []
-        });
-        let fields = self.all.get(object)?.fields.iter().map(described);
+        let fields = self.all.get(object)?.fields.iter();
+        let fields = fields.map(|(name, field)| described(name, &field.kind, &|mark| field.is(mark)));
+        let id = described("Id", "id", &|mark| ["readonly", "required"].contains(&mark));
         Some(json!({
             "name": object, "createable": self.may("create"), "updateable": self.may("edit"), "deletable": self.may("delete"),
             "fields": std::iter::once(id).chain(fields).collect::<Vec<_>>()
@@ -148,7 +143,7 @@ impl Objects {
 
     /// The value of a field as it is kept; `None` where it cannot be read as the field's type.
     pub(super) fn read(&self, object: &str, field: &str, value: &Value) -> Option<Value> {
-        let known = self.all.get(object)?.fields.iter().find(|known| known.name == field);
+        let known = self.all.get(object)?.fields.get(field);
         let text = match value {
             Value::Null | Value::Array(_) | Value::Object(_) => return value.is_null().then_some(Value::Null),
             Value::String(text) => text.clone(),
@@ -178,11 +173,10 @@ impl Objects {
         let values: BTreeSet<String> = values.iter().map(|value| key(field, value)).collect();
         let records = self.all.get(object).into_iter().flat_map(|object| &object.records);
         let hits = records.filter_map(|(id, row)| {
-            let id = json!(id);
+            let (row, id) = (row.as_ref()?, json!(id));
             let value = if field == "Id" { &id } else { row.get(field)? };
-            values
-                .contains(&key(field, value))
-                .then(|| json!({ "attributes": { "type": object }, "Id": id, field: value }))
+            let record = json!({ "attributes": { "type": object }, "Id": id, field: value });
+            values.contains(&key(field, value)).then_some(record)
         });
         hits.collect()
     }
@@ -209,62 +203,57 @@ impl Objects {
             })
             .collect::<Result<_, _>>()?;
         let known = self.all.get_mut(object).ok_or(("INVALID_TYPE", String::from("no such object"), None))?;
-        let id = match (verb, given.as_ref().and_then(Value::as_str)) {
-            ("update" | "delete", Some(id)) if known.records.contains_key(id) => Some(id.to_owned()),
-            ("update" | "delete", Some(id)) if known.deleted.contains(id) => {
-                return Err(("ENTITY_IS_DELETED", String::from("entity is deleted"), None));
-            }
-            ("update" | "delete", _) => return Err(("MALFORMED_ID", String::from("bad id"), Some("Id".into()))),
-            (_, Some(_)) => return Err(("INVALID_FIELD_FOR_INSERT_UPDATE", String::from("cannot specify Id"), None)),
-            ("upsert", None) => {
+        let there = given.as_ref().and_then(Value::as_str).and_then(|id| known.records.get_key_value(id));
+        let id = match (verb, there) {
+            ("update" | "delete", Some((id, Some(_)))) => Some(id.clone()),
+            ("update" | "delete", Some(_)) => return Err(("ENTITY_IS_DELETED", "entity is deleted".into(), None)),
+            ("update" | "delete", None) => return Err(("MALFORMED_ID", "bad id".into(), Some("Id".into()))),
+            _ if given.is_some() => return Err(("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id".into(), None)),
+            ("upsert", _) => {
                 let value = row.get(external).filter(|value| !value.is_null());
                 let value = value.ok_or_else(|| ("MISSING_ARGUMENT", format!("{external} not specified"), None))?;
                 known.index.get(&key(external, value)).cloned()
             }
             _ => None,
         };
-        if verb == "delete" {
-            let id = id.unwrap_or_default();
-            known.put(&id, None);
-            known.deleted.insert(id.clone());
-            return Ok((id, false));
+        if let ("delete", Some(id)) = (verb, &id) {
+            known.put(id, None);
+            return Ok((id.clone(), false));
         }
-        let old = id.as_ref().and_then(|id| known.records.get(id)).cloned().unwrap_or_default();
-        let mut whole = old;
+        let mut whole = id.as_ref().and_then(|id| known.records.get(id)?.clone()).unwrap_or_default();
         whole.extend(row);
         whole.retain(|_, value| !value.is_null());
         check(known, &whole, id.as_deref(), rejects)?;
-        match id {
-            Some(id) => {
-                known.put(&id, Some(whole));
-                Ok((id, false))
-            }
-            None => self.insert(object, whole).map(|id| (id, true)).ok_or(("INVALID_TYPE", String::new(), None)),
-        }
+        let Some(id) = id else {
+            let id = self.insert(object, whole).ok_or(("INVALID_TYPE", String::new(), None))?;
+            return Ok((id, true));
+        };
+        known.put(&id, Some(whole));
+        Ok((id, false))
     }
 }
 
 /// What the organisation refuses of a record.
 fn check(object: &Object, row: &Row, id: Option<&str>, rejects: &Rejects) -> Result<(), Refusal> {
-    if let Some(missing) = object.fields.iter().find(|field| field.required && !row.contains_key(&field.name)) {
-        let text = format!("Required fields are missing: [{}]", missing.name);
-        return Err(("REQUIRED_FIELD_MISSING", text, Some(missing.name.clone())));
+    let refuse = |code, name: &str, text: String| Err((code, text, Some(name.to_owned())));
+    let mut required = object.fields.iter().filter(|(_, field)| field.is("required"));
+    if let Some((missing, _)) = required.find(|(name, _)| !row.contains_key(*name)) {
+        return refuse("REQUIRED_FIELD_MISSING", missing, format!("Required fields are missing: [{missing}]"));
     }
     for (name, value) in row {
-        let Some(field) = object.fields.iter().find(|field| field.name == *name) else {
-            return Err(("INVALID_FIELD", format!("No such column '{name}'"), Some(name.clone())));
+        let Some(field) = object.fields.get(name) else {
+            return refuse("INVALID_FIELD", name, format!("No such column '{name}'"));
         };
         let text = value.as_str().unwrap_or_default();
-        let is_of_share = field.external && rejects.picks(text);
-        if is_of_share || rejects.has(name, text) {
-            return Err(("FIELD_CUSTOM_VALIDATION_EXCEPTION", format!("{text} is not welcome"), Some(name.clone())));
+        if rejects.has(name, text) || (field.is("external") && rejects.picks(text)) {
+            return refuse("FIELD_CUSTOM_VALIDATION_EXCEPTION", name, format!("{text} is not welcome"));
         }
         if field.kind == "string" && text.chars().count() > MAX_TEXT {
-            return Err(("STRING_TOO_LONG", format!("{name}: data value too large: {text}"), Some(name.clone())));
+            return refuse("STRING_TOO_LONG", name, format!("{name}: data value too large: {text}"));
         }
-        let holder = object.index.get(&key(name, value)).filter(|_| field.external);
+        let holder = object.index.get(&key(name, value)).filter(|_| field.is("external"));
         if holder.is_some_and(|holder| Some(holder.as_str()) != id) {
-            return Err(("DUPLICATE_VALUE", format!("duplicate value found: {name}"), Some(name.clone())));
+            return refuse("DUPLICATE_VALUE", name, format!("duplicate value found: {name}"));
         }
     }
     Ok(())

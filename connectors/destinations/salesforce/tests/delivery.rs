@@ -229,7 +229,7 @@ async fn lost_answers_faults_and_an_expired_session() {
     set(&*sandbox, "expire_tokens", "");
     assert_eq!(bench.verdicts(&rows).await, [written(0)]);
     set(&*sandbox, "expire_tokens", "");
-    set(&*sandbox, "client_secret", "another");
+    set(&*sandbox, "token", "another");
     assert_eq!(bench.write(&rows).await.expect_err("no session").class, FaultClass::Auth);
 }
 

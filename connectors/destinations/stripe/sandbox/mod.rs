@@ -37,7 +37,7 @@ pub fn kind() -> &'static dyn SandboxKind {
 }
 
 /// All state of a running stand-in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Account {
     common: Common,
     id: String,
@@ -50,10 +50,9 @@ struct Account {
 impl StandIn for Account {
     const NAME: &'static str = "stripe";
     const SETTINGS: &'static [Setting] = &[
-        ("key", "another name of `token`: the API key"),
+        ("token", "the API key; another one makes all others expire"),
         ("account", "the account's id"),
         ("permissions", "what the key may do, separated by commas; `all` for a secret key's rights"),
-        ("per_second", "the limit of any second; 0 for none"),
         ("search_lag", "milliseconds until a change can be found by the search"),
         ("forget_keys", "any value: idempotency keys are forgotten, as after 24 hours"),
         ("fail_next", "how many of the next writes are answered with 500, unapplied; kept under their idempotency key"),
@@ -64,10 +63,12 @@ impl StandIn for Account {
             common: Common::new("rk_test_sandbox", 0),
             id: String::from("acct_sandbox"),
             permissions: RESTRICTED.map(str::to_owned).into(),
-            search_lag: Duration::ZERO,
-            customers: Customers::default(),
-            answered: routes::Answered::default(),
+            ..Self::default()
         })
+    }
+
+    fn account(&self) -> String {
+        String::from("key = { secret = \"sandbox\" }\n")
     }
 
     fn common(&mut self) -> &mut Common {
@@ -107,10 +108,8 @@ impl StandIn for Account {
 
     fn set(&mut self, told: Told<'_>) -> Result<bool, Fault> {
         match told.key {
-            "key" => self.common.token = told.text(),
             "account" => self.id = told.text(),
             "permissions" => self.permissions = told.texts(),
-            "per_second" => self.common.window.limit(told.number()?, Duration::from_secs(1)),
             "search_lag" => self.search_lag = told.millis()?,
             "forget_keys" => self.answered.clear(),
             _ => return Ok(false),

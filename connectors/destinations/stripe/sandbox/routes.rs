@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Account;
 use super::form::{self, Params, Refusal, invalid, refusal};
-use crate::destinations::stand_in::{Call, form as read};
+use crate::destinations::stand_in::{Call, form as read, quoted};
 
 /// Customers on a page, where the call does not say.
 const PAGE: usize = 10;
@@ -110,16 +110,4 @@ fn parsed(query: &str) -> Option<(String, String)> {
     let (key, rest) = quoted(query.strip_prefix("metadata[")?)?;
     let (value, rest) = quoted(rest.strip_prefix("]:")?)?;
     rest.is_empty().then_some((key, value))
-}
-
-/// A text in quotes, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let (mut out, mut letters) = (String::new(), text.strip_prefix('\'')?.chars());
-    loop {
-        match letters.next()? {
-            '\'' => return Some((out, letters.as_str())),
-            '\\' => out.push(letters.next()?),
-            letter => out.push(letter),
-        }
-    }
 }

@@ -21,7 +21,7 @@ async fn a_restricted_key_of_the_smallest_kind_is_just_right() {
 
 #[tokio::test]
 async fn keys_that_may_do_too_much_or_too_little_are_told() {
-    let everything = report(&[("permissions", "all"), ("key", "sk_live_x")], "sk_live_x", UPSERT, FIELDS).await;
+    let everything = report(&[("permissions", "all"), ("token", "sk_live_x")], "sk_live_x", UPSERT, FIELDS).await;
     assert_eq!(everything.identity, "stripe:acct_sandbox:live");
     assert!(everything.excess[0].contains("secret key"), "{:?}", everything.excess);
     let wide = "rak_customer_write,rak_customer_read,rak_charge_read,rak_account_read";
@@ -51,7 +51,7 @@ async fn the_stand_in_knows_its_settings_and_its_limit() {
     for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
-    let sandbox = stand_in(&[("per_second", "4")]).await;
+    let sandbox = stand_in(&[("limit", "4/1s")]).await;
     let bench = open(&sandbox.url(), CREATE);
     for n in 0..2 {
         // A creation, and a look at what was created.

@@ -41,7 +41,7 @@ async fn exercise(url: &str, sandbox: &dyn Sandbox) {
     bench.write(Operation::Upsert, new(&["c4", "", ""])).await.expect_err("429");
     sandbox.set("permissions", "rak_customer_read").expect("a setting");
     bench.write(Operation::Upsert, new(&["c4", "", ""])).await.expect_err("403");
-    sandbox.set("key", "another").expect("a setting");
+    sandbox.set("token", "another").expect("a setting");
     bench.destination.check().await.expect_err("401");
 }
 

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use backhaul_kit::json::items;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::destinations::stand_in::{Call, Common, Window, take};
 
 /// An account.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Desk {
     pub(super) common: Common,
     pub(super) scopes: Vec<String>,
@@ -67,14 +68,7 @@ impl Desk {
             imports: true,
             fields: vec![String::from("plan")],
             max_jobs: 30,
-            job_time: Duration::ZERO,
-            stuck_next: 0,
-            fail_jobs_next: 0,
-            forget_next: 0,
-            records: BTreeMap::new(),
-            jobs: Vec::new(),
-            known: HashMap::new(),
-            last_id: 0,
+            ..Self::default()
         }
     }
 
@@ -144,10 +138,8 @@ impl Desk {
         let records = self.records.entry(object.to_owned()).or_default();
         let by = |field: &str, value: &Value| {
             let same = |one: &Value| one.as_str().zip(value.as_str()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
-            let has = |record: &Value| {
-                same(&record[field])
-                    || record["other_emails"].as_array().is_some_and(|all| field == "email" && all.iter().any(same))
-            };
+            let has =
+                |record: &Value| same(&record[field]) || (field == "email" && items(&record["other_emails"]).any(same));
             let id = *self.known.get(&known_by(object, field, value)?)?;
             if records.get(&id).is_some_and(has) {
                 return Some(id);
@@ -194,9 +186,8 @@ impl Desk {
                 ("id" | "skip_verify_email", _) => {}
                 // The primary address is written once.
                 ("email", value) if record["email"].is_string() && record["email"] != *value => {
-                    let mut others = record["other_emails"].as_array().cloned().unwrap_or_default();
-                    others.push(value.clone());
-                    record["other_emails"] = others.into();
+                    let others = items(&record["other_emails"]).chain([value]).cloned().collect::<Value>();
+                    record["other_emails"] = others;
                 }
                 ("custom_fields", Value::Array(fields)) => {
                     for field in fields {

@@ -12,8 +12,6 @@
 mod desk;
 mod routes;
 
-use std::time::Duration;
-
 use backhaul_kit::{Fault, SandboxKind};
 use serde_json::{Value, json};
 
@@ -33,9 +31,8 @@ impl StandIn for Desk {
         ("imports", "`off` where bulk imports of users are not enabled"),
         ("fields", "keys of the custom fields of users and organizations, separated by commas"),
         ("tickets", "so many tickets there are, with ids from 1"),
-        ("per_minute", "the limit of a minute; 0 for none"),
         ("max_jobs", "jobs that may be open at once"),
-        ("resets", "another name of `retry_after`; a limit that is used up asks for as much"),
+        ("retry_after", "seconds that a 429 asks to wait, also that of a limit"),
         ("job_time", "milliseconds that a job takes"),
         ("stuck_next", "how many of the next jobs never end"),
         ("fail_jobs_next", "how many of the next jobs fail without having done anything"),
@@ -44,6 +41,10 @@ impl StandIn for Desk {
 
     fn new() -> Result<Self, Fault> {
         Ok(Self::new())
+    }
+
+    fn account(&self) -> String {
+        String::from("subdomain = \"sandbox\"\ntoken = { secret = \"sandbox\" }\n")
     }
 
     fn common(&mut self) -> &mut Common {
@@ -118,9 +119,7 @@ impl StandIn for Desk {
                 let tickets = (1..=told.number::<u64>()?).map(|id| (id, json!({ "status": "open" })));
                 self.records.insert("tickets".into(), tickets.collect());
             }
-            "per_minute" => self.common.window.limit(told.number()?, Duration::from_secs(60)),
             "max_jobs" => self.max_jobs = told.number()?,
-            "resets" => self.common.retry_after = told.number()?,
             "job_time" => self.job_time = told.millis()?,
             "stuck_next" => self.stuck_next = told.number()?,
             "fail_jobs_next" => self.fail_jobs_next = told.number()?,

@@ -1,5 +1,6 @@
 //! The calls of the stand-in.
 
+use backhaul_kit::json::items;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Task};
@@ -50,7 +51,7 @@ impl Desk {
                 let ids = call.query("ids").unwrap_or_default().split(',');
                 ids.filter_map(|id| id.parse::<u64>().ok()).map(|id| json!({ "id": id })).collect()
             }
-            _ => call.json()[object].as_array().cloned().unwrap_or_default(),
+            _ => items(&call.json()[object]).cloned().collect(),
         };
         if rows.is_empty() || rows.len() > MAX_ROWS {
             return Err((422, json!({ "error": "TooManyValues", "description": "1 to 100 records are taken" })));

@@ -106,7 +106,7 @@ async fn a_job_takes_its_time_and_a_forgotten_one_is_lost() {
 
 #[tokio::test]
 async fn the_accounts_jobs_are_counted_and_one_too_many_waits() {
-    let sandbox = stand_in(&[("max_jobs", "2"), ("job_time", "60000"), ("resets", "7")]).await;
+    let sandbox = stand_in(&[("max_jobs", "2"), ("job_time", "60000"), ("retry_after", "7")]).await;
     let rows = |op: u64| batch(Operation::Upsert, vec![new(op, &ANN)]);
     users(&*sandbox, "").begin(&rows(1)).await.expect("the first");
     let bench = users(&*sandbox, "");

@@ -104,7 +104,7 @@ async fn the_stand_in_knows_its_settings_its_limit_and_its_scopes() {
     for (key, _) in sandbox::kind().settings() {
         assert!(!sandbox.set(key, "\u{0}").is_err_and(|fault| fault.message.contains("no setting")), "{key}");
     }
-    let sandbox = stand_in(&[("per_minute", "2"), ("resets", "9")]).await;
+    let sandbox = stand_in(&[("limit", "2/1m"), ("retry_after", "9")]).await;
     let bench = users(&*sandbox, "");
     let row = || vec![new(1, &["A1", "Ann", "ann@example.com", "pro"])];
     bench.verdicts(Operation::Upsert, row()).await;

@@ -23,17 +23,7 @@ pub struct Used {
 impl Limiters {
     /// What all holders have used of windows that have not ended.
     pub(crate) fn used(&self) -> Vec<Used> {
-        let mut all: Vec<Used> = lock(&self.known)
-            .iter()
-            .flat_map(|(holder, limiter)| {
-                limiter.used().into_iter().map(|(per, calls, resets_at)| Used {
-                    holder: holder.clone(),
-                    per,
-                    calls,
-                    resets_at,
-                })
-            })
-            .collect();
+        let mut all: Vec<Used> = lock(&self.known).iter().flat_map(|(holder, limiter)| limiter.used(holder)).collect();
         all.sort_by(|a, b| (&a.holder, a.per).cmp(&(&b.holder, b.per)));
         all
     }
@@ -48,12 +38,13 @@ impl Limiters {
 }
 
 impl Limiter {
-    fn used(&self) -> Vec<(Duration, u32, Timestamp)> {
+    fn used(&self, holder: &str) -> Vec<Used> {
         let now = Instant::now();
         let begun = |counter: &Counter| {
             let ends_in = counter.resets_at?.checked_duration_since(now).filter(|left| !left.is_zero())?;
             let resets_at = Timestamp::now().saturating_add(SignedDuration::try_from(ends_in).ok()?).ok()?;
-            Some((counter.window.per, counter.window.cap.saturating_sub(counter.left), resets_at))
+            let calls = counter.window.cap.saturating_sub(counter.left);
+            Some(Used { holder: holder.to_owned(), per: counter.window.per, calls, resets_at })
         };
         lock(&self.quotas).counters.iter().filter_map(begun).collect()
     }

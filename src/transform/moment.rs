@@ -4,8 +4,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use super::Refusal;
-use crate::value::Value;
+use backhaul_kit::Value;
+use backhaul_kit::normalise::Refusal;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The longest wait that [`Retry::next`] gives, however long the other side asked for. Whoever holds
 /// a request open for longer than this gives up instead: see [`Retry::is_patient`].
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What is added to a wait that the other side asked for, so that many callers do not come back at once.
 const SPREAD: Duration = Duration::from_millis(250);

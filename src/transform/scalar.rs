@@ -1,7 +1,7 @@
 //! Numbers, booleans, and text that a warehouse stored as a number.
 
-use super::Refusal;
-use crate::value::Value;
+use backhaul_kit::Value;
+use backhaul_kit::normalise::Refusal;
 
 /// Text as it is, or a whole number as its digits (postcodes stored as numbers).
 pub(super) fn text_or_int(value: &Value) -> Result<String, Refusal> {

@@ -1,11 +1,10 @@
 //! Whether a sync's mapping is the one that a snapshot was made with.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use backhaul_kit::normalise::Normaliser;
 use backhaul_kit::{NullPolicy, Schema};
 
-use super::project::{Country, Field, FieldSource, Reference, Referred, SyncDef};
-use crate::mapping;
+use crate::config::{Country, Field, FieldSource, Reference, Referred, SyncDef};
+use crate::transform::Normaliser;
 
 /// Raised when the encoding below changes.
 const ENCODING: u64 = 1;
@@ -23,7 +22,7 @@ pub fn digest(sync: &SyncDef, schema: &Schema) -> [u8; 32] {
     encoder.number(ENCODING);
     encoder.text(FINGERPRINT);
     encoder.number(u64::from(Normaliser::VERSION));
-    let columns = mapping::columns(sync);
+    let columns = super::columns(sync);
     encoder.number(columns.len() as u64);
     for column in &columns {
         encoder.text(column);
