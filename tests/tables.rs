@@ -121,6 +121,22 @@ fn a_table_follows_its_model() {
 }
 
 #[test]
+fn a_row_of_whoever_may_not_be_sent_is_cleared_and_one_that_left_stays() {
+    let Some(tables) = Tables::new(PEOPLE, "object = \"crm.people\"\nmode = \"upsert\"") else { return };
+    tables.project.append("backhaul.toml", "\n[suppression.blocked]\nmodel = \"blocked\"\non = { id = \"id\" }\n");
+    tables.project.write("models/blocked.toml", &model("select * from blocked", "id"));
+    let people = "\nsuppress = [\"blocked\"]\non_ineligible = \"clear\"\n";
+    tables.project.edit(&sync_file(), "destination = \"shop\"\n", &format!("destination = \"shop\"{people}"));
+    tables.warehouse.execute("create table blocked (id bigint)");
+    tables.project.run().expect(0).says(&["25 accepted"]);
+    tables.warehouse.execute("insert into blocked values (7), (8); delete from customers where id in (8, 9)");
+    tables.project.run().expect(0).says(&["1 accepted"]);
+    tables.assert_rows("id = 7 and email is null and name is null", 1);
+    // 8 left the model: nobody knows any more whose row it was.
+    tables.assert_rows("email = 'c' || id || '@example.com'", 24);
+}
+
+#[test]
 fn a_bad_row_is_rejected_and_the_others_are_not() {
     let Some(tables) = Tables::new(PEOPLE, MIRROR) else { return };
     tables.warehouse.execute(
@@ -139,6 +155,7 @@ fn a_bad_row_is_rejected_and_the_others_are_not() {
 fn a_column_of_a_type_that_does_not_fit_is_told_before_a_write() {
     let Some(times) = Times::new() else { return };
     times.name_is("bigint");
+    times.assert_told(&["validate"], 0);
     times.assert_told(&["run", SYNC], 0);
     times.name_is("text");
     times.project.run().expect(0).says(&["25 accepted"]);

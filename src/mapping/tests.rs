@@ -1,8 +1,8 @@
 //! From a record to fields.
 
-use backhaul_kit::{FieldValue, Reason, Value};
+use backhaul_kit::{FieldValue, ObjectField, Reason, TypeClass, Value};
 
-use super::Mapper;
+use super::{Mapper, classes};
 use crate::config::tests::{customers, load, project_over_base};
 use crate::diff::RowMapper as _;
 
@@ -23,6 +23,13 @@ fn mapper(fields: &str) -> Mapper {
     Mapper::compile(&project.syncs["customers"], &customers()).unwrap()
 }
 
+/// The type that the only field of a sync sends.
+fn sent(field: &str) -> Option<TypeClass> {
+    let folder = project_over_base(&[("syncs/customers.toml", &format!("{SYNC}out = {field}"))]);
+    let project = load(folder.path()).unwrap_or_else(|problems| panic!("{}", crate::config::render(&problems, false)));
+    classes(&project.syncs["customers"], &customers()).remove(0)
+}
+
 fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
@@ -30,6 +37,45 @@ fn text(text: &str) -> Value {
 /// The only field of a sync, for a record with this one value beside its key.
 fn one(field: &str, value: Value) -> Result<FieldValue, Reason> {
     mapper(&format!("out = {field}")).map(&[Value::Int(1), value]).map(|mut fields| fields.remove(0))
+}
+
+#[test]
+fn a_field_sends_the_type_of_its_column_or_that_of_the_form() {
+    assert_eq!(sent("'revenue'"), Some(TypeClass::Decimal));
+    assert_eq!(sent("{ column = 'revenue', default = 0 }"), Some(TypeClass::Decimal));
+    assert_eq!(sent("'tags'"), Some(TypeClass::Array(Box::new(TypeClass::Text))));
+    for (form, class) in [("date", TypeClass::Date), ("timestamp", TypeClass::Timestamp), ("boolean", TypeClass::Bool)]
+    {
+        assert_eq!(sent(&format!("{{ column = 'city', as = '{form}' }}")), Some(class));
+    }
+    // Nobody knows before the values are there, or the vendor judges the text.
+    for other in ["{ column = 'city', as = 'number' }", "{ template = '{{ revenue }}' }", "{ value = 5 }"] {
+        assert_eq!(sent(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_field_takes_text_what_has_no_type_and_the_types_that_it_names() {
+    use TypeClass as T;
+    let array = |of: T| T::Array(Box::new(of));
+    let taking = |accepts: Vec<T>| ObjectField { accepts, ..ObjectField::new("a", "native") };
+    let numbers = taking(vec![T::Integer, T::Decimal]);
+    for (class, takes) in [
+        (T::Integer, true),
+        (T::Decimal, true),
+        (T::Text, true),
+        (T::Any, true),
+        (T::Float, false),
+        (T::Bool, false),
+        (T::Timestamp, false),
+        (array(T::Integer), false),
+    ] {
+        assert_eq!(numbers.takes(&class), takes, "{class}");
+    }
+    assert!([T::Bytes, array(T::Bool)].iter().all(|class| taking(Vec::new()).takes(class)), "it takes all");
+    let [any, dates] = [T::Any, T::Date].map(|of| taking(vec![array(of)]));
+    assert!(any.takes(&array(T::Bool)) && !any.takes(&T::Bool));
+    assert!(dates.takes(&array(T::Date)) && dates.takes(&array(T::Any)) && !dates.takes(&array(T::Bool)));
 }
 
 #[test]
@@ -82,7 +128,7 @@ fn telephone_numbers_are_read_as_they_are_dialled_in_a_country() {
     let reason = one(german, text("030 12")).unwrap_err();
     assert_eq!((reason.code.as_str(), reason.field.as_deref()), ("INVALID_PHONE", Some("out")));
 
-    let mapper = mapper("out = { column = 'city', as = 'phone', country = { column = 'plan' } }\nplan = 'plan'");
+    let mapper = mapper("out = { column = 'city', as = 'phone', country = { column = 'plan' } }");
     assert_eq!(mapper.projection(7).columns, ["customer_id", "city", "plan"]);
     let dialled = |number: &str, country: Value| {
         mapper.map(&[Value::Int(1), text(number), country]).map(|mut fields| fields.remove(0))

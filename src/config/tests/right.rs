@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use backhaul_kit::{Column, ModelQuery, NullPolicy, Schema, TypeClass, Value, WritePolicy};
+use backhaul_kit::{Column, ModelQuery, NullPolicy, Removed, Schema, TypeClass, Value, WritePolicy};
 
 use super::{customers, load, project_over_base};
 use crate::config::{
-    Begin, Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnKeyShift, OnRemap, Project, Schedule, Step, Threshold,
-    render,
+    Begin, Canary, DiffPlace, FieldGuard, FieldSource, OnHold, OnIneligible, OnKeyShift, OnRemap, Project, Schedule,
+    Step, Threshold, render,
 };
 use crate::mapping::digest;
 use crate::transform::Normaliser;
@@ -53,6 +53,7 @@ max_added = "5%"
 max_changed = 500
 max_removed = { percent = "2%", beyond = 50 }
 max_removed_per_day = 80
+max_withdrawn = "3%"
 max_rejected = "10%"
 on_remap = "full"
 key_shift = "send"
@@ -92,6 +93,7 @@ fn a_sync_is_read_with_everything_it_says() {
     assert_eq!(sync.guards.max_removed, Threshold::Percent { fraction: 0.02, beyond: 50 });
     assert_eq!((sync.guards.first_run_max, sync.guards.on_remap), (10_000, OnRemap::Full));
     assert_eq!(sync.guards.max_removed_per_day, Some(Threshold::Count(80)));
+    assert_eq!(sync.guards.max_withdrawn, Threshold::Percent { fraction: 0.03, beyond: 20 });
     assert_eq!(sync.guards.max_rejected, Threshold::Percent { fraction: 0.1, beyond: 20 });
     assert_eq!((sync.guards.canary, sync.guards.canary_max_rejects), (Some(Canary::Share(0.01)), 0.02));
     assert_eq!((sync.guards.key_shift, sync.on_hold), (OnKeyShift::Send, OnHold::Removals));
@@ -115,6 +117,7 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(sync.shape.removed.0.as_str(), "ignore");
     assert_eq!((sync.fields[0].null, sync.fields[0].write), (NullPolicy::Send, WritePolicy::Always));
     assert_eq!(sync.guards.max_removed, Threshold::Percent { fraction: 0.2, beyond: 100 });
+    assert_eq!(sync.guards.max_withdrawn, Threshold::Percent { fraction: 0.1, beyond: 100 });
     assert_eq!(sync.guards.on_remap, OnRemap::Hold);
     assert_eq!(sync.guards.max_rejected, Threshold::Percent { fraction: 0.5, beyond: 100 });
     assert_eq!((sync.guards.max_removed_per_day, sync.guards.canary, sync.plan_max_age), (None, None, None));
@@ -137,6 +140,19 @@ fn a_sync_goes_over_the_project_s_defaults_key_by_key() {
     let sync = &project.syncs["customers"];
     assert_eq!(sync.owner.as_deref(), Some("crm-team"));
     assert_eq!((sync.guards.min_rows, sync.guards.max_rows, sync.guards.first_run_max), (Some(10), Some(99), 5));
+}
+
+#[test]
+fn every_guard_may_stand_among_the_project_s_defaults() {
+    let (sync, guards) = SYNC.split_once("[guards]").unwrap();
+    let guards = format!("max_rows = 99\nfirst_run_max = 5{guards}");
+    let base = std::fs::read_to_string(super::fixtures().join("base/backhaul.toml")).unwrap();
+    let root = format!("{base}\n[defaults.guards]\n{}", guards.replace("[guards.", "[defaults.guards."));
+    let project = right(&[("backhaul.toml", &root), ("syncs/customers.toml", sync)]);
+    let own = with_sync(&format!("{sync}[guards]\n{guards}"));
+    let [inherited, own] = [&project, &own].map(|project| format!("{:?}", project.syncs["customers"].guards));
+    assert_eq!(inherited, own);
+    assert_ne!(inherited, format!("{:?}", with_sync(sync).syncs["customers"].guards));
 }
 
 #[test]
@@ -285,15 +301,42 @@ fn the_digest_follows_the_mapping_and_not_the_query() {
             let field = format!("phone = {{ column = \"city\", as = \"phone\"{country} }}\nfirstname = false");
             of(&with_sync(&SYNC.replace("firstname = false", &field)), &schema)
         };
-        let countries = ["", ", country = \"DE\"", ", country = \"AT\"", ", country = { column = \"plan\" }"];
+        let in_column = |column: &str| format!(", country = {{ column = \"{column}\" }}");
+        let [is_plan, is_email] = ["plan", "email"].map(in_column);
+        let countries = ["", ", country = \"DE\"", ", country = \"AT\"", &is_plan, &is_email];
         let digests: std::collections::BTreeSet<_> = countries.iter().map(|country| dialled(country)).collect();
-        assert_eq!(digests.len(), 4);
+        assert_eq!(digests.len(), countries.len());
     }
     let mut wider = customers();
     wider.columns[0] = Column { name: "customer_id".into(), class: TypeClass::Integer, native: "int4".into() };
     assert_eq!(first, of(&with_sync(SYNC), &wider), "another width is the same class");
     wider.columns[0].class = TypeClass::Text;
     assert_ne!(first, of(&with_sync(SYNC), &wider));
+}
+
+#[test]
+fn whoever_may_not_be_sent_is_removed_as_is_written_and_what_left_is_not() {
+    let root = std::fs::read_to_string(super::fixtures().join("base/backhaul.toml")).unwrap()
+        + "\n[suppression.do-not-contact]\nmodel = \"customers\"\non = { email = \"email\" }\n";
+    let sync = |people: &str, removed: &str| {
+        let text = format!(
+            "model = \"customers\"\ndestination = \"crm\"\nsuppress = [\"do-not-contact\"]\n{people}\n[into]\n\
+             object = \"contacts\"\nmode = \"upsert\"\n{removed}\n[fields]\ncustomer_id = \"customer_id\"\nplan = \"plan\"\n"
+        );
+        let project = right(&[("backhaul.toml", &root), ("syncs/customers.toml", &text)]);
+        let sync = &project.syncs["customers"];
+        (sync.people.on_ineligible, sync.shape.removed.0, sync.removes_left)
+    };
+    for (how, removed) in [("archive", Removed::Archive), ("clear", Removed::Clear)] {
+        let people = format!("on_ineligible = \"{how}\"");
+        assert_eq!(sync(&people, ""), (OnIneligible::Remove, removed, false));
+        // One way for both may be written twice.
+        let both = format!("removed = \"{how}\"");
+        assert_eq!(sync(&people, &both), (OnIneligible::Remove, removed, true));
+        assert_eq!(sync("on_ineligible = \"remove\"", &both), (OnIneligible::Remove, removed, true));
+        assert_eq!(sync("", &both), (OnIneligible::Freeze, removed, true));
+    }
+    assert_eq!(sync("on_ineligible = \"freeze\"", ""), (OnIneligible::Freeze, Removed::Ignore, false));
 }
 
 #[test]
