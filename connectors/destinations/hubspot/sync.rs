@@ -63,11 +63,11 @@ impl Prepared for HubSpotSync {
         let (address, evidence) = match operation {
             Operation::Upsert | Operation::Update => (AddressKind::MatchValue, Evidence::Row),
             Operation::Create => (AddressKind::None, Evidence::Row),
-            Operation::Move | Operation::Clear => (AddressKind::RemoteId, Evidence::Row),
+            Operation::Clear => (AddressKind::RemoteId, Evidence::Row),
+            // Another id of HubSpot's is another record.
+            Operation::Move if self.id_property().is_some() => (AddressKind::RemoteId, Evidence::Row),
             Operation::Archive => (AddressKind::RemoteId, Evidence::Call),
-            Operation::Append | Operation::AudienceAdd | Operation::AudienceRemove | Operation::Delete => {
-                return Facts::default();
-            }
+            _ => return Facts { max_rows: 0, ..Facts::default() },
         };
         // A record whose id was never learnt is looked for.
         let read = self.finder(operation).map(|_| self.object.read_scope());

@@ -86,6 +86,11 @@ fn facts_say_what_the_vendor_documents() {
     assert_eq!(facts(Operation::Archive).address, AddressKind::RemoteId);
     assert_eq!(facts(Operation::Upsert).scopes, ["crm.objects.contacts.write"]);
     assert_eq!(prepared.object(), "contacts");
+    assert_eq!([Operation::Delete, Operation::Append].map(|operation| facts(operation).max_rows), [0, 0]);
+    let by_id = Wanted { mode: Mode::Update, match_on: Some("hs_object_id"), fields: &["hs_object_id"], ..CONTACTS };
+    let by_id = read("", &by_id).expect("a sync");
+    assert_eq!(by_id.facts(Operation::Move).max_rows, 0, "another id is another record");
+    assert_eq!(by_id.facts(Operation::Archive).scopes, ["crm.objects.contacts.write"], "nothing is looked for");
 }
 
 #[test]
