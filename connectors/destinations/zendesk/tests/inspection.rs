@@ -1,7 +1,7 @@
 //! What a check tells of the credential, and what fields there are, against the stand-in.
 
 use backhaul_kit::contract::{Reply, Scripted, Server};
-use backhaul_kit::{AccountReport, FaultClass};
+use backhaul_kit::{AccountReport, FaultClass, TypeClass};
 use serde_json::json;
 
 use super::*;
@@ -77,6 +77,10 @@ async fn custom_fields_are_read_page_by_page() {
     assert_eq!(open(&sandbox.url(), TICKETS, TICKET).destination.describe().await.expect("an answer"), None);
     let page = json!({ "user_fields": [
         { "key": "size", "type": "dropdown", "active": false, "custom_field_options": [{ "name": "S", "value": "s" }] },
+        { "key": "vip", "type": "checkbox", "active": true },
+        { "key": "since", "type": "date", "active": true },
+        { "key": "seats", "type": "integer", "active": true },
+        { "key": "score", "type": "decimal", "active": true },
     ], "meta": { "has_more": false } });
     let server = Server::start(move |_| Reply::Answer(Scripted::json(200, &page))).await;
     let schema = open(server.url(), USERS, USER).destination.describe().await.expect("an answer").expect("fields");
@@ -85,6 +89,18 @@ async fn custom_fields_are_read_page_by_page() {
         (size.native.as_str(), size.choices.as_slice(), size.writable),
         ("dropdown", &["s".to_owned()][..], false)
     );
+    use TypeClass as T;
+    for (name, taken, refused) in [
+        ("size", T::Integer, None),
+        ("vip", T::Bool, Some(T::Integer)),
+        ("since", T::Date, Some(T::Timestamp)),
+        ("seats", T::Integer, Some(T::Decimal)),
+        ("score", T::Float, Some(T::Bool)),
+    ] {
+        let field = schema.fields.iter().find(|field| field.name == format!("user_fields.{name}")).expect("a field");
+        assert!(field.takes(&taken) && field.takes(&T::Text), "{name}");
+        assert!(refused.is_none_or(|refused| !field.takes(&refused)), "{name}");
+    }
 }
 
 #[tokio::test]
