@@ -162,6 +162,17 @@ fn a_column_of_a_type_that_does_not_fit_is_told_before_a_write() {
 }
 
 #[test]
+fn removals_alone_do_not_wait_for_a_column_of_a_type_that_no_longer_fits() {
+    let Some(times) = Times::new() else { return };
+    times.project.run().expect(0).says(&["25 accepted"]);
+    times.name_is("bigint");
+    times.warehouse.execute("delete from customers where id in (3, 4)");
+    times.project.run().expect(0).says(&["2 accepted"]);
+    times.add(26..=26);
+    times.assert_told(&["run", SYNC], 23);
+}
+
+#[test]
 fn a_column_of_a_type_that_no_longer_fits_is_told_before_a_held_run_is_let_go() {
     let Some(times) = Times::new() else { return };
     times.project.append(&sync_file(), "\n[guards]\nmax_added = 30\n");

@@ -69,9 +69,14 @@ impl PlanCounts {
         self.removed - self.removed_for.total().min(self.removed)
     }
 
+    /// How many ops send fields.
+    pub fn written(&self) -> u64 {
+        self.added + self.changed + self.moved + self.refreshed
+    }
+
     /// How many ops a destination hears of.
     pub fn sent(&self) -> u64 {
-        self.added + self.changed + self.moved + self.removed + self.refreshed
+        self.written() + self.removed
     }
 }
 

@@ -88,7 +88,7 @@ impl Runs {
                 None => unless_cancelled(&ground.cancel, connect(sync, self.kit.clone())).await?,
             };
             check_identity(&plan.header().binding, &there.binding, &sync.name)?;
-            there.check_types(sync, &sends)?;
+            there.check_plan(sync, &plan, &sends)?;
             connected = Some(there);
             vetoed = self.vetoed(ground, run, &plan).await?;
         }

@@ -54,20 +54,21 @@ impl Advance<'_> {
             },
         };
         check_identity(&plan.header().binding, &connected.binding, &self.ground.sync.name)?;
-        connected.check_types(self.ground.sync, &self.sends)?;
         let warnings = connected.warnings.iter().filter(|warning| !self.record.warnings.contains(warning));
         let warnings: Vec<String> = warnings.cloned().collect();
         self.record.warnings.extend(warnings);
         self.record.identity = Some(connected.binding.identity.clone());
-        let (log, already) = if files.log().exists() {
-            let replay = Replay::read(&files.log(), &self.record.id)?;
-            if replay.sealed().is_some() {
-                return Ok(Outcome::Complete);
-            }
-            (LogWriter::resume(&files.log(), &self.record.id, &replay).map_err(io_error(&files.log()))?, Some(replay))
-        } else {
-            (LogWriter::create(&files.log(), &self.record.id).map_err(io_error(&files.log()))?, None)
+        let path = files.log();
+        let already = if path.exists() { Some(Replay::read(&path, &self.record.id)?) } else { None };
+        if already.as_ref().is_some_and(|replay| replay.sealed().is_some()) {
+            return Ok(Outcome::Complete);
+        }
+        connected.check_plan(self.ground.sync, plan, &self.sends)?;
+        let log = match &already {
+            Some(replay) => LogWriter::resume(&path, &self.record.id, replay),
+            None => LogWriter::create(&path, &self.record.id),
         };
+        let log = log.map_err(io_error(&path))?;
         if let Some(vetoed) = &self.vetoed {
             self.record.counts.vetoed = vetoed.count(plan, already.as_ref())?;
         }
