@@ -12,7 +12,7 @@
 //! | [`value`], [`key`] | typed values; canonical keys |
 //! | [`fault`] | what went wrong with a call, and the remedy |
 //! | [`config`] | reading TOML key by key; problems; secrets |
-//! | [`http`] | the one HTTP client, limits and retries |
+//! | [`http`] | the one HTTP client, credentials and limits |
 //! | [`context`] | what the engine hands to connectors |
 //! | [`nested`] | nested JSON objects out of flat fields |
 //! | [`preview`] | what `plan --request` shows |

@@ -81,7 +81,10 @@ pub(super) async fn sandbox(screen: &Screen, args: &Args) -> Result<Exit, Failur
             Format::Markdown => {
                 format!("- url: `{url}`\n- token: `{token}`\n\n```toml\n{table}```\n\n```sh\n{variable}\n{look}\n```")
             }
-            _ => format!("url    {url}\ntoken  {token}\n\nin backhaul.toml:\n{table}\nin the shell:\n{variable}\n\nwhat it has received:\n{look}\n"),
+            _ => format!(
+                "url    {url}\ntoken  {token}\n\nin backhaul.toml:\n{table}\nin the shell:\n{variable}\n\n\
+                 what it has received:\n{look}\n"
+            ),
         },
     )?;
     screen.note(&format!("a stand-in of {vendor} is listening; Ctrl-C stops it"));

@@ -7,6 +7,7 @@ use backhaul_kit::config::{ConfigTable, Problem, Problems, Span};
 use super::names;
 use super::project::{Country, DiffPlace, SyncDef};
 use super::sync::Read;
+use crate::transform::Normaliser;
 
 /// The syncs of a group, in order, each with its place.
 pub(super) type Written = Vec<(String, Span)>;
@@ -104,6 +105,5 @@ fn matched(sync: &SyncDef) -> Option<(&str, Option<&'static str>, Option<&str>)>
         Country::Is(code) => code.as_str(),
         Country::Column(column, _) => column.as_str(),
     });
-    use crate::transform::Normaliser;
     Some((&field.target, field.normalise.map(Normaliser::as_str), country))
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::retry::Retry;
 use backhaul_kit::{Fault, FaultClass};
+
+use super::retry::Retry;
 
 /// Failed rounds in a row for which what the destination asks for is all that is waited.
 const OBEDIENT: u32 = 5;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::retry::Retry;
-
 use super::limits::CanaryGate;
+use super::retry::Retry;
 use crate::config::Threshold;
 
 /// Attempts, waits and limits of a delivery.

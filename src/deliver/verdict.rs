@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::retry::Retry;
 use backhaul_kit::{Batch, Delivery, Evidence, Fault, FaultClass, Presence, Reason, Row, Verdict};
 
 use super::event::{Effect, Meta, RejectedRow, Work};
 use super::machine::{Machine, Stage};
+use super::retry::Retry;
 use crate::snapshot::log::{Entry, Fate};
 
 /// The code of a row that the destination refuses even alone, where it gives no reason of its own.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::deliver::Retry;
 use backhaul_kit::{Destination, Fault, FaultClass, Kit, Lookup, Match, Prepared, Value};
 use tokio::runtime::Handle;
 
@@ -12,6 +11,7 @@ use super::connect::check_identity;
 use super::site::standing_folder;
 use super::{Cancel, RunError, unless_cancelled};
 use crate::config::{Field, FieldSource, Project, Referred, SyncDef};
+use crate::deliver::Retry;
 use crate::diff::{Answer, DiffError, Resolve, remote_ids};
 use crate::snapshot::{Binding, StateKey, Store};
 

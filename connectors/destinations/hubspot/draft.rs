@@ -1,5 +1,7 @@
 //! A batch as the inputs of one call.
 
+use std::borrow::Cow;
+
 use backhaul_kit::{Batch, FieldRef, Operation, Reason, Row, Verdict};
 use serde_json::{Map, Value, json};
 
@@ -39,7 +41,11 @@ impl Draft {
 fn input(sync: &HubSpotSync, operation: Operation, row: &Row) -> Result<Value, Reason> {
     let (matched, property) = (sync.matched.as_ref(), sync.id_property());
     let value = match operation {
-        Operation::Upsert | Operation::Update => matched.map(|own| row.match_value(own.place)).transpose()?,
+        Operation::Upsert | Operation::Update => {
+            matched.map(|own| row.match_value(own.place)).transpose()?;
+            let field = matched.and_then(|own| row.fields.get(own.place));
+            field.map(values::text).transpose()?.flatten().map(Cow::into_owned)
+        }
         // What is emptied is found by the call itself; a value of no property is HubSpot's own id.
         _ if row.address.remote_id.is_none() && (operation == Operation::Clear || property.is_none()) => {
             row.address.match_value.clone()

@@ -300,6 +300,10 @@ async fn the_preview_is_the_request_and_hides_the_token() {
         r#"{"inputs":[{"id":"c1","idProperty":"customer_id","objectWriteTraceId":"op-10","properties":{"email":"ada@example.com","firstname":"Ada"}}]}"#
     );
     assert!(!format!("{requests:?}").contains(TOKEN));
+    // What finds a record is written as any value is: times without what is finer than milliseconds.
+    let fields = vec![FieldValue::Set(Value::Timestamp(1_500)), FieldValue::Skip, FieldValue::Skip];
+    let requests = preview(&batch(Operation::Upsert, vec![(Address::default(), fields)]));
+    assert!(requests[0].body.contains(r#""id":"1970-01-01T00:00:00.001Z","#), "{}", requests[0].body);
     let requests = preview(&removals(Operation::Archive, vec![by_id("51"), by_value("c2")]));
     let targets: Vec<&str> = requests.iter().filter_map(|request| request.target.rsplit('/').next()).collect();
     assert_eq!(targets, ["read", "archive"]);
