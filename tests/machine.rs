@@ -90,25 +90,22 @@ fn two_services_on_one_state_send_every_row_once() {
 #[test]
 fn a_process_that_stood_still_for_longer_than_its_lease_sends_nothing_more() {
     let (_warehouse, customers, sink, project) = project_with(5_000);
+    // One call at a time: while its answer is held, nothing else is on its way.
+    project.append("backhaul.toml", "concurrency = 1\n");
     sink.hold_after(1_000);
     let mut first = project.start(&["run", SYNC]);
     first.wait_for_rows(&sink, 1_000);
-    // All its calls wait for their answers.
-    std::thread::sleep(Duration::from_secs(1));
     first.stop();
     sink.release();
 
     // The lease runs out, and another process goes on with the run. It is in mid-delivery when the first wakes up.
-    let second_at = sink.stats().rows + 1_000;
-    sink.hold_after(second_at);
+    sink.hold_after(2_000);
     let mut second = project.start(&["run", SYNC]);
-    second.wait_for_rows(&sink, second_at);
-    std::thread::sleep(Duration::from_secs(1));
-    let held = sink.stats();
+    second.wait_for_rows(&sink, 2_000);
     first.resume();
     let ended = first.finish();
     assert_ne!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(sink.stats().rows, held.rows, "the stale process sent rows\n{}{}", ended.stdout, ended.stderr);
+    assert_eq!(sink.stats().rows, 2_000, "the stale process sent rows\n{}{}", ended.stdout, ended.stderr);
 
     sink.release();
     second.finish().expect(0);
@@ -117,5 +114,6 @@ fn a_process_that_stood_still_for_longer_than_its_lease_sends_nothing_more() {
     assert_eq!(sink.stats(), settled, "something was left to send");
     let judgement = customers.judge(&sink);
     judgement.assert_converged();
-    assert!(judgement.sent_again <= 400, "{} rows were sent again", judgement.sent_again);
+    // No more than the first had sent: the verdicts of its last second need not have been on disk.
+    assert!(judgement.sent_again <= 1_000, "{} rows were sent again", judgement.sent_again);
 }

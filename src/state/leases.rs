@@ -53,8 +53,7 @@ pub enum Wait {
 pub struct Lease {
     account: String,
     epoch: i64,
-    ttl: Duration,
-    renewed: watch::Receiver<Instant>,
+    until: watch::Receiver<Until>,
     lost: Arc<AtomicBool>,
     /// Gone once the lease is being released.
     stop: Option<watch::Sender<()>>,
@@ -82,7 +81,7 @@ impl Lease {
 
     /// For whoever writes to the account under this lease.
     pub fn watch(&self) -> LeaseWatch {
-        LeaseWatch { ttl: self.ttl, renewed: self.renewed.clone(), lost: Arc::clone(&self.lost) }
+        LeaseWatch { until: self.until.clone(), lost: Arc::clone(&self.lost) }
     }
 
     /// Gives the account free and returns when the next process may have it.
@@ -98,18 +97,36 @@ impl Lease {
 /// Tells whether a lease is still held.
 #[derive(Clone, Debug)]
 pub struct LeaseWatch {
-    ttl: Duration,
-    renewed: watch::Receiver<Instant>,
+    until: watch::Receiver<Until>,
     lost: Arc<AtomicBool>,
 }
 
+/// When a lease ends unless it is renewed, by two clocks: others go by the one that tells the time of day, which may
+/// be set, and goes on while the machine sleeps; no setting of it makes the lease longer than the other allows.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    steady: Instant,
+    day: Timestamp,
+}
+
+impl Until {
+    /// Of a lease that is asked for now.
+    fn after(ttl: Duration) -> Self {
+        Self { steady: Instant::now() + ttl, day: Timestamp::now().saturating_add(ttl).unwrap_or(Timestamp::MAX) }
+    }
+
+    fn is_over(self) -> bool {
+        Instant::now() >= self.steady || Timestamp::now() >= self.day
+    }
+}
+
 impl LeaseWatch {
-    /// To be asked before each batch; it costs nothing.
+    /// To be asked at each step of a call; it costs nothing.
     ///
     /// # Errors
     /// [`StateError::LeaseLost`] where the lease ran out, or somebody else has the account.
     pub fn ensure_held(&self) -> Result<(), StateError> {
-        if self.lost.load(Ordering::Acquire) || self.renewed.borrow().elapsed() >= self.ttl {
+        if self.lost.load(Ordering::Acquire) || self.until.borrow().is_over() {
             return Err(StateError::LeaseLost);
         }
         Ok(())
@@ -127,7 +144,7 @@ impl State {
         let mut told = false;
         loop {
             match self.try_acquire(account, &me, &mut ticket, wait, timing.ttl).await? {
-                Attempt::Got { epoch, asked } => return Ok(self.keep(account, epoch, asked, me, timing)),
+                Attempt::Got { epoch, until } => return Ok(self.keep(account, epoch, until, me, timing)),
                 Attempt::Locked { holder, since } if wait == Wait::No => {
                     return Err(StateError::Locked { holder, since });
                 }
@@ -151,9 +168,8 @@ impl State {
         wait: Wait,
         ttl: Duration,
     ) -> Result<Attempt, StateError> {
-        let asked = Instant::now();
         let now = Timestamp::now();
-        let expires = now.saturating_add(ttl).unwrap_or(Timestamp::MAX).as_microsecond();
+        let until = Until::after(ttl);
         let mut tx = self.begin().await?;
         sqlx::query("delete from lease_waiters where expires <= ?1")
             .bind(now.as_microsecond())
@@ -182,8 +198,8 @@ impl State {
         let mut epoch = 0;
         if let Some(row) = &row {
             epoch = row.try_get("epoch")?;
-            if let Some((holder, since, until)) = held_by(row)? {
-                if until > now && !holder.is_dead(me) {
+            if let Some((holder, since, expires)) = held_by(row)? {
+                if expires > now && !holder.is_dead(me) {
                     tx.commit().await?;
                     return Ok(Attempt::Locked { holder, since });
                 }
@@ -214,16 +230,16 @@ impl State {
         .bind(me.pid)
         .bind(me.born.map(u64::cast_signed))
         .bind(now.as_microsecond())
-        .bind(expires)
+        .bind(until.day.as_microsecond())
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(Attempt::Got { epoch, asked })
+        Ok(Attempt::Got { epoch, until })
     }
 
-    /// Starts renewing. `asked` is when the lease was asked for: it may have been running since then.
-    fn keep(&self, account: &str, epoch: i64, asked: Instant, me: Holder, timing: LeaseTiming) -> Lease {
-        let (renewed_in, renewed) = watch::channel(asked);
+    /// Starts renewing.
+    fn keep(&self, account: &str, epoch: i64, until: Until, me: Holder, timing: LeaseTiming) -> Lease {
+        let (renewed, until) = watch::channel(until);
         let (stop, mut stopped) = watch::channel(());
         let lost = Arc::new(AtomicBool::new(false));
         let renewing = tokio::spawn({
@@ -235,10 +251,11 @@ impl State {
                         // The sender is only ever dropped.
                         _ = stopped.changed() => break,
                     }
-                    let asked = Instant::now();
-                    match state.renew(&account, epoch, &me.process, timing.ttl).await {
+                    // Before it is asked for: it may be running since then.
+                    let until = Until::after(timing.ttl);
+                    match state.renew(&account, epoch, &me.process, until.day).await {
                         Ok(true) => {
-                            renewed_in.send_replace(asked);
+                            renewed.send_replace(until);
                         }
                         Ok(false) => {
                             tracing::error!(account, "the account was taken over by another process");
@@ -255,11 +272,10 @@ impl State {
             }
         });
         let account = account.to_owned();
-        Lease { account, epoch, ttl: timing.ttl, renewed, lost, stop: Some(stop), renewing: Some(renewing) }
+        Lease { account, epoch, until, lost, stop: Some(stop), renewing: Some(renewing) }
     }
 
-    async fn renew(&self, account: &str, epoch: i64, process: &str, ttl: Duration) -> Result<bool, StateError> {
-        let expires = Timestamp::now().saturating_add(ttl).unwrap_or(Timestamp::MAX);
+    async fn renew(&self, account: &str, epoch: i64, process: &str, expires: Timestamp) -> Result<bool, StateError> {
         let done = sqlx::query("update leases set expires = ?4 where account = ?1 and epoch = ?2 and holder = ?3")
             .bind(account)
             .bind(epoch)
@@ -283,7 +299,7 @@ impl State {
 }
 
 enum Attempt {
-    Got { epoch: i64, asked: Instant },
+    Got { epoch: i64, until: Until },
     Locked { holder: Holder, since: Timestamp },
     Queued,
 }
@@ -468,6 +484,17 @@ mod tests {
             .await
             .expect("the new holder keeps it");
         assert_eq!(epoch, 2);
+    }
+
+    #[test]
+    fn a_lease_is_over_by_whichever_clock_says_so_first() {
+        let hour = Duration::from_secs(3600);
+        let until = Until::after(hour);
+        assert!(!until.is_over());
+        // The machine slept, or its clock was set: others see a lease that has run out.
+        assert!(Until { day: Timestamp::now(), ..until }.is_over());
+        // The clock was set back: they would see one that never ends.
+        assert!(Until { steady: Instant::now(), ..until }.is_over());
     }
 
     #[tokio::test]
