@@ -3,7 +3,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::rows;
+pub(crate) use read::table;
 #[cfg(feature = "files")]
 pub(crate) use read::{CsvError, CsvReader, Fields, MAX_ROW};
 pub(crate) use write::CsvLine;

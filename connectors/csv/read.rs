@@ -179,15 +179,20 @@ impl<R: BufRead> CsvReader<R> {
     }
 }
 
-/// A whole file that is at hand, row by row.
+/// A row: its values, by column.
+type CsvRow = Vec<Option<String>>;
+
+/// The names and the rows of a whole file that is at hand; neither where it is empty.
 ///
 /// # Errors
 /// The bytes are not CSV, or are cut.
-pub(crate) fn rows(file: &[u8]) -> Result<Vec<Vec<Option<String>>>, CsvError> {
+pub(crate) fn table(file: &[u8]) -> Result<(Vec<String>, Vec<CsvRow>), CsvError> {
     let (mut reader, mut fields, mut rows) = (CsvReader::new(file)?, Fields::default(), Vec::new());
+    let text = |fields: &Fields, at| fields.get(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    reader.read(&mut fields)?;
+    let head = (0..fields.len()).map(|at| text(&fields, at).unwrap_or_default()).collect();
     while reader.read(&mut fields)? {
-        let text = |at| fields.get(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        rows.push((0..fields.len()).map(text).collect());
+        rows.push((0..fields.len()).map(|at| text(&fields, at)).collect());
     }
-    Ok(rows)
+    Ok((head, rows))
 }

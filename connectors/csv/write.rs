@@ -15,6 +15,13 @@ impl<'a> CsvLine<'a> {
         Self { start: out.len(), out, first: true }
     }
 
+    /// Appends a whole line of texts.
+    pub(crate) fn write<'t>(out: &'a mut Vec<u8>, texts: impl Iterator<Item = &'t str>) {
+        let mut line = Self::new(out);
+        texts.for_each(|text| line.text(text));
+        line.end("\n");
+    }
+
     fn comma(&mut self) {
         if !std::mem::replace(&mut self.first, false) {
             self.out.push(b',');

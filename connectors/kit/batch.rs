@@ -168,6 +168,21 @@ impl Row {
 }
 
 impl Batch {
+    /// What each row becomes of which something can be sent, and the verdicts of the others, by place. What was created
+    /// before is not created again.
+    pub fn draft<T>(&self, draft: impl Fn(usize, &Row) -> Result<T, Reason>) -> (Vec<T>, Vec<(usize, Verdict)>) {
+        let (mut drafts, mut settled) = (Vec::with_capacity(self.rows.len()), Vec::new());
+        for (place, row) in self.rows.iter().enumerate() {
+            let is_there = self.operation == Operation::Create && row.address.remote_id.is_some();
+            let text = "this row's record was created before, and mode create changes none";
+            match if is_there { Err(Reason::new("ALREADY_CREATED", text)) } else { draft(place, row) } {
+                Ok(one) => drafts.push(one),
+                Err(reason) => settled.push((place, Verdict::Rejected(reason))),
+            }
+        }
+        (drafts, settled)
+    }
+
     /// Refuses more rows than a call takes.
     ///
     /// # Errors

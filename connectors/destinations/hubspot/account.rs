@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, SecretRef, schema};
-use backhaul_kit::http::{Auth, Http, HttpAccount, account_schema};
+use backhaul_kit::http::limit::Limiter;
+use backhaul_kit::http::{Answer, Auth, Http, HttpAccount, Manner, account_schema};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 
 use super::sync::HubSpotSync;
@@ -36,7 +37,8 @@ impl HubSpotAccount {
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
         let (token, http) = (table.required_secret("token"), HttpAccount::read(table, "hubspot", LIVE));
         let (cap, token) = (cap(table), token?);
-        Some(Self { http: http?.of(&token).limited(cap, SMALLEST_CAP, WINDOW), token })
+        let http = http?.of(&token).limited(cap, SMALLEST_CAP, WINDOW);
+        Some(Self { http: http.spoken(Manner { steer, ..Manner::default() }), token })
     }
 
     /// The client of the account.
@@ -52,6 +54,16 @@ impl Account for HubSpotAccount {
 
     fn http(&self) -> Option<&HttpAccount> {
         Some(&self.http)
+    }
+}
+
+/// Takes over what an answer says of the short window. The interval is its length, not the time left of it, and it rolls
+/// (its policy is named `TEN_SECONDLY_ROLLING`).
+fn steer(answer: &Answer, limiter: &Limiter, _share: f64) {
+    let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(remaining) = number("x-hubspot-ratelimit-remaining") {
+        let window = number("x-hubspot-ratelimit-interval-milliseconds").map_or(WINDOW, Duration::from_millis);
+        limiter.steer_rolling(u32::try_from(remaining).unwrap_or(u32::MAX), window, answer.asked);
     }
 }
 

@@ -23,18 +23,10 @@ pub(super) struct Draft {
 impl Draft {
     /// The inputs of a batch.
     pub(super) fn of(sync: &HubSpotSync, batch: &Batch) -> Self {
-        let mut draft =
-            Self { operation: batch.operation, inputs: Vec::new(), places: Vec::new(), settled: Vec::new() };
-        for (place, row) in batch.rows.iter().enumerate() {
-            match input(sync, batch.operation, row) {
-                Ok(input) => {
-                    draft.inputs.push(input);
-                    draft.places.push(place);
-                }
-                Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
-            }
-        }
-        draft
+        let operation = batch.operation;
+        let (sent, settled) = batch.draft(|place, row| Ok((place, input(sync, operation, row)?)));
+        let (places, inputs) = sent.into_iter().unzip();
+        Self { operation, inputs, places, settled }
     }
 }
 

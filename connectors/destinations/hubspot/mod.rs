@@ -27,7 +27,8 @@
 //!   A row that the answer does not name stays unknown, so nothing rests on it.
 //! - Without multi-status one bad row refuses the whole batch with 400: it is then cut in two.
 //! - 204 settles `batch/archive` as a whole (spec). Archived records can be restored for 90 days.
-//! - There is no idempotency key. Upsert, update and archive may be repeated; create may not.
+//! - There is no idempotency key. Upsert, update and archive may be repeated; create may not: a row that changes after
+//!   its record was created is refused (`ALREADY_CREATED`).
 //! - With `email` as the match of contacts HubSpot does not support partial upserts (contacts guide).
 //!   A contact found through a secondary address gets no new primary `email`: the match value is sent
 //!   as the address of the record and not among its properties.

@@ -1,9 +1,7 @@
 //! The destination: writes, and what they come to.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use backhaul_kit::http::{Answer, Http, Request};
+use backhaul_kit::http::{Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
     RequestPreview, Run, Tickets,
@@ -16,9 +14,6 @@ use super::object::ObjectType;
 use super::sync::{HubSpotSync, MAX_INPUTS};
 use super::{answer, fault};
 
-/// The window that `X-HubSpot-RateLimit-Remaining` speaks of, where the answer does not say.
-const WINDOW_MILLIS: u64 = 10_000;
-
 /// One object of one HubSpot account.
 #[derive(Debug)]
 pub(super) struct HubSpotDestination {
@@ -27,22 +22,9 @@ pub(super) struct HubSpotDestination {
 }
 
 impl HubSpotDestination {
-    async fn call(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.http.send(request).await?;
-        let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse::<u64>().ok());
-        if let Some(remaining) = number("x-hubspot-ratelimit-remaining") {
-            let window = number("x-hubspot-ratelimit-interval-milliseconds").unwrap_or(WINDOW_MILLIS);
-            let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-            // The interval is the window's length, not the time left of it, and the window rolls (its policy is named
-            // TEN_SECONDLY_ROLLING).
-            self.http.limiter().steer_rolling(remaining, Duration::from_millis(window), answer.asked);
-        }
-        Ok(answer)
-    }
-
     /// The JSON of a call that only reads.
     pub(super) async fn read(&self, request: Request) -> Result<Value, Fault> {
-        let answer = self.call(request).await.map_err(Fault::not_applied)?;
+        let answer = self.http.ask(request).await?;
         match fault::of_answer(&answer, &self.sync.object) {
             Some(fault) => Err(fault.not_applied()),
             None => answer.json().ok_or_else(|| Fault::transient("HubSpot's answer is unreadable")),
@@ -94,7 +76,7 @@ impl Destination for HubSpotDestination {
         if draft.inputs.is_empty() {
             return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
         }
-        let answer = self.call(self.write_call(&draft)?).await?;
+        let answer = self.http.send(self.write_call(&draft)?).await?;
         answer::of_write(&answer, batch, &draft, &self.sync.object).map(Delivery::Settled)
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, SecretRef, schema};
 use backhaul_kit::http::limit::Limiter;
-use backhaul_kit::http::{Auth, BaseUrl, Http, HttpAccount, account_schema, scaled};
+use backhaul_kit::http::{Auth, BaseUrl, Http, HttpAccount, Manner, account_schema, scaled};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use secrecy::ExposeSecret as _;
 
+use super::answer;
 use super::sync::MailchimpSync;
 
 /// Where the data centres are.
@@ -49,8 +50,9 @@ impl MailchimpAccount {
             table.missing("data_center");
         }
         let base = base.and_then(|(base, _)| base.ok()).map_or_else(|| String::from(LIVE), |base| base.to_string());
+        let manner = Manner { fault: answer::fault, ..Manner::default() };
         let (http, secret) = (HttpAccount::read(table, "mailchimp", &base), secret?);
-        Some(Self { http: http?.of(&secret).patient(TIMEOUT), secret, is_token, is_in_key })
+        Some(Self { http: http?.of(&secret).patient(TIMEOUT).spoken(manner), secret, is_token, is_in_key })
     }
 
     /// Calls in flight.

@@ -4,7 +4,6 @@ use backhaul_kit::{AccountReport, Fault, ObjectField, ObjectSchema};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::answer;
 use super::member::Call;
 use super::send::MailchimpDestination;
 use super::sync::{ADDRESS, root};
@@ -52,13 +51,10 @@ impl MailchimpDestination {
     }
 
     async fn read(&self, path: &str, fields: &str) -> Result<Value, Fault> {
-        let call = Call { method: Method::GET, path: path.to_owned(), body: Vec::new() };
+        let mut request = self.request(Call { method: Method::GET, path: path.to_owned(), body: Vec::new() })?;
         // Ten are on a page, where nothing is said.
-        let answer = self.ask(call, &[("fields", fields), ("count", "1000")]).await?;
-        match answer::fault(&answer) {
-            Some(fault) => Err(fault.not_applied()),
-            None => answer.json().ok_or_else(|| Fault::transient("Mailchimp's answer is unreadable")),
-        }
+        request.url.query_pairs_mut().append_pair("fields", fields).append_pair("count", "1000");
+        self.http.read(request).await
     }
 }
 

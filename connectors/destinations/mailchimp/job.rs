@@ -58,11 +58,8 @@ pub(super) fn question(ticket: &Ticket) -> Option<Call> {
 /// Where the results of a job are, or when to ask again.
 ///
 /// # Errors
-/// A refused question, a place that nothing is fetched from.
+/// A place that nothing is fetched from.
 pub(super) fn results_at(answer: &Answer, base: &BaseUrl) -> Result<Result<Url, Duration>, Fault> {
-    if let Some(fault) = answer::fault(answer) {
-        return Err(fault.not_applied());
-    }
     let job: Value = answer.json().unwrap_or_default();
     match job["status"].as_str() {
         Some("finished") => {}

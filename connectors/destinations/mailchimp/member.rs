@@ -39,14 +39,7 @@ pub(super) struct Call {
 impl Change {
     /// What the rows of a batch ask for, and the verdicts of those that cannot be sent.
     pub(super) fn all(sync: &MailchimpSync, batch: &Batch) -> (Vec<Self>, Vec<(usize, Verdict)>) {
-        let (mut changes, mut refused) = (Vec::with_capacity(batch.rows.len()), Vec::new());
-        for (place, row) in batch.rows.iter().enumerate() {
-            match Self::of(sync, batch.operation, place, row) {
-                Ok(change) => changes.push(change),
-                Err(reason) => refused.push((place, Verdict::Rejected(reason))),
-            }
-        }
-        (changes, refused)
+        batch.draft(|place, row| Self::of(sync, batch.operation, place, row))
     }
 
     fn of(sync: &MailchimpSync, operation: Operation, place: usize, row: &Row) -> Result<Self, Reason> {

@@ -19,7 +19,7 @@ use super::sync::{MailchimpSync, Way};
 pub(super) struct MailchimpDestination {
     pub(super) sync: MailchimpSync,
     base: BaseUrl,
-    http: Http,
+    pub(super) http: Http,
     /// Without a credential: results of jobs lie on another host.
     results: Http,
 }
@@ -30,7 +30,7 @@ impl MailchimpDestination {
         Ok(Self { sync, base, http, results })
     }
 
-    fn request(&self, Call { method, path, body }: Call) -> Result<Request, Fault> {
+    pub(super) fn request(&self, Call { method, path, body }: Call) -> Result<Request, Fault> {
         let segments = ["3.0"].into_iter().chain(path.split('/').filter(|segment| !segment.is_empty()));
         let mut url = self.base.join(&segments.collect::<Vec<_>>())?;
         if path.is_empty() {
@@ -41,13 +41,8 @@ impl MailchimpDestination {
         Ok(if body.is_empty() { request } else { request.json(body) })
     }
 
-    /// Asks for something, with these parameters.
-    pub(super) async fn ask(&self, call: Call, query: &[(&str, &str)]) -> Result<Answer, Fault> {
-        let mut request = self.request(call)?;
-        if !query.is_empty() {
-            request.url.query_pairs_mut().extend_pairs(query);
-        }
-        self.http.ask(request).await
+    async fn ask(&self, call: Call) -> Result<Answer, Fault> {
+        self.http.ask(self.request(call)?).await
     }
 
     /// The calls of a batch. Only a moved row has two.
@@ -94,7 +89,7 @@ impl MailchimpDestination {
             let look =
                 member::member_call(&self.sync, Method::GET, change.write.as_deref().unwrap_or_default(), "", b"");
             // What keeps one question from its answer keeps the others.
-            let answer = self.ask(look, &[]).await.ok();
+            let answer = self.ask(look).await.ok();
             let Some(is_on_list) = answer.as_ref().and_then(answer::is_on_list) else { break };
             let refused = || Verdict::Rejected(Reason::new("NOT_ON_LIST", "only members of the list can be in it"));
             *verdict = Some(if is_on_list { Verdict::Unchanged } else { refused() });
@@ -135,10 +130,7 @@ impl Destination for MailchimpDestination {
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
         let Some(question) = job::question(ticket) else { return Ok(Progress::Lost) };
-        let answer = self.ask(question, &[]).await?;
-        if answer.status == 404 {
-            return Ok(Progress::Lost);
-        }
+        let Some(answer) = self.http.find(self.request(question)?).await? else { return Ok(Progress::Lost) };
         let url = match job::results_at(&answer, &self.base)? {
             Ok(url) => url,
             Err(after) => return Ok(Progress::Running { after }),

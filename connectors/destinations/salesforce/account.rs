@@ -10,21 +10,21 @@ use backhaul_kit::http::{Auth, Http, HttpAccount, Request, account_schema};
 use backhaul_kit::{Account, Fault, Kit, Prepared, SyncShape};
 use reqwest::Method;
 
+use super::answer::MANNER;
 use super::sync::SalesforceSync;
 
 /// The version that answers are read by.
 const VERSION: u64 = 67;
 /// Who takes the assertions of production organisations.
 const LOGIN: &str = "https://login.salesforce.com";
-/// The longest that Salesforce works on a call.
-const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// A call of 200 rows runs the organisation's own triggers and rules, too.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A checked organisation.
 #[derive(Clone, Debug)]
 pub(super) struct SalesforceAccount {
-    version: u64,
+    /// As it stands in paths.
+    version: String,
     client_id: String,
     /// The app's secret, or, for the one that it acts for, the key of its certificate.
     secret: SecretRef,
@@ -39,35 +39,23 @@ impl SalesforceAccount {
     pub(super) fn read(table: &mut ConfigTable) -> Option<Self> {
         let domain = domain(table).unwrap_or_default();
         let http = HttpAccount::read(table, "salesforce", &format!("https://{domain}"));
-        let version = table.number("api_version", 1).unwrap_or(VERSION);
+        let version = format!("v{}.0", table.number("api_version", 1).unwrap_or(VERSION));
         let (client_id, credential) = (table.required_text("client_id"), credential(table));
         let (client_id, (secret, acts_for)) = (client_id?, credential?);
-        Some(Self { version, client_id, secret, acts_for, http: http?.patient(TIMEOUT) })
+        Some(Self { version, client_id, secret, acts_for, http: http?.patient(TIMEOUT).spoken(MANNER) })
     }
 
     /// A call below the API's version; every segment is escaped.
     pub(super) fn call(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
-        let version = format!("v{}.0", self.version);
-        self.http.call(method, &[&["services", "data", version.as_str()], segments].concat())
-    }
-
-    /// A call of the authorisation server.
-    pub(super) fn oauth_call(&self, name: &str) -> Result<Request, Fault> {
-        self.http.call(Method::GET, &["services", "oauth2", name])
-    }
-
-    /// How long a call whose answer was lost may still be at work.
-    pub(super) fn settle_after(&self) -> Duration {
-        // A stand-in works on nothing for as long.
-        self.http.settle_after().max(if self.http.is_stand_in() { Duration::ZERO } else { LONGEST_CALL })
+        self.http.call(method, &[&["services", "data", &self.version], segments].concat())
     }
 
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
         let holder = format!("salesforce {} {} {} {:?}", self.http.base, self.client_id, self.secret, self.acts_for);
         let tokens = kit.tokens(&holder, || {
-            let (secret, client_id, url) =
-                (kit.secret(&self.secret), self.client_id.clone(), self.oauth_call("token")?.url);
+            let url = self.http.base.join(&["services", "oauth2", "token"])?;
+            let (secret, client_id) = (kit.secret(&self.secret), self.client_id.clone());
             let (grant, client_secret) = match self.acts_for.clone() {
                 None => (Grant::ClientCredentials, Some(secret)),
                 Some((subject, audience)) => {
@@ -97,13 +85,13 @@ impl Account for SalesforceAccount {
 fn domain(table: &mut ConfigTable) -> Option<String> {
     let (domain, span) = table.required_text_at("domain")?;
     let is_host = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-    if is_host && domain.contains(".my.") {
-        return Some(domain);
+    let is_my = is_host && domain.contains(".my.");
+    if !is_my {
+        let message = format!("`{}` is no My Domain host", table.path_of("domain"));
+        let remedy = "as in Setup › My Domain, without https://: \"acme.my.salesforce.com\"";
+        table.problems().refuse("bad-domain", &span, message, remedy);
     }
-    let message = format!("`{}` is no My Domain host", table.path_of("domain"));
-    let remedy = "as in Setup › My Domain, without https://: \"acme.my.salesforce.com\"";
-    table.problems().refuse("bad-domain", &span, message, remedy);
-    None
+    is_my.then_some(domain)
 }
 
 /// The secret of the app, and whom it acts for.
@@ -113,8 +101,7 @@ fn credential(table: &mut ConfigTable) -> Option<(SecretRef, Option<(String, Str
     let (username, audience) = (table.text("username"), table.text("audience"));
     if has_key == has_secret || (has_secret && (username.is_some() || audience.is_some())) {
         let message = format!("`[{}]` needs one credential, and the keys that belong to it", table.path());
-        let remedy =
-            "private_key and username, perhaps audience (JWT bearer), or client_secret alone (client credentials)";
+        let remedy = "private_key and username, perhaps audience (JWT bearer), or client_secret (client credentials)";
         table.problems().refuse("bad-credential", table.span(), message, remedy);
         return None;
     }

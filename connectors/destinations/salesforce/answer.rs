@@ -2,21 +2,34 @@
 
 use std::time::Duration;
 
-use backhaul_kit::http::{Answer, fault_of_status, retry_after};
+use backhaul_kit::http::limit::Limiter;
+use backhaul_kit::http::{Answer, Manner, fault_of_status, retry_after};
 use backhaul_kit::json::{items, text};
 use backhaul_kit::{Batch, Fault, Operation, Outcomes, Reason, Verdict};
 use serde_json::{Value, json};
 
 use super::draft::{Draft, is_by_id};
+use super::sync::CONCURRENCY;
 
 /// How long nothing is sent once the day's calls are used up. The day is a rolling one, and nothing says when calls are
 /// free again. More than an hour, so that the run ends and its rows come with a later one.
-pub(super) const DAY_PAUSE: Duration = Duration::from_secs(61 * 60);
+const DAY_PAUSE: Duration = Duration::from_secs(61 * 60);
 /// Codes that no row is to blame for.
 const OF_SYNC: [&str; 4] = ["INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "MALFORMED_QUERY"];
 
+/// How Salesforce speaks of calls.
+pub(super) const MANNER: Manner = Manner { steer, fault };
+
+/// The day's calls are counted by Salesforce; ours end with our share of them.
+fn steer(answer: &Answer, limiter: &Limiter, share: f64) {
+    let Some((used, most)) = usage(answer) else { return };
+    // Calls in flight are not in what is used.
+    let left = ((most as f64 * share) as u64).saturating_sub(used + CONCURRENCY as u64);
+    limiter.steer(u32::try_from(left).unwrap_or(u32::MAX), DAY_PAUSE, answer.asked);
+}
+
 /// The calls of the last day, and how many a day has: `Sforce-Limit-Info: api-usage=18/5000`.
-pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
+fn usage(answer: &Answer) -> Option<(u64, u64)> {
     let mut parts = answer.header("sforce-limit-info")?.split([';', ',']);
     let (used, most) = parts.find_map(|part| part.trim().strip_prefix("api-usage="))?.split_once('/')?;
     Some((used.trim().parse().ok()?, most.trim().parse().ok()?))
@@ -27,9 +40,18 @@ pub(super) fn usage(answer: &Answer) -> Option<(u64, u64)> {
 /// # Errors
 /// What the answer says of the call and not of rows.
 pub(super) fn of_collection(answer: &Answer, batch: &Batch, draft: &Draft<'_>) -> Result<Outcomes, Fault> {
-    let results = match refusal(answer, draft.records.len())? {
-        Some(error) => json!([{ "errors": [error] }]),
+    let results = match fault(answer) {
         None => answer.json().unwrap_or_default(),
+        Some(fault) => {
+            let error = first_error(answer);
+            // One value that cannot be read has the whole call refused.
+            let is_of_row = answer.status == 400 && !error.is_null() && !OF_SYNC.contains(&code(&error));
+            match draft.records.len() {
+                _ if !is_of_row => return Err(fault),
+                1 => json!([{ "errors": [error] }]),
+                _ => return Err(Fault::split(fault.message)),
+            }
+        }
     };
     // An answer that does not name the rows proves nothing.
     let fits = items(&results).count() == draft.records.len();
@@ -61,19 +83,6 @@ pub(super) fn of_error(code: &str, message: &str, field: Option<&str>, operation
     }
 }
 
-/// What the only row of a call was refused for; `None` for a success. One value that cannot be read has the whole call
-/// refused.
-fn refusal(answer: &Answer, records: usize) -> Result<Option<Value>, Fault> {
-    let Some(fault) = fault(answer) else { return Ok(None) };
-    let error = first_error(answer);
-    match answer.status.as_u16() {
-        400 if OF_SYNC.contains(&code(&error)) || error.is_null() => Err(fault),
-        400 if records > 1 => Err(Fault::split(fault.message)),
-        400 => Ok(Some(error)),
-        _ => Err(fault),
-    }
-}
-
 fn first_error(answer: &Answer) -> Value {
     items(&answer.json().unwrap_or_default()).next().cloned().unwrap_or_default()
 }
@@ -84,7 +93,7 @@ fn code(error: &Value) -> &str {
 }
 
 /// The fault of an answer that is no success. The vendor's text may quote values and stays out of it.
-pub(super) fn fault(answer: &Answer) -> Option<Fault> {
+fn fault(answer: &Answer) -> Option<Fault> {
     let mut fault = fault_of_status(answer)?;
     let error = first_error(answer);
     let code = code(&error);

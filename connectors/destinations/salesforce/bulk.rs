@@ -66,11 +66,11 @@ impl SalesforceDestination {
 
     /// Makes a job, and gives it its file.
     pub(super) async fn start_job(&self, draft: &Draft<'_>, save: &dyn SaveTicket) -> Result<Delivery, Fault> {
-        let made = self.read(self.job_call(draft)?).await?;
+        let made = self.http.read(self.job_call(draft)?).await?;
         let id = made["id"].as_str().ok_or_else(|| Fault::transient("Salesforce's answer names no job"))?;
         let mut body = Body { job: id.to_owned(), uploaded: false, created: Timestamp::now().as_second() };
         save.save(&Ticket::new(KIND, FORMAT, &body)?).await?;
-        if let Err(fault) = self.ask(self.upload_call(id, draft)?).await {
+        if let Err(fault) = self.http.fetch(self.upload_call(id, draft)?).await {
             // It is of no use any more; one that stays is forgotten by Salesforce.
             let _ = self.change_state(id, "Aborted").await;
             return Err(fault);
@@ -82,22 +82,14 @@ impl SalesforceDestination {
     /// Asks after a job, and moves it on.
     pub(super) async fn ask_after(&self, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {
         let Some(Body { job, uploaded, created }) = ticket.read(KIND, FORMAT) else { return Ok(Progress::Lost) };
-        let answer = self.call(self.job(Method::GET, &[&job])?).await.map_err(Fault::not_applied)?;
-        if answer.status == 404 {
-            return Ok(Progress::Lost);
-        }
-        if let Some(fault) = answer::fault(&answer) {
-            return Err(fault.not_applied());
-        }
-        let known: Value = answer.json().unwrap_or_default();
+        let Some(answer) = self.http.find(self.job(Method::GET, &[&job])?).await? else { return Ok(Progress::Lost) };
         let age = u64::try_from(Timestamp::now().as_second() - created).unwrap_or(0);
-        match known["state"].as_str() {
+        match answer.json::<Value>().unwrap_or_default()["state"].as_str() {
             None => return Err(Fault::transient("Salesforce's answer does not say how a job stands")),
             Some("JobComplete" | "Failed" | "Aborted") => return self.results(&job, batch).await.map(Progress::Done),
             Some("Open") if uploaded => self.change_state(&job, "UploadComplete").await?,
             // Half a file may be there: the job is not closed, and its rows come again.
-            Some("Open") => self.change_state(&job, "Aborted").await?,
-            Some(_) if age > LONGEST => self.change_state(&job, "Aborted").await?,
+            Some(state) if state == "Open" || age > LONGEST => self.change_state(&job, "Aborted").await?,
             Some(_) => {}
         }
         Ok(Progress::Running { after: Duration::from_secs((age / 4).clamp(SOON, LATER)) })
@@ -111,7 +103,7 @@ impl SalesforceDestination {
         for name in RESULTS {
             let mut request = self.job(Method::GET, &[job, name])?;
             request.url.set_path(&format!("{}/", request.url.path()));
-            let file = self.ask(request).await?.body;
+            let file = self.http.fetch(request).await?.body;
             for row in rows(&file, draft.key_column())? {
                 let Some(place) = places.remove(text(&row, draft.key_column())) else { continue };
                 // `CODE:message:fields --`.
@@ -131,19 +123,17 @@ impl SalesforceDestination {
     /// Asked for twice, it is the same.
     async fn change_state(&self, job: &str, state: &str) -> Result<(), Fault> {
         let request = self.job(Method::PATCH, &[job])?.json(json!({ "state": state }).to_string());
-        self.ask(request).await.map(drop)
+        self.http.fetch(request).await.map(drop)
     }
 }
 
 /// The rows of a results file, by column. A file without a row may be empty.
 fn rows(file: &[u8], key_column: &str) -> Result<Vec<Value>, Fault> {
     let end: &[u8] = if file.is_empty() || file.ends_with(b"\n") { b"" } else { b"\n" };
-    let rows = csv::rows(&[file, end].concat());
-    let mut rows = rows.map_err(|_| Fault::transient("Salesforce's results are no CSV"))?.into_iter();
-    let Some(head) = rows.next() else { return Ok(Vec::new()) };
-    let head: Vec<String> = head.into_iter().map(Option::unwrap_or_default).collect();
-    if !head.iter().any(|name| name == key_column) {
+    let table = csv::table(&[file, end].concat());
+    let (head, rows) = table.map_err(|_| Fault::transient("Salesforce's results are no CSV"))?;
+    if !head.is_empty() && !head.iter().any(|name| name == key_column) {
         return Err(Fault::transient("Salesforce's results do not name the rows"));
     }
-    Ok(rows.map(|row| head.iter().cloned().zip(row).collect()).collect())
+    Ok(rows.into_iter().map(|row| head.iter().cloned().zip(row).collect()).collect())
 }

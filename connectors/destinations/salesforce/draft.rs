@@ -57,20 +57,11 @@ impl<'a> Draft<'a> {
     pub(super) fn of(sync: &'a SalesforceSync, batch: &Batch) -> Self {
         let (operation, is_job) = (batch.operation, batch.rows.len() > COLLECTION);
         let mut draft = Self { sync, operation, is_job, records: Vec::new(), settled: Vec::new() };
-        for (place, row) in batch.rows.iter().enumerate() {
-            match draft.record(place, row) {
-                Ok(record) => draft.records.push(record),
-                Err(reason) => draft.settled.push((place, Verdict::Rejected(reason))),
-            }
-        }
+        (draft.records, draft.settled) = batch.draft(|place, row| draft.record(place, row));
         draft
     }
 
     fn record(&self, place: usize, row: &Row) -> Result<Record, Reason> {
-        if self.operation == Operation::Create && row.address.remote_id.is_some() {
-            let text = "this row's record was created before, and mode create changes none";
-            return Err(Reason::new("ALREADY_CREATED", text));
-        }
         let key = self.key(row)?;
         let id = is_by_id(self.operation).then_some(&key);
         let head = [&self.sync.matched.object].into_iter().chain(id);
@@ -145,9 +136,7 @@ impl<'a> Draft<'a> {
     /// The file of a job.
     pub(super) fn csv(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut head = CsvLine::new(&mut out);
-        self.names(ID).for_each(|name| head.text(name));
-        head.end("\n");
+        CsvLine::write(&mut out, self.names(ID));
         for record in &self.records {
             let mut line = CsvLine::new(&mut out);
             record.fields.iter().skip(1).for_each(|field| match field {
@@ -164,9 +153,6 @@ impl<'a> Draft<'a> {
 fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
     let FieldRef::Set(value) = field else { return Ok(field.into()) };
     let text = match value {
-        ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::Decimal(_) | ValueRef::Number(_) | ValueRef::Float(_) => {
-            return Ok(field.into());
-        }
         ValueRef::Timestamp(micros) => {
             let moment = jiff::Timestamp::from_millisecond(micros.div_euclid(1000));
             format!("{:.3}", moment.map_err(|_| Reason::new("INVALID_VALUE", "a time beyond the calendar"))?)
@@ -174,7 +160,8 @@ fn cell(field: FieldRef<'_>) -> Result<FieldValue, Reason> {
         // The values of a multi-select picklist.
         ValueRef::Array(items) => items.iter().map(ValueRef::to_text).collect::<Vec<_>>().join(";"),
         ValueRef::Invalid(why) => return Err(Reason::new("INVALID_VALUE", why)),
-        other => other.to_text(),
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::Json(_) => value.to_text(),
+        _ => return Ok(field.into()),
     };
     // An empty value means NULL in JSON, and nothing at all in CSV.
     Ok(if text.is_empty() { FieldValue::Clear } else { FieldValue::Set(Value::Text(text)) })

@@ -16,12 +16,13 @@ impl SalesforceDestination {
     /// The object, which is asked for once.
     async fn object(&self) -> Result<&Value, Fault> {
         let call = self.sync.account.call(Method::GET, &["sobjects", &self.sync.matched.object, "describe"])?;
-        self.described.get_or_try_init(|| self.read(call)).await
+        self.described.get_or_try_init(|| self.http.read(call)).await
     }
 
     /// Which organisation it is; which scopes and rights are missing, and which are more than the sync needs.
     pub(super) async fn account_report(&self) -> Result<AccountReport, Fault> {
-        let user = self.read(self.sync.account.oauth_call("userinfo")?).await?;
+        let whose = self.sync.account.http.call(Method::GET, &["services", "oauth2", "userinfo"])?;
+        let user = self.http.read(whose).await?;
         let Auth::OAuth(tokens) = self.http.auth() else { return Err(Fault::bug("a client without access tokens")) };
         let organisation = user["organization_id"].as_str();
         let organisation = organisation.ok_or_else(|| Fault::transient("Salesforce does not say who it is"))?;
@@ -36,9 +37,8 @@ impl SalesforceDestination {
             None => report.unknowable.push(String::from("the token's scopes: the answer did not name them")),
             Some(scopes) => {
                 let scopes: Vec<&str> = scopes.split_whitespace().collect();
-                if !scopes.contains(&"api") && !scopes.contains(&"full") {
-                    report.missing.push(String::from("the OAuth scope api"));
-                }
+                let suffices = ["api", "full"].iter().any(|scope| scopes.contains(scope));
+                report.missing.extend((!suffices).then(|| String::from("the OAuth scope api")));
                 let more = scopes.iter().filter(|scope| !HARMLESS.contains(scope));
                 report.excess.extend(more.map(|scope| format!("the OAuth scope {scope}")));
             }
@@ -56,8 +56,8 @@ impl SalesforceDestination {
             // A field that nobody can write, or that is not there, is told with the fields of the configuration.
             let is_open = |field: &Value| field["permissionable"] != true || field["calculated"] == true;
             let closed = items(&object["fields"]).filter(|field| !is_open(field) && !self.writes(field));
-            let mapped =
-                closed.map(|field| text(field, "name")).filter(|own| self.sync.fields.iter().any(|f| f == own));
+            let names = closed.map(|field| text(field, "name"));
+            let mapped = names.filter(|name| self.sync.fields.iter().any(|field| field == name));
             report.missing.extend(mapped.map(|field| format!("edit on {name}.{field}")));
         }
         Ok(report)

@@ -126,10 +126,7 @@ pub static SALESFORCE: DestinationKind = DestinationKind {
     errors: &[
         ("REQUIRED_FIELD_MISSING, DUPLICATE_VALUE … (rejects)", "Salesforce's own words are in `rejects show`"),
         ("NOT_FOUND, AMBIGUOUS_MATCH (rejects)", "none, or several records have the match value"),
-        (
-            "INVALID_SESSION_ID, invalid_grant",
-            "check the app's certificate or secret, its user, `audience` and `domain`",
-        ),
+        ("INVALID_SESSION_ID, invalid_grant", "check certificate or secret, user, `audience` and `domain`"),
         ("INSUFFICIENT_ACCESS …", "`backhaul doctor` names the right"),
         ("REQUEST_LIMIT_EXCEEDED", "the day's calls are used up: the run ends, and a later one goes on"),
         ("UNABLE_TO_LOCK_ROW", "comes again; fewer rows of one parent at once help"),

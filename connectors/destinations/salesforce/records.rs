@@ -19,13 +19,10 @@ impl SalesforceDestination {
     /// The records that have these values.
     pub(super) async fn matches(&self, query: &Lookup) -> Result<Vec<Match>, Fault> {
         let (mut matches, mut requests) = (vec![Match::Absent; query.values.len()], self.queries(query)?);
-        let wanted = query.values.iter().map(|value| {
-            let is_number = self.is_number(query, value);
-            (is_number, compared(&value.to_text(), is_number))
-        });
-        let wanted: Vec<(bool, Option<String>)> = wanted.collect();
+        let is_number = self.is_number(query);
+        let wanted: Vec<_> = query.values.iter().map(|value| compared(&value.to_text(), is_number)).collect();
         while let Some(request) = requests.pop() {
-            let page = self.read(request).await?;
+            let page = self.http.read(request).await?;
             let records = page["records"].as_array();
             for record in records.ok_or_else(|| Fault::transient("Salesforce's answer has no records"))? {
                 let text = |name: &str| match record.get(name)? {
@@ -33,10 +30,10 @@ impl SalesforceDestination {
                     other => Some(other.to_string()),
                 };
                 let (Some(id), Some(own)) = (text(ID), text(&query.by)) else { continue };
-                for (known, (is_number, value)) in matches.iter_mut().zip(&wanted) {
-                    if value.is_some() && *value == compared(&own, *is_number) {
-                        *known = known.clone().and(Match::One(id.clone()));
-                    }
+                let own = compared(&own, is_number);
+                let is_it = |value: &Option<String>| own.is_some() && *value == own;
+                for (known, _) in matches.iter_mut().zip(&wanted).filter(|(_, value)| is_it(value)) {
+                    *known = known.clone().and(Match::One(id.clone()));
                 }
             }
             // The locator is all that is taken from the answer.
@@ -51,8 +48,8 @@ impl SalesforceDestination {
     pub(super) fn queries(&self, query: &Lookup) -> Result<Vec<Request>, Fault> {
         let Lookup { object, by, values } = query;
         self.sync.check_lookup(object, by).map_err(|why| Fault::config(format!("Salesforce {why}")))?;
-        let mut lists = Vec::<String>::new();
-        for literal in values.iter().filter_map(|value| literal(value, self.is_number(query, value))) {
+        let (mut lists, is_number) = (Vec::<String>::new(), self.is_number(query));
+        for literal in values.iter().filter_map(|value| literal(value.to_text(), is_number)) {
             match lists.last_mut().filter(|list| list.len() + literal.len() < MAX_VALUES) {
                 Some(list) => *list = format!("{list},{literal}"),
                 None => lists.push(literal),
@@ -68,13 +65,13 @@ impl SalesforceDestination {
         lists.into_iter().map(query).collect()
     }
 
-    /// Whether a value is a number, or its field is known to hold numbers.
-    fn is_number(&self, query: &Lookup, value: &Value) -> bool {
-        let object = self.described.get().filter(|_| query.object == self.sync.matched.object);
-        let fields = object.into_iter().flat_map(|object| items(&object["fields"]));
-        let mut types = fields.filter(|field| text(field, "name") == query.by).map(|field| text(field, "type"));
-        matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Number(_) | Value::Float(_))
-            || types.any(|kind| NUMBERS.contains(&kind))
+    /// Whether all values are numbers, or the field is known to hold numbers.
+    fn is_number(&self, Lookup { object, by, values }: &Lookup) -> bool {
+        let known = self.described.get().filter(|_| *object == self.sync.matched.object);
+        let mut fields = known.into_iter().flat_map(|object| items(&object["fields"]));
+        let number = |value| matches!(value, &Value::Int(_) | Value::Decimal(_) | Value::Number(_) | Value::Float(_));
+        values.iter().all(number)
+            || fields.any(|field| text(field, "name") == by && NUMBERS.contains(&text(field, "type")))
     }
 }
 
@@ -85,10 +82,10 @@ fn compared(text: &str, is_number: bool) -> Option<String> {
 }
 
 /// A value as it stands in a query (SOQL and SOSL reference: reserved characters); none for what no field of numbers has.
-fn literal(value: &Value, is_number: bool) -> Option<String> {
-    let (text, escapes) = (value.to_text(), [("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r")]);
+fn literal(text: String, is_number: bool) -> Option<String> {
     if is_number {
         return compared(&text, true).map(|_| text);
     }
+    let escapes = [("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r")];
     Some(format!("'{}'", escapes.iter().fold(text, |text, (character, escaped)| text.replace(character, escaped))))
 }

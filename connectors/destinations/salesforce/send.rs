@@ -1,7 +1,7 @@
 //! The destination: calls, and what they come to.
 
 use async_trait::async_trait;
-use backhaul_kit::http::{Answer, Http, Request};
+use backhaul_kit::http::{Http, Request};
 use backhaul_kit::{
     AccountReport, Batch, Delivery, Destination, Fault, Finder, Lookup, Match, ObjectSchema, Operation, Outcomes,
     Prepared as _, Progress, RequestPreview, Run, Ticket, Tickets,
@@ -10,9 +10,9 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::answer::{self, DAY_PAUSE};
+use super::answer;
 use super::draft::{Draft, word};
-use super::sync::{CONCURRENCY, SalesforceSync};
+use super::sync::SalesforceSync;
 
 /// One object of one organisation.
 #[derive(Debug)]
@@ -24,28 +24,6 @@ pub(super) struct SalesforceDestination {
 }
 
 impl SalesforceDestination {
-    /// Makes a call. The day's calls are counted by Salesforce; ours end with our share of them.
-    pub(super) async fn call(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.http.send(request).await?;
-        if let Some((used, most)) = answer::usage(&answer) {
-            // Calls in flight are not in what is used.
-            let left = ((most as f64 * self.sync.account.http.share) as u64).saturating_sub(used + CONCURRENCY as u64);
-            self.http.limiter().steer(u32::try_from(left).unwrap_or(u32::MAX), DAY_PAUSE, answer.asked);
-        }
-        Ok(answer)
-    }
-
-    /// A call that must succeed, and that changes no record.
-    pub(super) async fn ask(&self, request: Request) -> Result<Answer, Fault> {
-        let answer = self.call(request).await.map_err(Fault::not_applied)?;
-        answer::fault(&answer).map_or(Ok(answer), |fault| Err(fault.not_applied()))
-    }
-
-    /// Its JSON.
-    pub(super) async fn read(&self, request: Request) -> Result<Value, Fault> {
-        self.ask(request).await?.json().ok_or_else(|| Fault::transient("Salesforce's answer is unreadable"))
-    }
-
     /// The call of sObject Collections.
     fn collection_call(&self, draft: &Draft<'_>) -> Result<Request, Fault> {
         let path = ["composite", "sobjects", &self.sync.matched.object, &self.sync.matched.by];
@@ -90,17 +68,15 @@ impl Destination for SalesforceDestination {
     async fn write(&self, _run: &Run, batch: &Batch, tickets: Tickets<'_>) -> Result<Delivery, Fault> {
         batch.at_most(self.sync.facts_for(batch.operation, u64::MAX).max_rows)?;
         let draft = Draft::of(&self.sync, batch);
-        if draft.records.is_empty() {
-            return Outcomes::at_places(batch, draft.settled).map(Delivery::Settled);
+        match draft.records.len() {
+            0 => Outcomes::at_places(batch, draft.settled).map(Delivery::Settled),
+            _ if !draft.is_job => {
+                let answer = self.http.send(self.collection_call(&draft)?).await?;
+                answer::of_collection(&answer, batch, &draft).map(Delivery::Settled)
+            }
+            _ if draft.fits_job() => self.start_job(&draft, tickets.save).await,
+            _ => Err(Fault::split("a row that no job can carry goes by a call")),
         }
-        if draft.is_job && !draft.fits_job() {
-            return Err(Fault::split("a row that no job can carry goes by a call"));
-        }
-        if draft.is_job {
-            return self.start_job(&draft, tickets.save).await;
-        }
-        let answer = self.call(self.collection_call(&draft)?).await?;
-        answer::of_collection(&answer, batch, &draft).map(Delivery::Settled)
     }
 
     async fn poll(&self, _run: &Run, ticket: &Ticket, batch: &Batch) -> Result<Progress, Fault> {

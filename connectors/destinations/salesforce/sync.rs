@@ -1,6 +1,7 @@
 //! `[into]` of a sync to Salesforce, and the facts of each operation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, ItemKind};
 use backhaul_kit::{
@@ -21,6 +22,8 @@ const JOB: usize = 10_000;
 const JOB_BYTES: usize = 20 << 20;
 /// Rows in a run above which jobs are used (Salesforce's own advice).
 const BULK_ABOVE: u64 = 2000;
+/// The longest that Salesforce works on a call.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// The OAuth scope of every call.
 const SCOPE: &str = "api";
 /// The smallest organisations let no more long calls through at once.
@@ -70,17 +73,16 @@ impl Prepared for SalesforceSync {
     }
 
     fn facts_for(&self, operation: Operation, rows: u64) -> Facts {
-        let (address, in_jobs) = match operation {
-            Operation::Upsert => (AddressKind::MatchValue, true),
-            // A record that has to be looked for costs a call for as many as are then written by one.
-            Operation::Update => (AddressKind::MatchValue, self.by_id()),
-            Operation::Create => (AddressKind::None, true),
-            Operation::Delete | Operation::Clear => (AddressKind::RemoteId, true),
+        let address = match operation {
+            Operation::Upsert | Operation::Update => AddressKind::MatchValue,
+            Operation::Create => AddressKind::None,
+            Operation::Delete | Operation::Clear => AddressKind::RemoteId,
             // Another id is another record, and what was created is not changed.
-            Operation::Move if !self.by_id() && self.mode != Mode::Create => (AddressKind::RemoteId, true),
+            Operation::Move if !self.by_id() && self.mode != Mode::Create => AddressKind::RemoteId,
             _ => return Facts { max_rows: 0, ..Facts::default() },
         };
-        let job = in_jobs && rows > self.bulk_above;
+        // A record that has to be looked for costs a call for as many as are then written by one.
+        let job = rows > self.bulk_above && (operation != Operation::Update || self.by_id());
         Facts {
             max_rows: if job { JOB } else { COLLECTION },
             max_bytes: job.then_some(JOB_BYTES),
@@ -94,7 +96,7 @@ impl Prepared for SalesforceSync {
             // An external id is free again once its record is gone or has another.
             order: Order::RemovalsFirst,
             concurrency: CONCURRENCY,
-            settle_after: self.account.settle_after(),
+            settle_after: self.account.http.settle_after_work(LONGEST_CALL),
             scopes: vec![SCOPE.to_owned()],
             ..Facts::default()
         }
@@ -138,13 +140,12 @@ fn check(into: &ConfigTable, shape: &SyncShape) {
     if shape.match_field.is_none() {
         into.missing("match");
     }
+    let by_id = shape.mode.0 == Mode::Update && shape.matched().is_none_or(|(by, _)| by == ID);
     for field in &shape.fields {
         if !is_name(&field.target) {
             let remedy = "fields are flat; a reference takes an id, which `lookup` or `ref` finds";
             problems.refuse("bad-field", &field.span, "this is no API name of a field", remedy);
-        } else if field.target == ID
-            && (shape.matched().is_some_and(|(by, _)| by != ID) || shape.mode.0 != Mode::Update)
-        {
+        } else if field.target == ID && !by_id {
             let remedy = "match by an external id; `Id` is the match of mode \"update\" only";
             problems.refuse("unsupported-match", &field.span, "Salesforce gives the ids itself", remedy);
         }

@@ -70,7 +70,7 @@ impl Prepared for ZendeskSync {
         let alone = operation == Operation::Upsert && self.object.is_upserted_alone();
         let (max_rows, evidence, concurrency) =
             if alone { (1, Evidence::Row, CALLS) } else { (MAX_ROWS, Evidence::Job, JOBS) };
-        let timeout = self.account.http.settle_after();
+        let http = &self.account.http;
         Facts {
             max_rows,
             evidence,
@@ -79,7 +79,7 @@ impl Prepared for ZendeskSync {
             // An external id must be given up before another row takes it.
             order: Order::RemovalsFirst,
             concurrency,
-            settle_after: if alone || self.account.http.is_stand_in() { timeout } else { timeout.max(SETTLED) },
+            settle_after: if alone { http.settle_after() } else { http.settle_after_work(SETTLED) },
             scopes: self.scopes(),
             ..Facts::default()
         }

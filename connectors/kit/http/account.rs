@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::base::{BaseUrl, quota_share, scaled};
-use super::client::{Auth, Http, HttpOptions, Request};
+use super::client::{Auth, Http, HttpOptions, Manner, Request};
 use super::keys::HttpKeys;
 use super::limit::{Limiter, Window};
 use crate::config::ConfigTable;
@@ -25,6 +25,7 @@ pub struct HttpAccount {
     keys: HttpKeys,
     holder: String,
     windows: Vec<Window>,
+    manner: Manner,
 }
 
 impl HttpAccount {
@@ -33,13 +34,21 @@ impl HttpAccount {
         let has_quota = table.has("quota");
         let (base, share, keys) = (BaseUrl::read(table, live), quota_share(table), HttpKeys::read(table));
         let base = base?;
-        Some(Self { holder: format!("{vendor} {base}"), base, share, has_quota, keys, windows: Vec::new() })
+        let (holder, windows, manner) = (format!("{vendor} {base}"), Vec::new(), Manner::default());
+        Some(Self { base, share, has_quota, keys, holder, windows, manner })
     }
 
     /// Another default of `timeout`.
     #[must_use]
     pub fn patient(mut self, timeout: Duration) -> Self {
         self.keys.timeout.get_or_insert(timeout);
+        self
+    }
+
+    /// How the vendor's answers speak.
+    #[must_use]
+    pub fn spoken(mut self, manner: Manner) -> Self {
+        self.manner = manner;
         self
     }
 
@@ -84,7 +93,7 @@ impl HttpAccount {
     /// # Errors
     /// As [`Http::new`].
     pub fn client(&self, kit: &Kit, auth: Auth) -> Result<Http, Fault> {
-        Http::new(&self.options(kit), auth, self.limiter(kit))
+        Ok(Http::new(&self.options(kit), auth, self.limiter(kit))?.spoken(self.manner, self.share))
     }
 
     /// The account's limiter.
@@ -117,5 +126,10 @@ impl HttpAccount {
     /// How long a call whose answer was lost may still take effect, where only the timeout says so.
     pub fn settle_after(&self) -> Duration {
         self.timeout().max(Duration::from_secs(1))
+    }
+
+    /// The same where the vendor may work on a call for so long. A stand-in works on nothing for long.
+    pub fn settle_after_work(&self, longest: Duration) -> Duration {
+        self.settle_after().max(if self.is_stand_in() { Duration::ZERO } else { longest })
     }
 }

@@ -175,12 +175,29 @@ impl Answer {
     }
 }
 
+/// How a vendor's answers speak of limits and of calls that were refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Steers the limiter by what every answer says; the share of the account's limits that may be used.
+    pub steer: fn(&Answer, &Limiter, f64),
+    /// The fault of an answer that is no success.
+    pub fault: fn(&Answer) -> Option<Fault>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { steer: |_, _, _| {}, fault: fault_of_status }
+    }
+}
+
 /// A client of one account: its credential and its limiter.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
     auth: Auth,
     limiter: Arc<Limiter>,
+    manner: Manner,
+    share: f64,
     first_byte_timeout: Duration,
     reach: Reach,
 }
@@ -234,9 +251,17 @@ impl Http {
             client: build(options)?,
             auth,
             limiter,
+            manner: Manner::default(),
+            share: 1.0,
             first_byte_timeout: options.first_byte_timeout,
             reach: options.reach.clone(),
         })
+    }
+
+    /// With answers that speak so, and that share of the account's limits.
+    #[must_use]
+    pub(super) fn spoken(self, manner: Manner, share: f64) -> Self {
+        Self { manner, share, ..self }
     }
 
     /// The account's limiter, to steer it by the vendor's headers.
@@ -276,16 +301,33 @@ impl Http {
         self.send(request).await.map_err(Fault::not_applied)
     }
 
-    /// The JSON of such a call, where only the status says whether it succeeded.
+    /// The answer of such a call, if it is there: `None` where the destination does not know what was asked for (404).
     ///
     /// # Errors
-    /// As [`Http::ask`], and as [`fault_of_status`].
-    pub async fn read(&self, request: Request) -> Result<serde_json::Value, Fault> {
+    /// As [`Http::ask`], and what the account's [`Manner`] says of the answer.
+    pub async fn find(&self, request: Request) -> Result<Option<Answer>, Fault> {
         let answer = self.ask(request).await?;
-        match fault_of_status(&answer) {
-            Some(fault) => Err(fault.not_applied()),
-            None => answer.json().ok_or_else(|| Fault::transient("the destination's answer is unreadable")),
+        match (self.manner.fault)(&answer) {
+            Some(_) if answer.status == StatusCode::NOT_FOUND => Ok(None),
+            fault => fault.map_or(Ok(Some(answer)), |fault| Err(fault.not_applied())),
         }
+    }
+
+    /// The answer of such a call, which must succeed.
+    ///
+    /// # Errors
+    /// As [`Http::find`].
+    pub async fn fetch(&self, request: Request) -> Result<Answer, Fault> {
+        let answer = self.ask(request).await?;
+        (self.manner.fault)(&answer).map_or(Ok(answer), |fault| Err(fault.not_applied()))
+    }
+
+    /// Its JSON.
+    ///
+    /// # Errors
+    /// As [`Http::fetch`].
+    pub async fn read(&self, request: Request) -> Result<serde_json::Value, Fault> {
+        self.fetch(request).await?.json().ok_or_else(|| Fault::transient("the destination's answer is unreadable"))
     }
 
     /// What `plan --request` shows of requests.
@@ -333,6 +375,7 @@ impl Http {
         }
         let answer = Answer { status, headers, body: body.into(), asked };
         tracing::debug!(%method, host, status = status.as_u16(), bytes = answer.body.len(), ms = asked.elapsed().as_millis() as u64, "http call");
+        (self.manner.steer)(&answer, &self.limiter, self.share);
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.limiter.close_for(retry_after(&answer).unwrap_or(DEFAULT_PAUSE));
         } else if let (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) = (status, retry_after(&answer)) {

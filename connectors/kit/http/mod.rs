@@ -18,6 +18,6 @@ pub mod token;
 
 pub use account::HttpAccount;
 pub use base::{BaseUrl, is_loopback, quota_share, scaled};
-pub use client::{Answer, Auth, Http, HttpOptions, Request, fault_of_status, retry_after};
+pub use client::{Answer, Auth, Http, HttpOptions, Manner, Request, fault_of_status, retry_after};
 pub use form::{Form, idempotency_key};
 pub use keys::{HttpKeys, Proxy, account_schema, connection_schema};

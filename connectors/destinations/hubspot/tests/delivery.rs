@@ -122,6 +122,19 @@ async fn an_update_needs_the_record_and_a_create_needs_its_absence() {
 }
 
 #[tokio::test]
+async fn a_row_whose_record_was_created_before_makes_no_second_one() {
+    let sandbox = stand_in(&[]).await;
+    let create = open(&sandbox.url(), &Wanted { mode: Mode::Create, ..CONTACTS });
+    let mut changed = writes(Operation::Create, &[&["c1", "ada@example.com", "Ada"], &["c2", "bo@example.com", "Bo"]]);
+    changed.rows[0].address.remote_id = Some("1001".into());
+    let verdicts = create.verdicts(&changed).await;
+    assert_eq!(rejection(&verdicts[0]).0, "ALREADY_CREATED");
+    assert_eq!(verdicts[1], written("1001"), "the stand-in's first record");
+    assert_eq!(create.verdicts(&changed).await[0], verdicts[0]);
+    assert_eq!(sandbox.calls(), 2);
+}
+
+#[tokio::test]
 async fn an_update_may_match_by_hubspots_own_id() {
     let sandbox = stand_in(&[]).await;
     open(&sandbox.url(), &CONTACTS).verdicts(&writes(Operation::Upsert, &[&["c1", "", "Ada"]])).await;

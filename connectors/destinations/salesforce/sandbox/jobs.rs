@@ -106,20 +106,18 @@ impl Jobs {
 
 impl Job {
     fn process(&mut self, objects: &mut Objects, rejects: &Rejects, fails: bool, drop_rows: &mut u64) {
-        let mut rows = csv::rows(&self.file).unwrap_or_default().into_iter();
-        let head: Vec<String> = rows.next().unwrap_or_default().into_iter().flatten().collect();
-        let rows: Vec<_> = rows.collect();
+        let (head, rows) = csv::table(&self.file).unwrap_or_default();
         let most = if fails { rows.len() / 2 } else { rows.len() };
         self.results = [&["sf__Id", "sf__Created"][..], &["sf__Id", "sf__Error"], &[]].map(|more| {
             let mut out = Vec::new();
-            write(&mut out, more.iter().copied().chain(head.iter().map(String::as_str)));
+            CsvLine::write(&mut out, more.iter().copied().chain(head.iter().map(String::as_str)));
             out
         });
         // Results are in no order that one could count on.
         for (number, row) in rows.iter().enumerate().rev() {
             let values = row.iter().map(|value| value.as_deref().unwrap_or_default());
             if number >= most {
-                write(&mut self.results[2], values);
+                CsvLine::write(&mut self.results[2], values);
                 continue;
             }
             let cells = head.iter().zip(row).filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
@@ -137,13 +135,7 @@ impl Job {
             };
             self.counts[0] += 1;
             self.counts[1] += place as u64;
-            write(&mut self.results[place], words.iter().map(String::as_str).chain(values));
+            CsvLine::write(&mut self.results[place], words.iter().map(String::as_str).chain(values));
         }
     }
-}
-
-fn write<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a str>) {
-    let mut line = CsvLine::new(out);
-    values.for_each(|value| line.text(value));
-    line.end("\n");
 }
