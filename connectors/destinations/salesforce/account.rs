@@ -53,7 +53,7 @@ impl SalesforceAccount {
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
         let holder = format!("salesforce {} {} {} {:?}", self.http.base, self.client_id, self.secret, self.acts_for);
-        let tokens = kit.tokens(&holder, || {
+        let tokens = kit.tokens.get(&holder, || {
             let url = self.http.base.join(&["services", "oauth2", "token"])?;
             let (secret, client_id) = (kit.secret(&self.secret), self.client_id.clone());
             let (grant, client_secret) = match self.acts_for.clone() {
