@@ -83,7 +83,7 @@ pub use cancel::Cancel;
 use cancel::unless_cancelled;
 use connect::{Connected, Operations};
 pub use doctor::{Examined, doctor, egress};
-pub use error::RunError;
+pub use error::{RunError, exit_code};
 use files::RunFiles;
 use holds::Judged;
 pub use leased::Leased;
@@ -187,7 +187,7 @@ impl Runs {
         let kit = Kit::new(secrets);
         make_private(&settings.dir)?;
         let state = State::open(&settings.dir, key.clone()).await?;
-        kit.recall_quotas(state.quotas(Timestamp::now()).await?);
+        kit.limiters.recall(state.quotas(Timestamp::now()).await?);
         Ok(Self { project, kit, state, key })
     }
 

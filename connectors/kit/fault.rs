@@ -1,11 +1,10 @@
 //! What went wrong with a whole call, and what its reader can do about it.
 //!
 //! A [`Fault`] speaks of a call (a query, a request, a job); what became of one *row* is a
-//! [`Verdict`](crate::Verdict). The class decides what the engine does next and which exit code the
-//! program ends with; the vendor's edge decides the class.
+//! [`Verdict`](crate::Verdict). The class decides what the engine does next and how the program
+//! ends; the vendor's edge decides the class.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
 
 words! {
@@ -29,16 +28,6 @@ words! {
 }
 
 impl FaultClass {
-    /// The exit code of language.md for a run that ends with this class.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Auth => 4,
-            Self::Config => 78,
-            Self::Throttled | Self::Transient | Self::Ambiguous => 75,
-            Self::Split | Self::Bug => 1,
-        }
-    }
-
     /// What to do about it when the fault itself knows nothing better.
     pub fn remedy(self) -> &'static str {
         match self {
@@ -56,7 +45,8 @@ impl FaultClass {
 /// A failed call: its class, a sentence that says what happened, and a remedy.
 ///
 /// The message never carries row values or secrets.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct Fault {
     /// What the engine does about it.
     pub class: FaultClass,
@@ -68,6 +58,7 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// Byte offset into the model's SQL at which the warehouse saw the error.
     pub sql_offset: Option<usize>,
+    #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -154,17 +145,5 @@ impl Fault {
     /// The remedy to print.
     pub fn remedy_text(&self) -> &str {
         self.remedy.as_deref().unwrap_or_else(|| self.class.remedy())
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for Fault {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn StdError + 'static))
     }
 }

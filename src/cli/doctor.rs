@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::screen::{Align, Format, Table, block};
 use super::{Engine, Exit, Failure, Screen, select};
 use crate::config::Project;
-use crate::run::Examined;
+use crate::run::{Examined, exit_code};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,7 +76,7 @@ pub(super) async fn doctor(
 
 fn exit_of(examined: &Examined) -> Exit {
     match &examined.fault {
-        Some(fault) => Exit::from_code(fault.class.exit_code()),
+        Some(fault) => Exit::from_code(exit_code(fault.class)),
         None if !examined.missing.is_empty() => Exit::Credentials,
         None => Exit::Ok,
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use backhaul_kit::Fault;
 use serde::{Serialize, Serializer};
 
+use crate::run::exit_code;
 use crate::state::StateError;
 
 /// How the program ends. The numbers are a promise to scripts.
@@ -123,7 +124,7 @@ impl From<StateError> for Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self::new(Exit::from_code(fault.class.exit_code()), fault.to_string()).remedy(fault.remedy_text())
+        Self::new(Exit::from_code(exit_code(fault.class)), fault.to_string()).remedy(fault.remedy_text())
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::screen::{Format, Tone, plural};
 use super::{Check, Engine, Exit, Failure, Screen, project};
 use crate::config::Project;
+use crate::run::exit_code;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,7 +93,7 @@ fn counts(project: &Project) -> String {
 fn exit(problems: &[Problem], checks: &[Check]) -> Exit {
     let files = if problems.iter().any(|p| p.severity == Severity::Error) { Exit::Config } else { Exit::Ok };
     let faults = checks.iter().filter_map(|check| check.fault.as_ref());
-    faults.map(|fault| Exit::from_code(fault.class.exit_code())).fold(files, Exit::worst)
+    faults.map(|fault| Exit::from_code(exit_code(fault.class))).fold(files, Exit::worst)
 }
 
 fn check_text(screen: &Screen, check: &Check) -> String {

@@ -6,6 +6,7 @@ use backhaul_kit::{NullPolicy, Value, WritePolicy};
 
 use super::project::{Country, Field, FieldSource};
 use super::references;
+use super::render::line_column;
 use crate::transform::{Normaliser, READS_NATIONAL, Template, knows_numbers_of};
 
 pub(super) const NULL: &[(&str, NullPolicy)] =
@@ -362,7 +363,7 @@ pub(super) fn check_targets(fields: &[Written], problems: &Problems) {
             Some(other) => Problem::error("conflicting-fields", error.message).remedy(format!(
                 "keep one of the two; the other is in {}, line {}",
                 other.file.path.display(),
-                other.line_column().0
+                line_column(other).0
             )),
             None => Problem::error("bad-path", error.message).remedy(
                 "a path is names joined by dots, one of them perhaps a list: \"address.city\", \"items[].sku\"",

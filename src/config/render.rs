@@ -34,7 +34,7 @@ pub fn problems_json(problems: &[Problem]) -> serde_json::Value {
     problems
         .iter()
         .map(|problem| {
-            let place = problem.span.as_ref().map(|span| (span.file.path.display().to_string(), span.line_column()));
+            let place = problem.span.as_ref().map(|span| (span.file.path.display().to_string(), line_column(span)));
             serde_json::json!({
                 "code": problem.code,
                 "severity": match problem.severity { Severity::Error => "error", Severity::Warning => "warning" },
@@ -47,6 +47,14 @@ pub fn problems_json(problems: &[Problem]) -> serde_json::Value {
             })
         })
         .collect()
+}
+
+/// Line and column of a span's start, both from 1; columns count characters.
+pub(super) fn line_column(span: &Span) -> (usize, usize) {
+    let start = span.range.start.min(span.file.text.len());
+    let before = span.file.text.get(..start).unwrap_or("");
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 fn report<'a>(problem: &'a Problem, all: &[Problem]) -> Group<'a> {

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backhaul_kit::{Fault, KeyHash, TypeClass};
+use backhaul_kit::{Fault, FaultClass, KeyHash, TypeClass};
 use jiff::Timestamp;
 
 use super::connect::Connected;
-use super::error::{io_error, lost};
+use super::error::{exit_code, io_error, lost};
 use super::fates::Fates;
 use super::files::RunFiles;
 use super::send::Outcome;
@@ -237,14 +237,10 @@ impl Advance<'_> {
 
 /// The exit code of a class that the state kept.
 fn exit_of_class(class: &str) -> u8 {
-    use backhaul_kit::FaultClass as C;
     if class == GUARD {
         return HELD;
     }
-    [C::Throttled, C::Transient, C::Auth, C::Config, C::Split, C::Ambiguous, C::Bug]
-        .into_iter()
-        .find(|c| c.as_str() == class)
-        .map_or(1, C::exit_code)
+    FaultClass::ALL.iter().find(|known| known.as_str() == class).map_or(1, |known| exit_code(*known))
 }
 
 /// Rejects that are not due yet, for the differ.

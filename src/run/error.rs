@@ -81,12 +81,22 @@ fn first_line(problems: &[Problem]) -> String {
     }
 }
 
+/// The exit code of the program when a run, or a command, ends with a fault of that class.
+pub fn exit_code(class: FaultClass) -> u8 {
+    match class {
+        FaultClass::Auth => 4,
+        FaultClass::Config => 78,
+        FaultClass::Throttled | FaultClass::Transient | FaultClass::Ambiguous => 75,
+        FaultClass::Split | FaultClass::Bug => 1,
+    }
+}
+
 impl RunError {
     /// The exit code of language.md.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Fault(fault) => fault.class.exit_code(),
-            Self::Problems(_) => FaultClass::Config.exit_code(),
+            Self::Fault(fault) => exit_code(fault.class),
+            Self::Problems(_) => exit_code(FaultClass::Config),
             Self::State(error) => error.exit_code(),
             Self::Refused { exit, .. } => *exit,
             Self::Cancelled => 130,

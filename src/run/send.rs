@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::advance::{Advance, GUARD, HELD};
 use super::canary::CanaryRows;
 use super::connect::{Connected, check_identity, connect};
-use super::error::io_error;
+use super::error::{exit_code, io_error};
 use super::files::RunFiles;
 use super::leased::Leased;
 use super::phases::{Going, phases};
@@ -128,7 +128,7 @@ impl Advance<'_> {
         };
         if delivered.sealed.is_none() {
             self.record.status = RunStatus::Settling;
-            self.record.exit_code = Some(delivered.stopped_by.map_or(75, |fault| fault.class.exit_code()));
+            self.record.exit_code = Some(delivered.stopped_by.map_or(75, |fault| exit_code(fault.class)));
             self.runs.state.update_run(self.record, Timestamp::now()).await?;
             return Ok(Outcome::Parked);
         }
@@ -140,7 +140,7 @@ impl Advance<'_> {
         let mut calls = std::pin::pin!(calls);
         loop {
             let done = tokio::time::timeout(QUOTAS_KEPT_EVERY, calls.as_mut()).await;
-            let kept = self.runs.state.keep_quotas(&self.runs.kit.quotas_used(), Timestamp::now()).await;
+            let kept = self.runs.state.keep_quotas(&self.runs.kit.limiters.used(), Timestamp::now()).await;
             if let Err(error) = kept {
                 tracing::warn!(%error, "what is used of the quotas could not be kept");
             }

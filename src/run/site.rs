@@ -74,7 +74,7 @@ impl Runs {
         let wait = if wait { Wait::Ranked(sync.priority.rank()) } else { Wait::No };
         let lease = self.state.acquire(&binding.identity, wait, LeaseTiming::default()).await?;
         // Another process may have called the account meanwhile.
-        self.kit.recall_quotas(self.state.quotas(Timestamp::now()).await?);
+        self.kit.limiters.recall(self.state.quotas(Timestamp::now()).await?);
         let store = Store::open(&folder, self.key.clone())?;
         self.adopt(sync, &folder).await?;
         Ok((Site { folder, store, binding, lease }, connected))

@@ -136,7 +136,7 @@ impl Prepared for FileSync {
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Destination>, Fault> {
-        let folder = kit.project_path(&self.folder);
+        let folder = kit.secrets.project_path(&self.folder);
         Ok(Arc::new(FileDestination::new(self.clone(), folder)))
     }
 }

@@ -84,7 +84,7 @@ impl GoogleAccount {
 
     /// The client of the account.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
-        let tokens = kit.tokens(&format!("google {} {:?} {SCOPE}", self.http.base, self.credential), || {
+        let tokens = kit.tokens.get(&format!("google {} {:?} {SCOPE}", self.http.base, self.credential), || {
             let (grant, client_id, client_secret, scope) = match &self.credential {
                 Credential::ServiceAccount(key) => {
                     let grant = Grant::Assertion(Assertion::ServiceAccount(kit.secret(key)));

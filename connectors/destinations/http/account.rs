@@ -105,7 +105,7 @@ impl HttpAccount {
 
     /// The limiter of the account.
     pub(super) fn shared_limiter(&self, kit: &Kit) -> Arc<Limiter> {
-        kit.limiter(&format!("http:{}", self.identity), &self.windows)
+        kit.limiters.get(&format!("http:{}", self.identity), &self.windows)
     }
 
     /// The absolute URL of a path below the account's; `None` where it is no URL, or where a part of the

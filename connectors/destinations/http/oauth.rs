@@ -75,7 +75,7 @@ impl OAuth {
     pub(super) fn tokens(&self, kit: &Kit, options: &HttpOptions) -> Result<Arc<Tokens>, Fault> {
         let Self { url, client_id, scope, .. } = self;
         let holder = format!("{url} {client_id} {}", scope.as_deref().unwrap_or_default());
-        kit.tokens(&holder, || {
+        kit.tokens.get(&holder, || {
             let source = TokenSource {
                 url: url.clone(),
                 grant: match &self.refresh_token {

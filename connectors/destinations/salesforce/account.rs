@@ -65,7 +65,7 @@ impl SalesforceAccount {
     /// The client of the organisation: its tokens and its limiter, which all syncs of the account share.
     pub(super) fn client(&self, kit: &Kit) -> Result<Http, Fault> {
         let holder = format!("salesforce {} {} {} {:?}", self.http.base, self.client_id, self.secret, self.acts_for);
-        let tokens = kit.tokens(&holder, || {
+        let tokens = kit.tokens.get(&holder, || {
             let (secret, client_id, url) =
                 (kit.secret(&self.secret), self.client_id.clone(), self.oauth_call("token")?.url);
             let (grant, client_secret) = match self.acts_for.clone() {

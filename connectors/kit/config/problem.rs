@@ -22,16 +22,6 @@ pub struct Span {
     pub range: Range<usize>,
 }
 
-impl Span {
-    /// Line and column of its start, both from 1; columns count characters.
-    pub fn line_column(&self) -> (usize, usize) {
-        let start = self.range.start.min(self.file.text.len());
-        let before = self.file.text.get(..start).unwrap_or("");
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-    }
-}
-
 /// How bad a [`Problem`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

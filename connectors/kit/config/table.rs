@@ -75,21 +75,17 @@ pub fn parse(file: &Arc<SourceFile>, problems: &Problems) -> ConfigTable {
         if !duplicate && std::mem::replace(&mut syntax_reported, true) {
             continue;
         }
-        let code = if duplicate { "duplicate-key" } else { "syntax" };
+        let (code, remedy) = if duplicate {
+            ("duplicate-key", "a key stands once in its table: keep one of the two")
+        } else {
+            ("syntax", "if this place looks right, look before it for a quote, bracket or brace that is not closed")
+        };
         let message = match error.span().and_then(|range| file.text.get(range)) {
             Some(key) if duplicate => format!("duplicate key `{key}`"),
             _ => error.message().trim_end_matches('.').to_owned(),
         };
-        let mut problem = Problem::error(code, message).masked();
-        problem = problem.remedy(if duplicate {
-            "a key stands once in its table: keep one of the two"
-        } else {
-            "if this place looks right, look before it for a quote, bracket or brace that is not closed"
-        });
-        if let Some(range) = error.span() {
-            problem = problem.at(&span(file, range));
-        }
-        problems.push(problem);
+        let place = error.span().map(|range| span(file, range));
+        problems.push(Problem { span: place, ..Problem::error(code, message).masked().remedy(remedy) });
     }
     let range = table.span();
     let entries = convert_table(file, table.get_ref());
@@ -405,64 +401,30 @@ impl ConfigTable {
 
     /// Makes a reader of a value that must be a table (`key` is for messages).
     pub fn item_table(&self, key: &str, item: Item) -> Option<ConfigTable> {
-        match item.kind {
-            ItemKind::Table(entries) => {
-                Some(ConfigTable::new(self.path_of(key), item.span, entries, self.problems.clone()))
-            }
-            _ => {
-                self.wrong_type(key, "a table", &item);
-                None
-            }
-        }
+        let ItemKind::Table(entries) = item.kind else {
+            self.wrong_type(key, "a table", &item);
+            return None;
+        };
+        Some(ConfigTable::new(self.path_of(key), item.span, entries, self.problems.clone()))
     }
 
     /// A table of named tables (`[warehouses.X]`): name, place of the name, reader.
     pub fn tables(&mut self, key: &str) -> Vec<(String, Span, ConfigTable)> {
         let Some(mut outer) = self.table(key) else { return Vec::new() };
-        let mut tables = Vec::new();
-        for (name, _) in outer.keys() {
-            if let Some((key_span, item)) = outer.take_with_key(&name)
-                && let Some(table) = outer.item_table(&name, item)
-            {
-                tables.push((name, key_span, table));
-            }
-        }
-        tables
+        let names = outer.keys().into_iter();
+        names.filter_map(|(name, span)| outer.table(&name).map(|table| (name, span, table))).collect()
     }
 
     /// An optional secret reference: a table with exactly one of `secret`, `env`, `file`, `credential`.
     /// Anything else is refused without being echoed.
     pub fn secret(&mut self, key: &str) -> Option<SecretRef> {
         let item = self.take(key)?;
-        let span = item.span.clone();
-        let refuse = |message: String| {
-            let code = if matches!(item.kind, ItemKind::Table(_)) { "bad-secret" } else { "inline-secret" };
-            self.problems.push(
-                Problem::error(code, message)
-                    .at(&span)
-                    .masked()
-                    .remedy("refer to it: { secret = \"name\" }, { env = \"VARIABLE\" }, { file = \"path\" } or { credential = \"name\" }"),
-            );
+        let refuse = |(code, what): (&'static str, &str)| {
+            let remedy = "refer to it: { secret = \"name\" }, { env = \"VARIABLE\" }, { file = \"path\" } or { credential = \"name\" }";
+            let problem = Problem::error(code, format!("`{}` {what}", self.path_of(key)));
+            self.problems.push(problem.at(&item.span).masked().remedy(remedy));
         };
-        let path = self.path_of(key);
-        let ItemKind::Table(entries) = &item.kind else {
-            refuse(format!("`{path}` holds a secret and must not be written here"));
-            return None;
-        };
-        let [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] = entries.as_slice() else {
-            refuse(format!("`{path}` must name one source of the secret"));
-            return None;
-        };
-        let is_path = name.contains('/') || name.starts_with('.');
-        match key.as_str() {
-            "secret" | "credential" if is_path => refuse(format!("`{path}` names a secret by a path")),
-            "secret" if !name.is_empty() => return Some(SecretRef::Named(name.clone())),
-            "credential" if !name.is_empty() => return Some(SecretRef::Credential(name.clone())),
-            "env" if !name.is_empty() => return Some(SecretRef::Env(name.clone())),
-            "file" if !name.is_empty() => return Some(SecretRef::File(name.into())),
-            _ => refuse(format!("`{path}` must name one source of the secret")),
-        }
-        None
+        secret_ref(&item.kind).map_err(refuse).ok()
     }
 
     /// A required secret reference.
@@ -471,19 +433,15 @@ impl ConfigTable {
         self.secret(key)
     }
 
+    /// Reports the keys that are nearly a known one: for a table whose other keys could not be asked for.
+    pub fn finish_early(mut self) {
+        self.entries.retain(|entry| nearest(&entry.key, self.known.iter().map(String::as_str)).is_some());
+        self.finish();
+    }
+
     /// Reports every key that nobody asked for, with the nearest known one.
     pub fn finish(self) {
-        self.report(|_| true);
-    }
-
-    /// Reports the keys that are nearly a known one: for a table whose other keys could not be asked for.
-    pub fn finish_early(self) {
-        let known = self.known.clone();
-        self.report(|key| nearest(key, known.iter().map(String::as_str)).is_some());
-    }
-
-    fn report(&self, wanted: impl Fn(&str) -> bool) {
-        for entry in self.entries.iter().filter(|entry| wanted(&entry.key)) {
+        for entry in &self.entries {
             let mut problem = Problem::error("unknown-key", format!("unknown key `{}`", self.path_of(&entry.key)))
                 .at(&entry.key_span);
             let known = self.known.iter().map(String::as_str);
@@ -497,6 +455,27 @@ impl ConfigTable {
             }
             self.problems.push(problem);
         }
+    }
+}
+
+/// What a reference to a secret says; else the code of what is wrong with it, and what it is.
+fn secret_ref(kind: &ItemKind) -> Result<SecretRef, (&'static str, &'static str)> {
+    let ItemKind::Table(entries) = kind else {
+        return Err(("inline-secret", "holds a secret and must not be written here"));
+    };
+    let unnamed = ("bad-secret", "must name one source of the secret");
+    let [Entry { key, item: Item { kind: ItemKind::Text(name), .. }, .. }] = entries.as_slice() else {
+        return Err(unnamed);
+    };
+    let is_path = name.contains('/') || name.starts_with('.');
+    match key.as_str() {
+        "secret" | "credential" if is_path => Err(("bad-secret", "names a secret by a path")),
+        _ if name.is_empty() => Err(unnamed),
+        "secret" => Ok(SecretRef::Named(name.clone())),
+        "credential" => Ok(SecretRef::Credential(name.clone())),
+        "env" => Ok(SecretRef::Env(name.clone())),
+        "file" => Ok(SecretRef::File(name.into())),
+        _ => Err(unnamed),
     }
 }
 
@@ -530,7 +509,7 @@ mod tests {
         let codes: Vec<_> = found.iter().map(|p| p.code).collect();
         assert_eq!(codes, ["bad-duration", "bad-percentage", "unknown-key"]);
         assert_eq!(found[2].label.as_deref(), Some("did you mean `name`?"));
-        assert_eq!(found[1].span.as_ref().map(Span::line_column), Some((3, 9)));
+        assert_eq!(found[1].span.as_ref().map(|span| span.range.clone()), Some(32..34));
     }
 
     #[test]

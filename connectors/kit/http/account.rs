@@ -89,7 +89,7 @@ impl HttpAccount {
 
     /// The account's limiter.
     pub fn limiter(&self, kit: &Kit) -> Arc<Limiter> {
-        kit.limiter(&self.holder, &self.windows)
+        kit.limiters.get(&self.holder, &self.windows)
     }
 
     /// Whether it is a stand-in on this machine.

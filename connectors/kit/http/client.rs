@@ -187,7 +187,7 @@ pub struct Http {
 
 /// A client that follows no redirect (a credential must not travel to another host) and unpacks gzip.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a client is built")]
-pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
+fn build(options: &HttpOptions) -> Result<reqwest::Client, Fault> {
     let mut client = reqwest::Client::builder()
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
@@ -306,7 +306,7 @@ impl Http {
         self.send_with(request, Some(&token)).await
     }
 
-    async fn send_with(&self, request: Request, token: Option<&SecretString>) -> Result<Answer, Fault> {
+    pub(super) async fn send_with(&self, request: Request, token: Option<&SecretString>) -> Result<Answer, Fault> {
         self.reach.check(&request.url).map_err(|why| unreachable(&why))?;
         if let Err(wait) = self.limiter.acquire_within(PATIENCE).await {
             return Err(Fault::throttled("the account's quota is used up for now", Some(wait)));
@@ -374,7 +374,7 @@ pub(super) fn unreachable(why: &Unreachable) -> Fault {
     Fault::config(format!("{why}: it is not connected to")).remedy(why.remedy())
 }
 
-pub(super) fn no_answer(host: &str, error: reqwest::Error) -> Fault {
+fn no_answer(host: &str, error: reqwest::Error) -> Fault {
     // The URL may carry a key in its query: it is not part of the message.
     let error = error.without_url();
     if let Some(why) = refusal(&error) {

@@ -1,20 +1,15 @@
 //! Bodies in form encoding, and keys that let a call be made again.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{Context, SHA256};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use super::Request;
 use crate::value::hex;
 
-/// The type of such a body.
-pub(super) const TYPE: &str = "application/x-www-form-urlencoded";
-
 /// A body in the encoding of HTML forms (`application/x-www-form-urlencoded`). Members of objects are named with
 /// brackets, as `metadata[plan]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form(pub(super) String);
+pub struct Form(String);
 
 impl Form {
     /// Adds a parameter.
@@ -23,9 +18,9 @@ impl Form {
             self.0.push('&');
         }
         // Brackets stand in names only, where a form may have them as they are: a preview stays readable.
-        encode(name, b"[]", &mut self.0);
+        self.0.push_str(&encoded(name).replace("%5B", "[").replace("%5D", "]"));
         self.0.push('=');
-        encode(value, b"", &mut self.0);
+        self.0.push_str(&encoded(value));
     }
 
     /// Whether it has no parameter.
@@ -38,22 +33,15 @@ impl Request {
     /// With a body in form encoding.
     #[must_use]
     pub fn form(mut self, form: Form) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(TYPE));
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.headers.insert(CONTENT_TYPE, form_type);
         self.body = form.0.into();
         self
     }
 }
 
-pub(super) fn encode(text: &str, kept: &[u8], out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b' ' => out.push('+'),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
-            _ if kept.contains(&byte) => out.push(char::from(byte)),
-            // Writing into a String cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
+pub(super) fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A key by which a vendor knows a call again: SHA-256 over the parts, in 64 hexadecimal digits. What the parts hold

@@ -18,13 +18,11 @@ mod used;
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
-use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock, Reference};
+use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
@@ -65,8 +63,9 @@ pub struct Limiters {
 }
 
 impl Limiters {
-    /// The limiter of `holder`; where it exists its windows are lowered to these.
-    pub(crate) fn get(&self, holder: &str, windows: &[Window]) -> Arc<Limiter> {
+    /// The limiter of a quota holder (an account, not a sync). The first caller sets its windows; for a later one each
+    /// window is lowered to the lower cap.
+    pub fn get(&self, holder: &str, windows: &[Window]) -> Arc<Limiter> {
         let mut all = lock(&self.known);
         if let Some(limiter) = all.get(holder) {
             limiter.lower(windows);
@@ -103,7 +102,7 @@ struct Quotas {
 #[derive(Debug)]
 struct Bucket {
     window: Window,
-    cells: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
+    cells: Cells,
     /// Whether it has let the next call through, which waits for another window.
     granted: bool,
     /// Calls of others that are yet to be taken from it, and when a new window lets them off.
@@ -114,6 +113,8 @@ struct Bucket {
     /// When others were last found to call.
     shared: Option<Instant>,
 }
+
+type Cells = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
 
 /// A long window: how many calls are left until when. It starts with the first call after the one before ended.
 #[derive(Clone, Copy, Debug)]
@@ -341,7 +342,8 @@ impl Bucket {
     /// Takes a call from the bucket, or says when there is room for it.
     fn take(&self) -> Option<Instant> {
         // The outer error would be a bucket that cannot hold one call: see `cells`.
-        Some(self.cells.check_n(CELLS).ok()?.err()?.earliest_possible().0)
+        let full = self.cells.check_n(CELLS).ok()?.err()?;
+        Some(self.cells.clock().start + full.earliest_possible())
     }
 
     /// Notes the call that was let through.
@@ -379,14 +381,15 @@ fn forget(calls: &mut VecDeque<Instant>, ago: Duration, now: Instant) {
 }
 
 /// A full bucket.
-fn cells(window: Window) -> RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>> {
+fn cells(window: Window) -> Cells {
     let nanos = window.per.as_nanos() as f64;
     let cell = nanos * STRETCH / f64::from(window.cap) / f64::from(CELLS.get());
     let cell = Duration::from_nanos(cell.ceil().max(1.0) as u64);
     let tolerance = (nanos * TOLERANCE / cell.as_nanos() as f64).floor() as u32;
     // `cell` is not zero, so there is a quota.
     let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(NonZeroU32::MIN));
-    RateLimiter::direct_with_clock(quota.allow_burst(CELLS.saturating_add(tolerance)), TokioClock)
+    let clock = TokioClock { start: Instant::now() };
+    RateLimiter::direct_with_clock(quota.allow_burst(CELLS.saturating_add(tolerance)), clock)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -395,34 +398,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// tokio's clock for governor: tests can pause it.
 #[derive(Clone, Copy, Debug)]
-struct TokioClock;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(Instant);
+struct TokioClock {
+    start: Instant,
+}
 
 impl Clock for TokioClock {
-    type Instant = Moment;
+    type Instant = Duration;
 
-    fn now(&self) -> Moment {
-        Moment(Instant::now())
-    }
-}
-
-impl Add<Nanos> for Moment {
-    type Output = Self;
-
-    fn add(self, nanos: Nanos) -> Self {
-        Self(self.0 + Duration::from(nanos))
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_duration_since(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.checked_sub(duration.into()).unwrap_or(self.0))
+    /// The time since the start.
+    fn now(&self) -> Duration {
+        self.start.elapsed()
     }
 }
 

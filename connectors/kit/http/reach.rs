@@ -4,7 +4,6 @@
 //! another when it is used; an address that is written in a URL is looked at before the call. URLs are parsed as
 //! browsers do it: `0177.0.0.1` and `2130706433` are `127.0.0.1` by then.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -19,20 +18,12 @@ pub struct Reach {
 }
 
 /// Why a host is not connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{host} has {}", if *.metadata { "the address of a cloud's metadata" } else { "an address that is not public" })]
 pub struct Unreachable {
     host: String,
     metadata: bool,
 }
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.metadata { "the address of a cloud's metadata" } else { "an address that is not public" };
-        write!(f, "{} has {what}", self.host)
-    }
-}
-
-impl std::error::Error for Unreachable {}
 
 impl Unreachable {
     /// What the operator can do.
@@ -149,15 +140,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 /// The IPv4 address that an IPv6 one stands for: mapped, compatible, translated (NAT64), 6to4.
 fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
-    let [a, b, c, d, e, f, g, h] = v6.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    };
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(g, h),
-        [0, 0, 0, 0, 0, 0] if g != 0 => v4(g, h),
-        [0x2002, ..] => v4(b, c),
+    if let Some(v4) = v6.to_ipv4() {
+        return v4.into();
+    }
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
+        }
         _ => address,
     }
 }

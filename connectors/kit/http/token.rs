@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::assertion::Assertion;
-use super::client::{HttpOptions, basic, build, no_answer, unreachable};
+use super::client::{Answer, Auth, Http, HttpOptions, Request, basic, retry_after, unreachable};
 use super::form::{self, Form};
+use super::limit::Limiter;
 use crate::config::Secret;
 use crate::fault::Fault;
 
@@ -65,7 +65,7 @@ pub struct TokenSource {
 #[derive(Debug)]
 pub struct Tokens {
     source: TokenSource,
-    client: reqwest::Client,
+    http: Http,
     /// Held while a token is asked for, so that one call serves all who wait.
     current: tokio::sync::Mutex<Option<Token>>,
     /// How many seconds the server's clock is ahead of ours, once it has said that an assertion is not good.
@@ -95,13 +95,6 @@ struct Granted {
     scope: Option<String>,
 }
 
-/// What the token endpoint answered.
-struct Said {
-    status: StatusCode,
-    date: Option<i64>,
-    body: Bytes,
-}
-
 #[derive(Default, Deserialize)]
 struct Refused {
     #[serde(default)]
@@ -115,7 +108,8 @@ impl Tokens {
     /// A TLS set-up that cannot be built, a host that may not be connected to.
     pub fn new(source: TokenSource, options: &HttpOptions) -> Result<Self, Fault> {
         options.reach.check(&source.url).map_err(|why| unreachable(&why))?;
-        Ok(Self { source, client: build(options)?, current: tokio::sync::Mutex::default(), skew: AtomicI64::new(0) })
+        let http = Http::new(options, Auth::None, Arc::new(Limiter::new(&[])))?;
+        Ok(Self { source, http, current: tokio::sync::Mutex::default(), skew: AtomicI64::new(0) })
     }
 
     /// Who asks, for previews.
@@ -129,7 +123,8 @@ impl Tokens {
     /// A token that is good for a while: the one at hand, or a new one.
     ///
     /// # Errors
-    /// `Auth` where the server refuses the client, `Transient` where it cannot be asked: nothing was sent to the API.
+    /// `Auth` where the server refuses the client, `Transient` where it cannot be asked, `Throttled` where it wants to be
+    /// left alone: nothing was sent to the API.
     pub(super) async fn get(&self) -> Result<SecretString, Fault> {
         self.token().await.map(|token| token.value)
     }
@@ -161,36 +156,37 @@ impl Tokens {
 
     async fn ask(&self) -> Result<Token, Fault> {
         let host = self.source.url.host_str().unwrap_or_default().to_owned();
-        let (asked, mut answer) = self.call(&host).await?;
+        let mut answer = self.call().await?;
         // An assertion is dated by our clock: where that is wrong, the server's tells how much.
         if !answer.status.is_success() && matches!(self.source.grant, Grant::Assertion(_)) {
-            let skew = answer.date.map_or(0, |theirs| theirs - Timestamp::now().as_second());
+            let skew = date(&answer).map_or(0, |theirs| theirs - Timestamp::now().as_second());
             if (skew - self.skew.load(Ordering::Relaxed)).abs() > MINOR_SKEW {
                 tracing::warn!(host, seconds = skew, "this machine's clock is not the token server's");
                 self.skew.store(skew, Ordering::Relaxed);
-                answer = self.call(&host).await?.1;
+                answer = self.call().await?;
             }
         }
         if !answer.status.is_success() {
-            return Err(refusal(&host, answer.status, &answer.body));
+            return Err(refusal(&host, &answer));
         }
-        let granted: Granted = serde_json::from_slice(&answer.body)
-            .map_err(|_| Fault::transient(format!("{host} answered without an access token")))?;
+        let granted: Granted =
+            answer.json().ok_or_else(|| Fault::transient(format!("{host} answered without an access token")))?;
         if granted.token_type.as_ref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(Fault::config(format!("{host} gives tokens of another type than Bearer")));
         }
         let life = granted.expires_in.as_ref().and_then(seconds).unwrap_or(UNSAID);
         let margin = life.mul_f64(RENEW_AT).max(RENEW_BEFORE.min(life / 2));
         tracing::debug!(host, seconds = life.as_secs(), "access token renewed");
-        let renew_at = asked + life.saturating_sub(margin);
+        let renew_at = answer.asked + life.saturating_sub(margin);
         Ok(Token { value: granted.access_token.into(), renew_at, scope: granted.scope })
     }
 
-    /// One call of the token endpoint, and when it began.
-    async fn call(&self, host: &str) -> Result<(Instant, Said), Fault> {
+    /// One call of the token endpoint.
+    async fn call(&self) -> Result<Answer, Fault> {
         let source = &self.source;
         let mut form = Form::default();
-        let mut request = self.client.post(source.url.clone()).header(ACCEPT, "application/json");
+        let mut request = Request::new(Method::POST, source.url.clone());
+        request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         match &source.grant {
             Grant::ClientCredentials => form.push("grant_type", "client_credentials"),
             Grant::RefreshToken(token) => {
@@ -211,7 +207,7 @@ impl Tokens {
         if !signed {
             match &source.client_secret {
                 Some(secret) if !source.secret_in_form => {
-                    request = request.header(AUTHORIZATION, basic_client(&source.client_id, secret)?);
+                    request.headers.insert(AUTHORIZATION, basic_client(&source.client_id, secret)?);
                 }
                 secret => {
                     form.push("client_id", &source.client_id);
@@ -221,36 +217,28 @@ impl Tokens {
                 }
             }
         }
-        let asked = Instant::now();
-        let unreachable = |error| {
+        self.http.send_with(request.form(form), None).await.map_err(|fault| {
             // Whatever became of the question, nothing was sent to the API.
-            let fault: Fault = no_answer(host, error);
-            Fault::transient(format!("no access token: {}", fault.message))
-        };
-        let request = request.header(CONTENT_TYPE, form::TYPE).body(form.0);
-        let answer = request.send().await.map_err(unreachable)?;
-        let (status, date) = (answer.status(), date(answer.headers()));
-        let body = answer.bytes().await.map_err(unreachable)?;
-        Ok((asked, Said { status, date, body }))
+            let mut fault = fault.not_applied();
+            fault.message = format!("no access token: {}", fault.message);
+            fault
+        })
     }
 }
 
 /// A client's id and secret in HTTP basic authentication.
 fn basic_client(id: &str, secret: &Secret) -> Result<HeaderValue, Fault> {
     // RFC 6749, 2.3.1: both are form-encoded before they go into the header.
-    let (mut user, mut password) = (String::new(), String::new());
-    form::encode(id, b"", &mut user);
-    form::encode(secret.reveal()?.expose_secret(), b"", &mut password);
-    let value = HeaderValue::from_str(&basic(&user, &password.into()));
+    let password = form::encoded(secret.reveal()?.expose_secret());
+    let value = HeaderValue::from_str(&basic(&form::encoded(id), &password.into()));
     let mut value = value.map_err(|_| Fault::auth("the client's id has characters that no header can carry"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// The server's time in Unix seconds, where it says it.
-fn date(headers: &HeaderMap) -> Option<i64> {
-    let text = headers.get(DATE)?.to_str().ok()?;
-    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second())
+fn date(answer: &Answer) -> Option<i64> {
+    Some(jiff::fmt::rfc2822::parse(answer.header("date")?).ok()?.timestamp().as_second())
 }
 
 /// A number of seconds, which some servers write as text.
@@ -260,13 +248,13 @@ fn seconds(said: &serde_json::Value) -> Option<Duration> {
 }
 
 /// What a refusal means. The server's own words may quote the client: only its code is shown.
-fn refusal(host: &str, status: StatusCode, body: &[u8]) -> Fault {
-    let Refused { error } = serde_json::from_slice(body).unwrap_or_default();
+fn refusal(host: &str, answer: &Answer) -> Fault {
+    let (status, Refused { error }) = (answer.status, answer.json().unwrap_or_default());
     let code: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
     let said = if code.is_empty() { status.to_string() } else { format!("{status}, {code}") };
     let message = format!("{host} gives no access token ({said})");
     match (status.as_u16(), code.as_str()) {
-        (429, _) => Fault::throttled(message, None),
+        (429, _) => Fault::throttled(message, retry_after(answer)),
         (500.., _) | (_, "temporarily_unavailable" | "server_error") => Fault::transient(message),
         (_, "invalid_scope") => Fault::auth(message).remedy("ask for scopes that the client may have: `scope`"),
         (_, "invalid_grant") => {
@@ -278,11 +266,14 @@ fn refusal(host: &str, status: StatusCode, body: &[u8]) -> Fault {
 
 /// The tokens of one process, by their source: syncs of one account share theirs.
 #[derive(Debug, Default)]
-pub(crate) struct TokenRegistry(Mutex<HashMap<String, Arc<Tokens>>>);
+pub struct TokenRegistry(Mutex<HashMap<String, Arc<Tokens>>>);
 
 impl TokenRegistry {
-    /// Those of a holder; the first caller makes them.
-    pub(crate) fn get(&self, holder: &str, make: impl FnOnce() -> Result<Tokens, Fault>) -> Result<Arc<Tokens>, Fault> {
+    /// The access tokens of a holder (an account and who asks for them); the first caller makes them.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn get(&self, holder: &str, make: impl FnOnce() -> Result<Tokens, Fault>) -> Result<Arc<Tokens>, Fault> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tokens) = known.get(holder) {
             return Ok(tokens.clone());

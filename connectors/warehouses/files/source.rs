@@ -25,8 +25,11 @@ impl WarehouseConfig for FilesConfig {
     }
 
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
-        let place =
-            Place { root: kit.project_path(&self.root), done: self.done.clone(), quiet: self.quiet.unwrap_or(QUIET) };
+        let place = Place {
+            root: kit.secrets.project_path(&self.root),
+            done: self.done.clone(),
+            quiet: self.quiet.unwrap_or(QUIET),
+        };
         Ok(Arc::new(FilesSource { place }))
     }
 }

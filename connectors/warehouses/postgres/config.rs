@@ -158,7 +158,7 @@ impl Address {
     ) -> Self {
         Self {
             url: kit.secret(url),
-            sslrootcert: sslrootcert.map(|path| kit.project_path(path)),
+            sslrootcert: sslrootcert.map(|path| kit.secrets.project_path(path)),
             application_name: None,
             connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         }

@@ -54,7 +54,7 @@ impl SourceKind for SqliteKind {
 
 impl WarehouseConfig for SqliteConfig {
     fn open(&self, kit: Arc<Kit>) -> Result<Arc<dyn Source>, Fault> {
-        let path = kit.project_path(&self.path);
+        let path = kit.secrets.project_path(&self.path);
         Ok(Arc::new(SqliteSource::new(path, self.busy_timeout.unwrap_or(BUSY_TIMEOUT))))
     }
 }

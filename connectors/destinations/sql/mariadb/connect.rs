@@ -45,7 +45,7 @@ impl MariaDb {
         );
         let server = Self {
             url: kit.secret(&account.url),
-            sslrootcert: account.sslrootcert.as_ref().map(|path| kit.project_path(path)),
+            sslrootcert: account.sslrootcert.as_ref().map(|path| kit.secrets.project_path(path)),
             connect_timeout: account.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
             settings,
         };

@@ -21,15 +21,15 @@ pub struct Used {
 }
 
 impl Limiters {
-    /// What all holders have used of windows that have not ended.
-    pub(crate) fn used(&self) -> Vec<Used> {
+    /// What all holders have used of long windows that have not ended, to be kept for the next process.
+    pub fn used(&self) -> Vec<Used> {
         let mut all: Vec<Used> = lock(&self.known).iter().flat_map(|(holder, limiter)| limiter.used(holder)).collect();
         all.sort_by(|a, b| (&a.holder, a.per).cmp(&(&b.holder, b.per)));
         all
     }
 
-    /// Counts what an earlier process used, also for limiters that are made later.
-    pub(crate) fn recall(&self, used: Vec<Used>) {
+    /// Counts what earlier processes used, also for limiters that are made later.
+    pub fn recall(&self, used: Vec<Used>) {
         for (holder, limiter) in lock(&self.known).iter() {
             limiter.recall(used.iter().filter(|used| used.holder == *holder));
         }
