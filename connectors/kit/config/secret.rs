@@ -110,20 +110,15 @@ enum Place {
     File(PathBuf),
 }
 
-#[derive(Clone)]
-struct Cached {
-    path: PathBuf,
-    modified: Option<SystemTime>,
-    len: u64,
-    value: SecretString,
-}
+/// What tells a file's contents apart: its path, when it was changed, its length.
+type Stamp = (PathBuf, Option<SystemTime>, u64);
 
 /// One secret. Cloning shares the cache.
 #[derive(Clone)]
 pub struct Secret {
     secrets: Secrets,
     reference: SecretRef,
-    cache: Arc<Mutex<Option<Cached>>>,
+    cache: Arc<Mutex<Option<(Stamp, SecretString)>>>,
 }
 
 impl std::fmt::Debug for Secret {
@@ -151,27 +146,27 @@ impl Secret {
                 Err(_) => Err(Fault::auth(format!("environment variable {name} is not set"))
                     .remedy(format!("export {name}=…, or name another source in the file"))),
             },
-            Place::File(path) => self.read(path),
+            Place::File(path) => self.read(&path),
         }
     }
 
-    fn read(&self, path: PathBuf) -> Result<SecretString, Fault> {
+    fn read(&self, path: &Path) -> Result<SecretString, Fault> {
         let fault = |e: std::io::Error| {
             Fault::auth(format!("cannot read {}: {e}", path.display()))
                 .remedy("check that the file exists and that this user may read it")
         };
-        let meta = std::fs::metadata(&path).map_err(fault)?;
+        let meta = std::fs::metadata(path).map_err(fault)?;
         if meta.len() > MAX_BYTES {
             return Err(Fault::auth(format!("{} is larger than 1 MiB: not a secret", path.display())));
         }
-        let modified = meta.modified().ok();
+        let stamp: Stamp = (path.to_owned(), meta.modified().ok(), meta.len());
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(c) = cache.as_ref().filter(|c| c.path == path && c.modified == modified && c.len == meta.len()) {
-            return Ok(c.value.clone());
+        if let Some((_, value)) = cache.as_ref().filter(|(known, _)| *known == stamp) {
+            return Ok(value.clone());
         }
-        let text = std::fs::read_to_string(&path).map_err(fault)?;
+        let text = std::fs::read_to_string(path).map_err(fault)?;
         let value: SecretString = text.trim_end_matches(['\n', '\r']).to_owned().into();
-        *cache = Some(Cached { path, modified, len: meta.len(), value: value.clone() });
+        *cache = Some((stamp, value.clone()));
         Ok(value)
     }
 }

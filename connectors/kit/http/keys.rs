@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::HttpOptions;
 use super::reach::{Reach, host_and_port};
-use crate::config::{ConfigTable, Problem, Secret, SecretRef};
+use crate::config::{ConfigTable, Problem, Secret, SecretRef, schema};
 use crate::context::Kit;
 
 /// `timeout`, `proxy`, `ca_bundle` and `private_hosts`, as they are written.
@@ -123,7 +123,7 @@ pub fn account_schema(live: &str, own: Value, required: &[&str]) -> Value {
         "type": "string",
         "format": "uri"
     });
-    properties["timeout"] = json!({ "description": "How long a call may take. Default \"60s\".", "type": "string" });
+    properties["timeout"] = schema::text("How long a call may take. Default \"60s\".");
     if let (Value::Object(all), Value::Object(own)) = (&mut properties, own) {
         all.extend(own);
     }
@@ -144,10 +144,7 @@ pub fn connection_schema() -> Value {
             "required": ["url"],
             "additionalProperties": false
         },
-        "ca_bundle": {
-            "description": "A PEM file of certificate authorities that are trusted besides the system's.",
-            "type": "string"
-        },
+        "ca_bundle": schema::text("A PEM file of certificate authorities that are trusted besides the system's."),
         "private_hosts": {
             "description": "Hosts inside the own network that may be connected to.",
             "type": "array",
