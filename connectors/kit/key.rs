@@ -47,33 +47,28 @@ impl KeyHash {
     }
 }
 
+fn put(class: u8, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(class);
+    out.extend_from_slice(payload);
+}
+
 /// Appends an integer part.
 pub fn put_int(n: i64, out: &mut Vec<u8>) {
-    out.push(INTEGER);
     // Minimal two's complement: the bits that differ from the sign, and the sign.
     let bits = 65 - (n ^ (n >> 63)).leading_zeros();
-    out.extend_from_slice(&n.to_be_bytes()[8 - bits.div_ceil(8) as usize..]);
+    put(INTEGER, &n.to_be_bytes()[8 - bits.div_ceil(8) as usize..], out);
 }
 
 /// Appends a decimal part given in plain notation; a whole number that fits is an integer part.
 pub fn put_decimal(text: &str, out: &mut Vec<u8>) {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let whole = whole.trim_start_matches('0');
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() {
-        if whole.is_empty() {
-            return put_int(0, out);
-        }
-        let signed = if negative { format!("-{whole}") } else { whole.to_owned() };
-        if let Ok(n) = signed.parse::<i64>() {
-            return put_int(n, out);
-        }
+    let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (sign, digits) = number.split_at(usize::from(number.starts_with('-')));
+    let (whole, fraction) = (digits.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let integer = if whole.is_empty() { Ok(0) } else { number.parse() };
+    if let (Ok(n), true) = (integer, fraction.is_empty()) {
+        return put_int(n, out);
     }
-    out.push(DECIMAL);
-    if negative {
-        out.push(b'-');
-    }
+    put(DECIMAL, sign.as_bytes(), out);
     out.extend_from_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
     if !fraction.is_empty() {
         out.push(b'.');
@@ -83,43 +78,17 @@ pub fn put_decimal(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a text part.
 pub fn put_text(text: &[u8], out: &mut Vec<u8>) {
-    out.push(TEXT);
-    out.extend_from_slice(text);
+    put(TEXT, text, out);
 }
 
 /// Appends a UUID part.
 pub fn put_uuid(uuid: &[u8; 16], out: &mut Vec<u8>) {
-    out.push(UUID);
-    out.extend_from_slice(uuid);
-}
-
-/// Appends a date part (days since 1970-01-01).
-pub fn put_date(days: i32, out: &mut Vec<u8>) {
-    out.push(DATE);
-    out.extend_from_slice(&days.to_be_bytes());
-}
-
-/// Appends a timestamp part (microseconds since the epoch, UTC).
-pub fn put_timestamp(micros: i64, out: &mut Vec<u8>) {
-    out.push(TIMESTAMP);
-    out.extend_from_slice(&micros.to_be_bytes());
-}
-
-/// Appends a timestamp part of no time zone.
-pub fn put_local_timestamp(micros: i64, out: &mut Vec<u8>) {
-    out.push(LOCAL_TIMESTAMP);
-    out.extend_from_slice(&micros.to_be_bytes());
-}
-
-/// Appends a boolean part.
-pub fn put_bool(b: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[BOOL, u8::from(b)]);
+    put(UUID, uuid, out);
 }
 
 /// Appends a raw bytes part.
 pub fn put_raw(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(BYTES);
-    out.extend_from_slice(bytes);
+    put(BYTES, bytes, out);
 }
 
 /// Appends one value as a key part.
@@ -129,14 +98,14 @@ pub fn put_raw(bytes: &[u8], out: &mut Vec<u8>) {
 pub fn put_value(value: &Value, out: &mut Vec<u8>) -> Result<(), KeyError> {
     match value {
         Value::Null => return Err(KeyError::Null),
-        Value::Bool(b) => put_bool(*b, out),
+        Value::Bool(b) => put(BOOL, &[u8::from(*b)], out),
         Value::Int(i) => put_int(*i, out),
         Value::Decimal(t) | Value::Number(t) => put_decimal(t, out),
         Value::Text(t) => put_text(t.as_bytes(), out),
         Value::Bytes(b) => put_raw(b, out),
-        Value::Date(d) => put_date(*d, out),
-        Value::Timestamp(t) => put_timestamp(*t, out),
-        Value::LocalTimestamp(t) => put_local_timestamp(*t, out),
+        Value::Date(days) => put(DATE, &days.to_be_bytes(), out),
+        Value::Timestamp(micros) => put(TIMESTAMP, &micros.to_be_bytes(), out),
+        Value::LocalTimestamp(micros) => put(LOCAL_TIMESTAMP, &micros.to_be_bytes(), out),
         Value::Uuid(u) => put_uuid(u, out),
         Value::Float(_)
         | Value::Time(_)
@@ -239,6 +208,23 @@ mod tests {
         assert_eq!(of(&Value::Decimal("1.50".into())), of(&Value::Decimal("01.5".into())));
         assert_ne!(of(&Value::Int(42)), of(&Value::Text("42".into())));
         assert_eq!(of(&Value::Int(5)).len(), 2);
+    }
+
+    #[test]
+    fn decimals_are_integers_where_they_fit_and_else_plain_text() {
+        for (text, expected) in [
+            ("-007.00", &b"\x01\xf9"[..]),
+            (".0", b"\x01\x00"),
+            ("-9223372036854775808", b"\x01\x80\0\0\0\0\0\0\0"),
+            ("09223372036854775808.0", b"\x029223372036854775808"),
+            ("-9223372036854775809", b"\x02-9223372036854775809"),
+            ("-000.50", b"\x02-0.5"),
+            ("0012.340", b"\x0212.34"),
+        ] {
+            let mut key = Vec::new();
+            put_decimal(text, &mut key);
+            assert_eq!(key, expected, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
+use smallvec::{SmallVec, smallvec};
 
 use crate::batch::Reason;
 use crate::value::{FieldRef, Fields, ValueRef, write_field_json, write_json_str};
@@ -172,8 +173,8 @@ struct Cells<'a> {
 impl<'a> Cells<'a> {
     fn of(nest: &Nest, fields: impl Iterator<Item = FieldRef<'a>>) -> Self {
         let fields: Vec<_> = fields.collect();
-        let items = |place: &usize| Some((*place, Items::of(fields.get(*place)?)?));
-        Self { lists: nest.lists.iter().filter_map(items).collect(), fields }
+        let list = |place: &usize| Some((*place, items(*fields.get(*place)?)?));
+        Self { lists: nest.lists.iter().filter_map(list).collect(), fields }
     }
 
     /// Writes the members that have something to say; `false` where none had. `item` is the place in a list.
@@ -195,15 +196,14 @@ impl<'a> Cells<'a> {
 
     /// `false` where there is nothing to write.
     fn write(&self, node: &Node, item: Option<usize>, out: &mut Vec<u8>) -> bool {
-        match (node, item) {
-            (Node::Field(field), Some(item)) => return self.lists.get(field).is_some_and(|list| list.write(item, out)),
-            (Node::Field(field), None) => match self.fields.get(*field) {
-                None | Some(FieldRef::Skip) => return false,
-                Some(FieldRef::Clear) => out.extend_from_slice(b"null"),
-                Some(FieldRef::Set(value)) => value.write_json(out),
+        match node {
+            Node::Field(place) => match self.said(*place, item) {
+                FieldRef::Skip => return false,
+                FieldRef::Clear => out.extend_from_slice(b"null"),
+                FieldRef::Set(value) => value.write_json(out),
             },
-            (Node::Object(members), item) => return self.write_object(members, item, out),
-            (Node::List(inner), _) => {
+            Node::Object(members) => return self.write_object(members, item, out),
+            Node::List(inner) => {
                 let lengths = self.lengths(inner);
                 match lengths.iter().flatten().max() {
                     _ if lengths.is_empty() => return false,
@@ -224,10 +224,25 @@ impl<'a> Cells<'a> {
         true
     }
 
+    /// What a field says. In a list, what it says of one item: an absent list gives nulls, a shorter one leaves the field
+    /// out.
+    fn said(&self, place: usize, item: Option<usize>) -> FieldRef<'a> {
+        let field = match item {
+            None => self.fields.get(place).copied(),
+            Some(item) => self.lists.get(&place).and_then(|list| match list {
+                None => Some(FieldRef::Clear),
+                Some(items) => items.get(item).copied().map(FieldRef::Set),
+            }),
+        };
+        field.unwrap_or(FieldRef::Skip)
+    }
+
     /// How many items the lists of a node have that are not left out; `None` is NULL.
     fn lengths(&self, node: &Node) -> Vec<Option<usize>> {
         match node {
-            Node::Field(field) => self.lists.get(field).map(Items::len).into_iter().collect(),
+            Node::Field(field) => {
+                self.lists.get(field).map(|list| list.as_ref().map(SmallVec::len)).into_iter().collect()
+            }
             Node::Object(members) => members.iter().flat_map(|member| self.lengths(&member.node)).collect(),
             Node::List(inner) => self.lengths(inner),
         }
@@ -252,47 +267,20 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The items of one field's value; a value that is no list is a list of one.
-enum Items<'a> {
-    Null,
-    One(ValueRef<'a>),
-    List(Vec<ValueRef<'a>>),
-    Raw(Vec<&'a RawValue>),
-}
+/// The items of one field's value; `None` is NULL. Short lists are held in place.
+type Items<'a> = Option<SmallVec<[ValueRef<'a>; 4]>>;
 
-impl<'a> Items<'a> {
-    /// `None` where the field is left out.
-    fn of(field: &FieldRef<'a>) -> Option<Self> {
-        Some(match *field {
-            FieldRef::Skip => return None,
-            FieldRef::Clear | FieldRef::Set(ValueRef::Null) => Self::Null,
-            FieldRef::Set(ValueRef::Array(items)) => Self::List(items.iter().collect()),
-            FieldRef::Set(json @ ValueRef::Json(text)) => serde_json::from_str(text).map_or(Self::One(json), Self::Raw),
-            FieldRef::Set(value) => Self::One(value),
-        })
-    }
-
-    /// How many there are; `None` of NULL.
-    fn len(&self) -> Option<usize> {
-        match self {
-            Self::Null => None,
-            Self::One(_) => Some(1),
-            Self::List(items) => Some(items.len()),
-            Self::Raw(items) => Some(items.len()),
+/// A value that is no list is a list of one; `None` where the field is left out.
+fn items(field: FieldRef<'_>) -> Option<Items<'_>> {
+    Some(match field {
+        FieldRef::Skip => return None,
+        FieldRef::Clear | FieldRef::Set(ValueRef::Null) => None,
+        FieldRef::Set(ValueRef::Array(items)) => Some(items.iter().collect()),
+        FieldRef::Set(ValueRef::Json(text)) if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) => {
+            Some(items.into_iter().map(|item| ValueRef::Json(item.get())).collect())
         }
-    }
-
-    /// Writes one item; an absent list gives nulls, a shorter one leaves the field out.
-    fn write(&self, item: usize, out: &mut Vec<u8>) -> bool {
-        match self {
-            Self::Null => out.extend_from_slice(b"null"),
-            Self::One(value) if item == 0 => value.write_json(out),
-            Self::List(items) if item < items.len() => items[item].write_json(out),
-            Self::Raw(items) if item < items.len() => out.extend_from_slice(items[item].get().as_bytes()),
-            Self::One(_) | Self::List(_) | Self::Raw(_) => return false,
-        }
-        true
-    }
+        FieldRef::Set(value) => Some(smallvec![value]),
+    })
 }
 
 #[cfg(test)]
@@ -310,7 +298,7 @@ mod tests {
 
     fn json(targets: &[&str], values: &[FieldValue]) -> String {
         let mut out = Vec::new();
-        Nest::compile(targets).unwrap().write_json(&values.into(), &mut out);
+        Nest::compile(targets).unwrap().write_json(&values.iter().collect(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

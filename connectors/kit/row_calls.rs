@@ -66,7 +66,8 @@ pub struct OneRow<'a> {
 impl OneRow<'_> {
     /// The fields besides the match field, each as `json` has its value, which is NULL where it is to be emptied.
     pub fn members(&self, json: impl Fn(ValueRef<'_>) -> Value) -> Map<String, Value> {
-        let fields = self.targets.iter().zip(&self.row.fields).enumerate().filter(|(place, _)| *place != self.matched);
+        let fields =
+            self.targets.iter().zip(self.row.fields.iter()).enumerate().filter(|(place, _)| *place != self.matched);
         let members = fields.filter_map(|(_, (target, field))| match field {
             FieldRef::Skip => None,
             FieldRef::Clear => Some((target.clone(), json(ValueRef::Null))),

@@ -2,13 +2,12 @@
 
 use backhaul_kit::config::{ConfigTable, Item, ItemKind, Problem, Problems, Span, nearest};
 use backhaul_kit::nested::Nest;
-use backhaul_kit::normalise::knows_numbers_of;
 use backhaul_kit::{NullPolicy, Value, WritePolicy};
 
 use super::project::{Country, Field, FieldSource};
 use super::references;
 use super::render::line_column;
-use crate::transform::{Normaliser, Template};
+use crate::transform::{Normaliser, READS_NATIONAL, Template, knows_numbers_of};
 
 pub(super) const NULL: &[(&str, NullPolicy)] =
     &[("send", NullPolicy::Send), ("skip", NullPolicy::Skip), ("clear", NullPolicy::Clear)];
@@ -202,7 +201,7 @@ fn country(table: &mut ConfigTable, normalise: Option<Normaliser>) -> Option<Cou
             "`country` says where telephone numbers of a column are dialled",
             "add as = \"phone\", or take it out; a constant number has its country code, as +49 30 1234567",
         );
-    } else if !backhaul_kit::normalise::READS_NATIONAL {
+    } else if !READS_NATIONAL {
         let message = "this build of backhaul does not know how numbers are dialled inside of countries";
         refuse(
             "not-in-this-build",

@@ -4,7 +4,7 @@ mod claims;
 mod refer;
 
 use backhaul_kit::key::Key;
-use backhaul_kit::{Address, Fault, FieldValue, Fields, KeyHash, RowDigest, Value};
+use backhaul_kit::{Address, Fault, FieldRef, FieldValue, Fields, KeyHash, RowDigest, Value};
 
 use self::claims::claim;
 pub(super) use self::claims::{Claims, KEY, MATCH_VALUE, REMOTE_ID, REMOVAL, parts};
@@ -243,14 +243,14 @@ impl<'a, R: Recall> Judge<'a, R> {
             },
             Some(Standing::Same | Standing::Other) => self.compare(op, standing, fields),
         };
-        op.fields = fields.into();
+        op.fields = fields.iter().collect();
     }
 
     fn match_value(&self, fields: &[FieldValue]) -> Option<String> {
         if self.request.hashes {
             return self.mapper.hashes(fields);
         }
-        let value = fields.get(self.request.match_field?)?.value()?;
+        let value = FieldRef::from(fields.get(self.request.match_field?)?).value()?;
         (!value.is_null()).then(|| value.to_text())
     }
 

@@ -2,10 +2,12 @@
 //! to whoever maps its rows.
 
 mod moment;
+mod national;
 mod normalise;
 mod scalar;
 mod template;
 
+pub(crate) use national::{READS_NATIONAL, knows_numbers_of};
 pub use normalise::Normaliser;
 pub(crate) use normalise::phone_in;
 pub(crate) use template::Template;

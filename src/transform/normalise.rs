@@ -3,9 +3,10 @@
 //! A normaliser works on clear text and never guesses: what it cannot bring into the form without losing
 //! or inventing something, it refuses, and the row is kept in `rejects`. Hashing is the vendors' business.
 
-use backhaul_kit::normalise::{Refusal, collapse, country, email, national, phone};
+use backhaul_kit::normalise::{Refusal, country, email, phone};
 use backhaul_kit::{Reason, Value, words};
 
+use super::national::national;
 use super::{moment, scalar};
 
 words! {
@@ -93,6 +94,11 @@ pub(crate) fn phone_in(value: &Value, country: &Value) -> Result<Value, Reason> 
     }
 }
 
+/// Trims, and makes every run of white space one space.
+fn collapse(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn text(value: &Value) -> Result<&str, Refusal> {
     match value {
         Value::Text(text) => Ok(text),
@@ -132,7 +138,7 @@ mod tests {
         assert_eq!(number("+1 650 555-1212", Value::Null), Ok(Value::Text("+16505551212".into())));
         assert_eq!(number(" ", german.clone()), Ok(Value::Null));
         assert_eq!(phone_in(&Value::Null, &german), Ok(Value::Null));
-        assert_eq!(number("030 1234567", german).is_ok(), backhaul_kit::normalise::READS_NATIONAL);
+        assert_eq!(number("030 1234567", german).is_ok(), crate::transform::READS_NATIONAL);
         for nowhere in [Value::Null, Value::Text(" ".into()), Value::Int(49)] {
             let reason = number("030 4711", nowhere).unwrap_err();
             assert_eq!(reason.code, "INVALID_PHONE");

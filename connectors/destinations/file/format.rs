@@ -95,7 +95,7 @@ impl Layout {
             }
             match self.format {
                 Format::Jsonl => {
-                    self.nest.check(&row.fields)?;
+                    self.nest.check(row.fields.iter())?;
                     self.json(row, out);
                 }
                 Format::Csv => self.csv(row, out),

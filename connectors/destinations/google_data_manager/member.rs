@@ -69,7 +69,7 @@ pub(super) struct Identifiers {
 pub(super) fn identifiers(sync: &AudienceSync, fields: &Fields) -> Result<Identifiers, Reason> {
     let mut normal: [Option<String>; Part::NAMES.len()] = Default::default();
     let mut invalid = 0;
-    for (part, field) in sync.parts.iter().zip(fields) {
+    for (part, field) in sync.parts.iter().zip(fields.iter()) {
         let Some(value) = field.value().filter(|value| !value.is_null()) else { continue };
         match part.normal(&value.to_text(), sync.hashed.contains(part)) {
             Ok(text) => normal[*part as usize] = text,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backhaul_kit::config::{ConfigTable, nearest, schema};
 use backhaul_kit::{
-    AddressKind, Destination, Evidence, Facts, Fault, FieldValue, Fields, Kit, Operation, Order, Prepared, SyncShape,
+    AddressKind, Destination, Evidence, Facts, Fault, FieldValue, Kit, Operation, Order, Prepared, SyncShape,
 };
 
 use super::account::{GoogleAccount, SCOPE, number};
@@ -75,7 +75,7 @@ impl Prepared for AudienceSync {
 
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
         // A row that is refused is found by nothing.
-        Some(member::identifiers(self, &Fields::from(fields)).map(|found| found.lines).unwrap_or_default())
+        Some(member::identifiers(self, &fields.iter().collect()).map(|found| found.lines).unwrap_or_default())
     }
 
     fn object(&self) -> String {

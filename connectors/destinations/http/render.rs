@@ -39,7 +39,7 @@ impl HttpSync {
         // A batch of one under `batch_size = 1` is *the* row; anything else has `rows`.
         let single = batch.rows.first().filter(|_| call.batch_size == 1);
         for row in &batch.rows {
-            self.nest.check(&row.fields)?;
+            self.nest.check(row.fields.iter())?;
         }
         // Most calls have a fixed URL and no template: their rows are not made into template values.
         let context = match (single, &call.body) {

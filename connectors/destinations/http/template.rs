@@ -173,7 +173,7 @@ impl Names {
         let parts = key::decode(&row.key).unwrap_or_default();
         let keys = self.key.iter().map(String::as_str).zip(parts.iter().map(backhaul_kit::Value::to_text));
         variables.insert("keys", Value::from_pairs(keys));
-        let fields = self.fields.iter().zip(&row.fields).filter_map(|(name, field)| match field {
+        let fields = self.fields.iter().zip(row.fields.iter()).filter_map(|(name, field)| match field {
             FieldRef::Skip => None,
             FieldRef::Clear => Some((name.as_str(), Value::from(()))),
             FieldRef::Set(value) => Some((name.as_str(), Value::from(Serde(value.to_json())))),

@@ -1,9 +1,7 @@
 //! A row as a member, and the calls about members.
 
 use backhaul_kit::value::hex;
-use backhaul_kit::{
-    Batch, FieldRef, FieldValue, Fields, Mode, Operation, Reason, Removed, Row, Value, ValueRef, Verdict,
-};
+use backhaul_kit::{Batch, FieldRef, FieldValue, Mode, Operation, Reason, Removed, Row, Value, ValueRef, Verdict};
 use md5::{Digest as _, Md5};
 use reqwest::Method;
 use serde_json::json;
@@ -51,9 +49,9 @@ impl Change {
         if operation.is_removal() {
             return Ok(change);
         }
-        sync.nest.check(&row.fields)?;
+        sync.nest.check(row.fields.iter())?;
         let mut fields = Vec::with_capacity(sync.targets.len());
-        for (target, field) in sync.targets.iter().zip(&row.fields) {
+        for (target, field) in sync.targets.iter().zip(row.fields.iter()) {
             let sent = sendable(sync, target, field);
             fields.push(sent.map_err(|reason| Reason { field: Some(target.clone()), ..reason })?);
             match target.as_str() {
@@ -62,7 +60,7 @@ impl Change {
                 _ => {}
             }
         }
-        sync.nest.write_json(&Fields::from(&fields[..]), &mut change.json);
+        sync.nest.write_json(&fields.iter().collect(), &mut change.json);
         if let Some(new) = sync.status_if_new {
             change.json.pop();
             change.json.extend_from_slice(format!(r#","status_if_new":"{new}"}}"#).as_bytes());

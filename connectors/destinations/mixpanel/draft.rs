@@ -115,7 +115,7 @@ fn add_profile(
         let id = event::id(row.fields.get(distinct_id))?
             .ok_or_else(|| Reason::new("NO_MATCH_VALUE", "`$distinct_id` has no value in this row"))?;
         let (mut set, mut once, mut emptied) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, (target, field)) in sync.targets.iter().zip(&row.fields).enumerate() {
+        for (number, (target, field)) in sync.targets.iter().zip(row.fields.iter()).enumerate() {
             let if_empty = sync.writes.get(number) == Some(&WritePolicy::IfEmpty);
             match event::set(target, field)? {
                 _ if number == distinct_id || field == FieldRef::Skip => {}

@@ -55,7 +55,7 @@ pub(super) fn write(
     if !sync.targets.iter().any(|target| target == "ip") {
         rest.extend_from_slice(br#","ip":0"#);
     }
-    for (place, (target, field)) in sync.targets.iter().zip(&row.fields).enumerate() {
+    for (place, (target, field)) in sync.targets.iter().zip(row.fields.iter()).enumerate() {
         if [event, time, distinct_id].contains(&place) {
             continue;
         }

@@ -99,7 +99,7 @@ fn warn_of_partial_address(shape: &SyncShape, problems: &Problems) {
 /// The reason to reject the row, for a value that no destination can take.
 pub(super) fn form(params: &[Param], fields: &Fields, creates: bool) -> Result<Form, Reason> {
     let mut form = Form::default();
-    for (param, field) in params.iter().zip(fields).filter(|(param, _)| creates || !param.on_create) {
+    for (param, field) in params.iter().zip(fields.iter()).filter(|(param, _)| creates || !param.on_create) {
         let Some(name) = &param.name else { continue };
         let text = text(field).map_err(|reason| Reason { field: Some(param.target.clone()), ..reason })?;
         if let Some(text) = text {

@@ -14,9 +14,7 @@ const SHA256_HEX: usize = 64;
 /// What is wrong with it.
 pub fn email(text: &str) -> Result<String, Refusal> {
     let address = text.trim().to_lowercase();
-    if is_hash(&address) {
-        return Err("it looks like a hash; give the address itself, hashing is done on the way to the vendor".into());
-    }
+    refuse_hash(&address, "address")?;
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     match EmailAddress::parse_with_options(&address, options) {
         Ok(_) => Ok(address),
@@ -30,9 +28,7 @@ pub fn email(text: &str) -> Result<String, Refusal> {
 /// What is wrong with it.
 pub fn phone(text: &str) -> Result<String, Refusal> {
     let text = text.trim();
-    if is_hash(text) {
-        return Err("it looks like a hash; give the number itself, hashing is done on the way to the vendor".into());
-    }
+    refuse_hash(text, "number")?;
     let Some(rest) = text.strip_prefix('+') else {
         return Err("not international: it must start with + and the country code, as +49 30 1234567".into());
     };
@@ -51,7 +47,10 @@ pub fn phone(text: &str) -> Result<String, Refusal> {
 }
 
 /// The digits of a number, without what separates them.
-fn digits(text: &str) -> Result<String, Refusal> {
+///
+/// # Errors
+/// Something else stands between them.
+pub fn digits(text: &str) -> Result<String, Refusal> {
     let mut digits = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -64,46 +63,16 @@ fn digits(text: &str) -> Result<String, Refusal> {
     Ok(digits)
 }
 
-/// A number as it is dialled in a country. Metadata of a later version of the crate may know more numbers: then
-/// the version of the sync's normalisers is to be raised.
+/// Refuses a hash in place of `what`.
 ///
 /// # Errors
-/// What is wrong with it.
-#[cfg(feature = "phone")]
-pub fn national(text: &str, country: &str) -> Result<String, Refusal> {
-    if is_hash(text.trim()) {
-        return Err("it looks like a hash; give the number itself, hashing is done on the way to the vendor".into());
+/// What looks like one.
+pub fn refuse_hash(text: &str, what: &str) -> Result<(), Refusal> {
+    if is_hash(text) {
+        let why = format!("it looks like a hash; give the {what} itself, hashing is done on the way to the vendor");
+        return Err(why.into());
     }
-    let place = id(country).ok_or("the row's country is no ISO 3166-1 alpha-2 code with telephone numbers")?;
-    match phonenumber::parse(Some(place), digits(text)?) {
-        Ok(number) if number.is_valid() => Ok(number.format().mode(phonenumber::Mode::E164).to_string()),
-        _ => Err("there is no such number in its country".into()),
-    }
-}
-
-/// Always refused: this build does not know how numbers are dialled inside of countries.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "phone"))]
-pub fn national(_: &str, _: &str) -> Result<String, Refusal> {
-    Err("this build of backhaul does not know how numbers are dialled inside of countries".into())
-}
-
-/// Whether this build knows how numbers are dialled inside of countries: whether [`national`] reads them.
-pub const READS_NATIONAL: bool = cfg!(feature = "phone");
-
-/// Whether numbers of the country are known.
-pub fn knows_numbers_of(country: &str) -> bool {
-    #[cfg(feature = "phone")]
-    return id(country).is_some();
-    #[cfg(not(feature = "phone"))]
-    return super::place::country(country).is_ok();
-}
-
-#[cfg(feature = "phone")]
-fn id(country: &str) -> Option<phonenumber::country::Id> {
-    country.trim().to_ascii_uppercase().parse().ok()
+    Ok(())
 }
 
 pub(super) fn is_hash(text: &str) -> bool {
@@ -171,39 +140,6 @@ mod tests {
             "++49301234567",
         ] {
             assert!(phone(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[cfg(feature = "phone")]
-    #[test]
-    fn a_number_is_read_as_it_is_dialled_in_its_country() {
-        for (given, country, expected) in [
-            ("030 1234567", "DE", "+49301234567"),
-            ("(0)30/1234567", " de ", "+49301234567"),
-            ("00 49 30 1234567", "DE", "+49301234567"),
-            ("(650) 555-1212", "US", "+16505551212"),
-            ("1 650 555 1212", "US", "+16505551212"),
-            ("011 49 30 1234567", "US", "+49301234567"),
-            ("06 12 34 56 78", "FR", "+33612345678"),
-            // In Italy the zero stays.
-            ("06 12345678", "IT", "+390612345678"),
-        ] {
-            assert_eq!(national(given, country), Ok(expected.into()), "{given} in {country}");
-        }
-        let long = "0".repeat(10_000);
-        for (bad, country) in [
-            ("030 12", "DE"),
-            ("1234567890", "US"),
-            ("030 CALL-ME", "DE"),
-            ("030 1234567", "XX"),
-            ("030 1234567", "AQ"),
-            ("030 1234567", "Germany"),
-            ("0", "DE"),
-            ("-", "DE"),
-            (&long, "DE"),
-            (&"a1".repeat(32), "DE"),
-        ] {
-            assert!(national(bad, country).is_err(), "{bad} in {country}");
         }
     }
 }

@@ -2,19 +2,15 @@
 //! ([`person`]).
 //!
 //! What cannot be brought into the form without losing or inventing something is refused, and a refusal does not quote
-//! the value. The other words of `as` in a sync's fields are the engine's.
+//! the value. The other words of `as` in a sync's fields, and numbers as they are dialled inside of
+//! countries, are the engine's.
 
 mod contact;
 pub mod person;
 mod place;
 
-pub use contact::{READS_NATIONAL, email, knows_numbers_of, national, phone};
+pub use contact::{digits, email, phone, refuse_hash};
 pub use place::country;
 
 /// Why a value has no such form.
 pub type Refusal = std::borrow::Cow<'static, str>;
-
-/// Trims, and makes every run of white space one space.
-pub fn collapse(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}

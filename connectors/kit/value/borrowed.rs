@@ -1,6 +1,6 @@
 //! Values read in place.
 
-use super::owned::Value;
+use super::owned::{Field, Value};
 use super::tag;
 use super::wire::{take_bytes, take_varint, unzigzag};
 
@@ -27,16 +27,8 @@ pub enum ValueRef<'a> {
     Invalid(&'a str),
 }
 
-/// What a mapped field says to the destination; see [`FieldValue`](super::FieldValue).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FieldRef<'a> {
-    /// Leave the field out.
-    Skip,
-    /// Empty the field in the vendor's own way.
-    Clear,
-    /// Set it.
-    Set(ValueRef<'a>),
-}
+/// A [`FieldValue`](super::FieldValue) that borrows its text.
+pub type FieldRef<'a> = Field<ValueRef<'a>>;
 
 /// The items of a list.
 #[derive(Clone, Copy, Debug)]
@@ -112,14 +104,6 @@ impl<'a> FieldRef<'a> {
         };
         *input = &input[1..];
         Some(field)
-    }
-
-    /// The value, if one is set.
-    pub fn value(self) -> Option<ValueRef<'a>> {
-        match self {
-            Self::Set(value) => Some(value),
-            Self::Skip | Self::Clear => None,
-        }
     }
 }
 

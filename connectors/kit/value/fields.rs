@@ -1,5 +1,7 @@
 //! The mapped values of one row.
 
+use std::borrow::Borrow;
+
 use bytes::Bytes;
 
 use super::borrowed::{FieldRef, pass_field};
@@ -52,8 +54,10 @@ impl Fields {
     }
 
     /// All, in order.
-    pub fn iter(&self) -> FieldIter<'_> {
-        FieldIter { rest: &self.bytes }
+    pub fn iter(&self) -> impl Iterator<Item = FieldRef<'_>> + Clone {
+        let mut rest = self.encoded();
+        // Whoever made the `Fields` has passed over or written every one: only the end is no field.
+        std::iter::from_fn(move || FieldRef::decode(&mut rest))
     }
 
     /// The one at `place`. Those before it are read too.
@@ -62,45 +66,14 @@ impl Fields {
     }
 }
 
-/// The fields of a row; see [`Fields::iter`].
-#[derive(Clone, Debug)]
-pub struct FieldIter<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for FieldIter<'a> {
-    type Item = FieldRef<'a>;
-
-    fn next(&mut self) -> Option<FieldRef<'a>> {
-        // Whoever made the `Fields` has passed over or written every one: only the end is no field.
-        FieldRef::decode(&mut self.rest)
-    }
-}
-
-impl<'a> IntoIterator for &'a Fields {
-    type Item = FieldRef<'a>;
-    type IntoIter = FieldIter<'a>;
-
-    fn into_iter(self) -> FieldIter<'a> {
-        self.iter()
-    }
-}
-
-impl FromIterator<FieldValue> for Fields {
-    fn from_iter<I: IntoIterator<Item = FieldValue>>(fields: I) -> Self {
-        let (mut bytes, mut len) = (Vec::new(), 0);
+impl<F: Borrow<FieldValue>> FromIterator<F> for Fields {
+    fn from_iter<I: IntoIterator<Item = F>>(fields: I) -> Self {
+        let fields = fields.into_iter();
+        let (mut bytes, mut len) = (Vec::with_capacity(16 * fields.size_hint().0), 0);
         for field in fields {
-            field.encode(&mut bytes);
+            field.borrow().encode(&mut bytes);
             len += 1;
         }
         Self { bytes: bytes.into(), len }
-    }
-}
-
-impl From<&[FieldValue]> for Fields {
-    fn from(fields: &[FieldValue]) -> Self {
-        let mut bytes = Vec::with_capacity(16 * fields.len());
-        fields.iter().for_each(|field| field.encode(&mut bytes));
-        Self { bytes: bytes.into(), len: fields.len() }
     }
 }

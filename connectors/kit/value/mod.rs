@@ -3,7 +3,7 @@
 //!
 //! | file | what is there |
 //! |---|---|
-//! | `owned` | [`Value`], [`FieldValue`]: what a source hands over and a mapping makes |
+//! | `owned` | [`Value`], [`Field`], [`FieldValue`]: what a source hands over and a mapping makes |
 //! | `borrowed` | [`ValueRef`], [`FieldRef`]: the same, read in place out of their encoding |
 //! | `fields` | [`Fields`]: the mapped values of one row, encoded |
 //! | `render` | JSON and text |
@@ -20,7 +20,7 @@ mod wire;
 
 pub use borrowed::{FieldRef, ListRef, ValueRef};
 pub use fields::Fields;
-pub use owned::{FieldValue, Value};
+pub use owned::{Field, FieldValue, Value};
 pub(crate) use render::write_field_json;
 pub use render::{hex, write_json_str};
 pub use wire::{put_bytes, put_varint, take_bytes, take_varint, unzigzag, zigzag};

@@ -58,14 +58,27 @@ pub enum Value {
 }
 
 /// What a mapped field of one row says to the destination.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FieldValue {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Field<V> {
     /// Leave the field out (`null = "skip"`).
     Skip,
     /// Empty the field in the vendor's own way (`null = "clear"`).
     Clear,
     /// Set it; `Set(Value::Null)` sends a null.
-    Set(Value),
+    Set(V),
+}
+
+/// What a mapped field of one row says to the destination, with a value that owns its text.
+pub type FieldValue = Field<Value>;
+
+impl<V> Field<V> {
+    /// The value, if one is set.
+    pub fn value(self) -> Option<V> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Skip | Self::Clear => None,
+        }
+    }
 }
 
 impl Value {
@@ -200,14 +213,6 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
 }
 
 impl FieldValue {
-    /// The value, if one is set.
-    pub fn value(&self) -> Option<&Value> {
-        match self {
-            Self::Set(value) => Some(value),
-            Self::Skip | Self::Clear => None,
-        }
-    }
-
     /// Appends the compact encoding of plan files.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {

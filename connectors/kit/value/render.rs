@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::Offset;
+use jiff::civil::{DateTime, Time};
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 
 use super::borrowed::ValueRef;
 use super::tag;
@@ -16,7 +16,8 @@ use super::wire::{take_bytes, take_varint};
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
 /// A double keeps this many significant decimal digits.
 const DIGITS_IN_DOUBLE: usize = 15;
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+const ISO_8601: DateTimePrinter = DateTimePrinter::new();
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
@@ -80,34 +81,33 @@ impl ValueRef<'_> {
     fn write_text(self, out: &mut Vec<u8>) {
         match self {
             Self::Bool(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
-            Self::Int(i) => write_int(i, out),
+            // Writing into a Vec cannot fail, here and below.
+            Self::Int(i) => drop(serde_json::to_writer(out, &i)),
             Self::Decimal(text) | Self::Number(text) | Self::Text(text) | Self::Json(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
-            // Writing into a Vec cannot fail; JSON's notation is the shortest that comes back.
+            // JSON's notation is the shortest that comes back.
             Self::Float(f) if f.is_finite() => drop(serde_json::to_writer(out, &f)),
             Self::Null | Self::Invalid(_) | Self::Float(_) => {}
             Self::Bytes(bytes) => out.extend_from_slice(STANDARD.encode(bytes).as_bytes()),
             Self::Date(days) => {
-                if let Some(date) = date(days) {
-                    write_date(date, out);
+                if let Ok(date) = EPOCH.date().checked_add(SignedDuration::from_hours(24 * i64::from(days))) {
+                    drop(ISO_8601.print_date(&date, out));
                 }
             }
             Self::Time(micros) => {
-                if let Some(time) = time(micros) {
-                    write_time(time, out);
+                if let Ok(time) = Time::midnight().checked_add(SignedDuration::from_micros(micros)) {
+                    drop(ISO_8601.print_time(&time, out));
                 }
             }
             Self::Timestamp(micros) => {
                 if let Ok(moment) = Timestamp::from_microsecond(micros) {
-                    write_moment(Offset::UTC.to_datetime(moment), out);
-                    out.push(b'Z');
+                    drop(ISO_8601.print_timestamp(&moment, out));
                 }
             }
             Self::LocalTimestamp(micros) => {
-                let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).ok().and_then(date);
-                if let (Some(date), Some(time)) = (days, time(micros.rem_euclid(MICROS_PER_DAY))) {
-                    write_moment(date.to_datetime(time), out);
+                if let Ok(moment) = EPOCH.checked_add(SignedDuration::from_micros(micros)) {
+                    drop(ISO_8601.print_datetime(&moment, out));
                 }
             }
             Self::Interval { months, days, micros } => write_interval(months, days, micros, out),
@@ -201,88 +201,28 @@ const ESCAPED: [bool; 256] = {
     escaped
 };
 
-fn write_int(value: i64, out: &mut Vec<u8>) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    write_digits(value.unsigned_abs(), 1, out);
-}
-
-/// Appends a number of at least `least` digits.
-fn write_digits(mut value: u64, least: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    while value > 0 {
-        start -= 1;
-        digits[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-    out.extend_from_slice(&digits[start.min(digits.len() - least)..]);
-}
-
-fn two_digits(n: u8) -> [u8; 2] {
-    [b'0' + n / 10 % 10, b'0' + n % 10]
-}
-
-/// Date and time as ISO 8601.
-fn write_moment(moment: DateTime, out: &mut Vec<u8>) {
-    write_date(moment.date(), out);
-    out.push(b'T');
-    write_time(moment.time(), out);
-}
-
-fn write_date(date: Date, out: &mut Vec<u8>) {
-    let Ok(year) = u16::try_from(date.year()) else {
-        // Years before our era have a sign and six digits. Writing into a Vec cannot fail.
-        return drop(write!(out, "{date}"));
-    };
-    let ([c1, c2], [y1, y2]) = (two_digits((year / 100) as u8), two_digits((year % 100) as u8));
-    let ([m1, m2], [d1, d2]) = (two_digits(date.month().unsigned_abs()), two_digits(date.day().unsigned_abs()));
-    out.extend_from_slice(&[c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2]);
-}
-
-/// With as many digits of the second as it needs.
-fn write_time(time: Time, out: &mut Vec<u8>) {
-    let parts = [time.hour(), time.minute(), time.second()].map(|part| two_digits(part.unsigned_abs()));
-    let [[h1, h2], [m1, m2], [s1, s2]] = parts;
-    out.extend_from_slice(&[h1, h2, b':', m1, m2, b':', s1, s2]);
-    write_fraction(u64::from(time.subsec_nanosecond().unsigned_abs()), 9, out);
-}
-
-/// A point and the digits of a fraction of `digits` digits, without the zeros at their end; nothing for 0.
-fn write_fraction(fraction: u64, digits: usize, out: &mut Vec<u8>) {
-    if fraction > 0 {
-        out.push(b'.');
-        write_digits(fraction, digits, out);
-        while out.last() == Some(&b'0') {
-            out.pop();
-        }
-    }
-}
-
 /// ISO 8601 (`P1Y2M3DT4H5M6.7S`).
 fn write_interval(months: i32, days: i32, micros: i64, out: &mut Vec<u8>) {
-    fn part(n: i64, unit: u8, out: &mut Vec<u8>) {
+    fn part(n: i64, unit: char, out: &mut Vec<u8>) {
         if n != 0 {
-            write_int(n, out);
-            out.push(unit);
+            drop(write!(out, "{n}{unit}"));
         }
     }
     out.push(b'P');
-    part(i64::from(months / 12), b'Y', out);
-    part(i64::from(months % 12), b'M', out);
-    part(i64::from(days), b'D', out);
+    part(i64::from(months / 12), 'Y', out);
+    part(i64::from(months % 12), 'M', out);
+    part(i64::from(days), 'D', out);
     if micros != 0 {
         out.push(b'T');
         let (seconds, fraction) = (micros / 1_000_000, (micros % 1_000_000).unsigned_abs());
-        part(seconds / 3600, b'H', out);
-        part(seconds / 60 % 60, b'M', out);
-        if seconds % 60 != 0 || fraction != 0 {
-            if seconds % 60 == 0 && micros < 0 {
-                out.push(b'-');
-            }
-            write_int(seconds % 60, out);
-            write_fraction(fraction, 6, out);
+        part(seconds / 3600, 'H', out);
+        part(seconds / 60 % 60, 'M', out);
+        if fraction == 0 {
+            part(seconds % 60, 'S', out);
+        } else {
+            let sign = if micros < 0 { "-" } else { "" };
+            drop(write!(out, "{sign}{}.{fraction:06}", (seconds % 60).unsigned_abs()));
+            while out.pop_if(|last| *last == b'0').is_some() {}
             out.push(b'S');
         }
     } else if (months, days) == (0, 0) {
@@ -305,15 +245,4 @@ fn is_exact_decimal(text: &[u8]) -> bool {
         }
     }
     begins && points <= 1 && digits.last() != Some(&b'.') && significant <= DIGITS_IN_DOUBLE
-}
-
-fn date(days: i32) -> Option<Date> {
-    Date::constant(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()
-}
-
-fn time(micros: i64) -> Option<Time> {
-    let seconds = micros.div_euclid(1_000_000);
-    let nanos = i32::try_from(micros.rem_euclid(1_000_000)).ok()? * 1000;
-    let part = |n: i64| i8::try_from(n).ok();
-    Time::new(part(seconds / 3600)?, part(seconds / 60 % 60)?, part(seconds % 60)?, nanos).ok()
 }

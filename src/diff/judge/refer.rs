@@ -53,10 +53,7 @@ enum Told {
 impl<R: Recall> Judge<'_, R> {
     /// Whether a reference of the row has a value.
     pub(super) fn refers(&self, fields: &[FieldValue]) -> bool {
-        let has_value = |reference: &Reference| {
-            let value = fields.get(reference.place).and_then(FieldValue::value);
-            value.is_some_and(|value| !value.is_null())
-        };
+        let has_value = |reference: &Reference| matches!(fields.get(reference.place), Some(FieldValue::Set(value)) if !value.is_null());
         self.mapper.references().iter().any(has_value)
     }
 

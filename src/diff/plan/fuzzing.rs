@@ -65,7 +65,7 @@ pub fn plan_ops(bytes: &[u8]) -> bool {
 
 /// The mapped values, which an op holds encoded, are read as they were written.
 fn values(op: &Op) {
-    for field in &op.fields {
+    for field in op.fields.iter() {
         let (mut encoded, owned) = (Vec::new(), FieldValue::from(field));
         owned.encode(&mut encoded);
         let mut rest = encoded.as_slice();

@@ -61,7 +61,7 @@ fn assert_holds_second_rows(snapshot: &Snapshot, last_run: &str) {
             let stored = Stored {
                 fingerprint: if in_doubt { IN_DOUBT } else { row.fingerprint(snapshot.seed()) },
                 address: Address { remote_id, match_value: Some(row.email.clone()) },
-                fields: if in_doubt { vec![UNKNOWN_FIELD; 2] } else { hasher.hashes(&fields.as_slice().into()) },
+                fields: if in_doubt { vec![UNKNOWN_FIELD; 2] } else { hasher.hashes(&fields.iter().collect()) },
             };
             (id, stored)
         })

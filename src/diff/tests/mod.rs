@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backhaul_kit::{Address, Fault, FieldValue, KeyHash, Proof, Reason, RowDigest, RowPage, Value, key};
+use backhaul_kit::{Address, Fault, FieldRef, FieldValue, KeyHash, Proof, Reason, RowDigest, RowPage, Value, key};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -144,7 +144,7 @@ impl RowMapper for TestMapper {
 
     /// The words of the first field.
     fn hashes(&self, fields: &[FieldValue]) -> Option<String> {
-        Some(fields.first()?.value()?.to_text().replace(' ', "\n"))
+        Some(FieldRef::from(fields.first()?).value()?.to_text().replace(' ', "\n"))
     }
 }
 

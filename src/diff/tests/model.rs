@@ -117,7 +117,7 @@ pub(super) fn apply(naive: &mut Naive, op: &Op, fates: &Fates, rows: &BTreeMap<i
         Settle::Accepted => {
             let row = rows[&id].clone();
             let address = Address { remote_id, match_value: Some(row.email.clone()) };
-            let fields = hasher.hashes(&TestMapper::usual().map(&row.record()).expect("mapped").as_slice().into());
+            let fields = hasher.hashes(&TestMapper::usual().map(&row.record()).expect("mapped").iter().collect());
             naive.insert(id, Known { accepted: Some(row), address, fields });
         }
         Settle::InDoubt => {

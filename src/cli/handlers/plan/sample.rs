@@ -65,7 +65,7 @@ impl Sample {
         let personal_key = sync.model.person.is_some() || sync.model.key.iter().any(|(k, _)| is_personal(sync, k));
         let key = key::display(&op.key);
         let has_changed = |place: usize| op.changed.get(place).copied().unwrap_or(true);
-        let fields = sync.fields.iter().zip(&op.fields).enumerate().filter(|(place, _)| has_changed(*place));
+        let fields = sync.fields.iter().zip(op.fields.iter()).enumerate().filter(|(place, _)| has_changed(*place));
         Self {
             kind: op.kind,
             key: if personal_key { mask_key(&key) } else { key },
