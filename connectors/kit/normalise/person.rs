@@ -2,7 +2,8 @@
 //!
 //! The forms differ (a Gmail address has its dots at one vendor and not at the other), so a hash made for one does not
 //! serve the next: values come in clear and are hashed on their way out. The rules are those of the vendors' pages on
-//! customer data: Google (Data Manager, "Formatting user data"), Meta ("Customer information parameters").
+//! customer data: Google (Data Manager, "Formatting user data"), Meta ("Customer information parameters"), TikTok
+//! ("Custom audience"), LinkedIn ("Matched audiences").
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -13,18 +14,32 @@ use crate::value::hex;
 /// A vendor's rules for addresses and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Whether white space in addresses is dropped, and of Gmail's the dots and the `+suffix`, which mean nothing there.
-    bare_email: bool,
+    /// Dots in the local part of Gmail's addresses mean nothing and are dropped.
+    gmail_dots: bool,
+    /// Whose `+suffix` is dropped.
+    plus_suffix: PlusSuffix,
     /// Whether telephone numbers keep their `+`.
     phone_plus: bool,
     /// Whether titles and generational suffixes of names are dropped.
     titles: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlusSuffix {
+    Kept,
+    OfGmail,
+    OfAll,
+}
+
 /// Google (Data Manager, Ads).
-pub const GOOGLE: Rules = Rules { bare_email: true, phone_plus: true, titles: true };
+pub const GOOGLE: Rules = Rules { gmail_dots: true, plus_suffix: PlusSuffix::OfGmail, phone_plus: true, titles: true };
 /// Meta.
-pub const META: Rules = Rules { bare_email: false, phone_plus: false, titles: false };
+pub const META: Rules = Rules { gmail_dots: false, plus_suffix: PlusSuffix::Kept, phone_plus: false, titles: false };
+/// TikTok.
+pub const TIKTOK: Rules = Rules { gmail_dots: false, plus_suffix: PlusSuffix::OfAll, phone_plus: false, titles: false };
+/// LinkedIn, which takes no telephone numbers.
+pub const LINKEDIN: Rules =
+    Rules { gmail_dots: false, plus_suffix: PlusSuffix::Kept, phone_plus: false, titles: false };
 
 const GMAIL: [&str; 2] = ["gmail.com", "googlemail.com"];
 /// Google asks for names without prefixes and suffixes, and names these kinds of them.
@@ -37,15 +52,19 @@ impl Rules {
     /// # Errors
     /// `INVALID_EMAIL`.
     pub fn email(&self, text: &str) -> Result<String, Reason> {
-        if !self.bare_email {
-            return checked("INVALID_EMAIL", contact::email(text));
-        }
         let gapless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let address = checked("INVALID_EMAIL", contact::email(&gapless))?;
-        let Some((local, domain)) = address.rsplit_once('@').filter(|(_, domain)| GMAIL.contains(domain)) else {
-            return Ok(address);
+        // Google drops white space wherever it stands; for the others it is no address.
+        let text = if self.gmail_dots { gapless.as_str() } else { text };
+        let address = checked("INVALID_EMAIL", contact::email(text))?;
+        let Some((local, domain)) = address.rsplit_once('@') else { return Ok(address) };
+        let gmail = GMAIL.contains(&domain);
+        let cut = match self.plus_suffix {
+            PlusSuffix::Kept => false,
+            PlusSuffix::OfGmail => gmail,
+            PlusSuffix::OfAll => true,
         };
-        let kept = local.split('+').next().unwrap_or(local).replace('.', "");
+        let kept = if cut { local.split('+').next().unwrap_or(local) } else { local };
+        let kept = if gmail && self.gmail_dots { kept.replace('.', "") } else { kept.to_owned() };
         if kept.is_empty() {
             return Err(Reason::new("INVALID_EMAIL", "nothing is left of the address in the vendor's form"));
         }
@@ -145,13 +164,22 @@ mod tests {
             ),
             ("Ann.Lee+Shop@example.com", GOOGLE, "ann.lee+shop@example.com", ann),
             ("Ann.Lee+Shop@example.com", META, "ann.lee+shop@example.com", ann),
+            ("Ann.Lee+Shop@example.com", LINKEDIN, "ann.lee+shop@example.com", ann),
+            (
+                "Ann.Lee+Shop@example.com",
+                TIKTOK,
+                "ann.lee@example.com",
+                "b7e0d8372a47f54bbefeb251ab9ac1e9e6b2d1983263de10196101be3961ed23",
+            ),
         ] {
             assert_eq!(rules.email(given).as_deref(), Ok(normal), "{given}");
             assert_eq!(sha256(given, false, |text| rules.email(text)), Ok(Some(hash.into())), "{given}");
         }
         let bare = "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176";
         let plus = "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8";
-        for (rules, normal, hash) in [(META, "16505551212", bare), (GOOGLE, "+16505551212", plus)] {
+        for (rules, normal, hash) in
+            [(META, "16505551212", bare), (TIKTOK, "16505551212", bare), (GOOGLE, "+16505551212", plus)]
+        {
             assert_eq!(rules.phone("+1 (650) 555-1212").as_deref(), Ok(normal));
             assert_eq!(sha256("+1 (650) 555-1212", false, |text| rules.phone(text)), Ok(Some(hash.into())));
         }
@@ -194,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_stays_none() {
-        for rules in [GOOGLE, META] {
+        for rules in [GOOGLE, META, TIKTOK, LINKEDIN] {
             for bad in ["", "ann", "ann@localhost"] {
                 assert!(rules.email(bad).is_err(), "{bad}");
             }
