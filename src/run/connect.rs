@@ -139,7 +139,8 @@ pub(super) async fn connect(sync: &SyncDef, kit: Arc<Kit>) -> Result<Connected, 
     let destination = sync.prepared.open(kit)?;
     let report = destination.check().await?;
     let operations = Operations::of(sync);
-    // Without it rows can still be written: the run is warned, and stops where it needs it.
+    // What writes need is needed by all rows: they would be refused one by one, and the run ends before its plan instead.
+    // Without what only the others need rows can still be written: the run is warned, and stops where it needs it.
     let (seldom, missing): (Vec<String>, Vec<String>) =
         report.missing.into_iter().partition(|scope| operations.is_for_others_than_writes(scope));
     if !missing.is_empty() {
