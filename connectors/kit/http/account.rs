@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 
+use super::auth::Auth;
 use super::base::{BaseUrl, quota_share, scaled};
-use super::client::{Auth, Http, HttpOptions, Manner, Request};
+use super::client::{Http, HttpOptions};
 use super::keys::HttpKeys;
 use super::limit::{Limiter, Window};
+use super::message::{Manner, Request};
 use crate::config::ConfigTable;
 use crate::context::Kit;
 use crate::fault::Fault;

@@ -1,62 +1,22 @@
-//! Requests, answers, and the client between them.
+//! The client between requests and answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::auth::{Auth, basic};
 use super::form::Form;
 use super::keys::Proxy;
 use super::limit::Limiter;
+use super::message::{Answer, Manner, Request, retry_after};
 use super::reach::{Reach, Unreachable, refusal};
 use super::token::Tokens;
 use crate::config::Secret;
 use crate::fault::Fault;
 use crate::preview::RequestPreview;
-
-/// Where a credential goes.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// None.
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer(Secret),
-    /// A header of its own (`X-Api-Key`).
-    Header(HeaderName, Secret),
-    /// HTTP basic.
-    Basic {
-        /// The user's name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-    /// HTTP basic with a key as the user's name and an empty password.
-    BasicKey(Secret),
-    /// An OAuth 2.0 access token, renewed as needed.
-    OAuth(Arc<Tokens>),
-}
-
-impl Auth {
-    /// The header that it makes: what `secret`, `token` and `login` (of user and password) say of the credential.
-    fn header(
-        &self,
-        secret: impl Fn(&Secret) -> Result<String, Fault>,
-        token: impl FnOnce(&Tokens) -> Result<String, Fault>,
-        login: impl Fn(&str, &str) -> String,
-    ) -> Result<Option<(HeaderName, String)>, Fault> {
-        Ok(Some(match self {
-            Self::None => return Ok(None),
-            Self::Header(name, value) => (name.clone(), secret(value)?),
-            Self::Bearer(value) => (AUTHORIZATION, format!("Bearer {}", secret(value)?)),
-            Self::Basic { user, password } => (AUTHORIZATION, login(user, &secret(password)?)),
-            Self::BasicKey(key) => (AUTHORIZATION, login(&secret(key)?, "")),
-            Self::OAuth(tokens) => (AUTHORIZATION, format!("Bearer {}", token(tokens)?)),
-        }))
-    }
-}
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -85,108 +45,6 @@ impl Default for HttpOptions {
             proxy: None,
             ca_bundle: None,
         }
-    }
-}
-
-/// A request before it is sent. `Debug` leaves out what may hold row values.
-#[derive(Clone)]
-pub struct Request {
-    /// Method.
-    pub method: Method,
-    /// Absolute URL.
-    pub url: Url,
-    /// Headers besides the credential.
-    pub headers: HeaderMap,
-    /// The body; empty for none.
-    pub body: Bytes,
-}
-
-impl std::fmt::Debug for Request {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let host = self.url.host_str().unwrap_or("");
-        write!(f, "Request({} to {host}, {} bytes)", self.method, self.body.len())
-    }
-}
-
-impl Request {
-    /// A request without headers and body.
-    pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Bytes::new() }
-    }
-
-    /// With a JSON body.
-    #[must_use]
-    pub fn json(mut self, body: impl Into<Bytes>) -> Self {
-        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.body = body.into();
-        self
-    }
-
-    /// What `plan --request` shows: credentials are added later and are not in it.
-    pub fn preview(&self, auth: &Auth) -> RequestPreview {
-        let mut headers: Vec<(String, String)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
-        let named = |secret: &Secret| Ok(format!("<{}>", secret.reference()));
-        let token = |tokens: &Tokens| Ok(format!("<access token of {}>", tokens.of_whom()));
-        let login = |user: &str, password: &str| format!("Basic {user}:{password}");
-        if let Ok(Some((name, value))) = auth.header(named, token, login) {
-            headers.push((name.to_string(), value));
-        }
-        RequestPreview {
-            method: self.method.to_string(),
-            target: self.url.to_string(),
-            headers,
-            body: String::from_utf8_lossy(&self.body).into_owned(),
-        }
-    }
-}
-
-/// An answer, whole. `Debug` leaves out what may hold row values.
-#[derive(Clone)]
-pub struct Answer {
-    /// Status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Bytes,
-    /// When the limiter had let the call through.
-    pub asked: tokio::time::Instant,
-}
-
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
-    }
-}
-
-impl Answer {
-    /// The body as JSON, where it is JSON.
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    /// A header's text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// How a vendor's answers speak of limits and of calls that were refused.
-#[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// Steers the limiter by what every answer says; the share of the account's limits that may be used.
-    pub steer: fn(&Answer, &Limiter, f64),
-    /// The fault of an answer that is no success.
-    pub fault: fn(&Answer) -> Option<Fault>,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self { steer: |_, _, _| {}, fault: fault_of_status }
     }
 }
 
@@ -406,12 +264,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A 429 without `Retry-After` closes the gate this long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn basic(user: &str, password: &SecretString) -> String {
-    use base64::Engine as _;
-    let pair = format!("{user}:{}", password.expose_secret());
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-}
-
 /// Nothing was sent to a host that may not be connected to.
 pub(super) fn unreachable(why: &Unreachable) -> Fault {
     Fault::config(format!("{why}: it is not connected to")).remedy(why.remedy())
@@ -432,44 +284,12 @@ fn no_answer(host: &str, error: reqwest::Error) -> Fault {
     }
 }
 
-/// `Retry-After` in seconds or as a date.
-pub fn retry_after(answer: &Answer) -> Option<Duration> {
-    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let when = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(when.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
-}
-
-/// What a status means where the vendor says nothing special. `None` for 2xx.
-///
-/// 408, 5xx: the call may have been applied. 413: cut the batch. 400, 404, 409, 422 are left to the
-/// caller as `Config`, with the status in the message.
-pub fn fault_of_status(answer: &Answer) -> Option<Fault> {
-    let status = answer.status;
-    if status.is_success() {
-        return None;
-    }
-    let said = format!("the destination answered {status}");
-    Some(match status.as_u16() {
-        401 => Fault::auth(said).remedy("the credential was refused: renew it"),
-        403 => Fault::auth(said).remedy("the credential lacks a right for this operation"),
-        407 => Fault::auth(said).remedy("the proxy wants a credential"),
-        413 => Fault::split(said),
-        429 => Fault::throttled(said, retry_after(answer)),
-        503 if retry_after(answer).is_some() => Fault::throttled(said, retry_after(answer)),
-        408 | 425 | 500..=599 => Fault::ambiguous(said),
-        300..=399 => Fault::config(said).remedy("redirects are not followed: write the final URL"),
-        _ => Fault::config(said),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::FaultClass;
     use crate::contract::{Reply, Scripted, Server};
+    use crate::http::fault_of_status;
 
     /// `{"packed":true}` in gzip.
     const PACKED: &[u8] = &[
@@ -508,6 +328,37 @@ mod tests {
         assert_eq!(other.received().len(), 0);
     }
 
+    #[tokio::test]
+    async fn a_vendors_manner_steers_by_every_answer_and_judges_those_that_must_succeed() {
+        fn steer(answer: &Answer, limiter: &Limiter, share: f64) {
+            let left = answer.header("calls-left").and_then(|text| text.parse::<f64>().ok());
+            left.into_iter().for_each(|left| limiter.steer((left * share) as u32, 2 * PATIENCE, answer.asked));
+        }
+        let fault = |answer: &Answer| fault_of_status(answer).map(|fault| Fault::ambiguous(format!("oh, {fault}")));
+        let server = Server::start(|request| {
+            Reply::Answer(match request.target.as_str() {
+                "/" => Scripted::json(200, &serde_json::json!({ "found": true })),
+                "/gone" => Scripted::empty(404),
+                "/broken" => Scripted::empty(500),
+                _ => Scripted::empty(400).header("calls-left", "1"),
+            })
+        })
+        .await;
+        let http = client(&HttpOptions::default()).spoken(Manner { steer, fault }, 0.5);
+        let at = |path: &str| get(&format!("{}{path}", server.url()));
+        assert_eq!(http.read(at("/")).await.expect("JSON")["found"], true);
+        assert!(http.find(at("/gone")).await.expect("judged").is_none());
+        for fault in [http.find(at("/broken")).await.err(), http.fetch(at("/gone")).await.err()] {
+            let fault = fault.expect("no success");
+            assert_eq!(fault.class, FaultClass::Transient, "a read applies nothing");
+            assert!(fault.message.starts_with("oh, "), "{fault}");
+        }
+        // Half of the one call that is left is none.
+        http.send(at("/last")).await.expect("an answer");
+        assert_eq!(http.ask(at("/")).await.expect_err("no call is left").class, FaultClass::Throttled);
+        assert_eq!(server.received().len(), 5);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_nothing_is_ambiguous_after_the_first_byte_timeout() {
         // Accepts connections in the backlog and never reads from them.
@@ -540,31 +391,5 @@ mod tests {
         http.send(request).await.expect("an answer");
         let sent = &server.received()[0];
         assert_eq!(sent.header("authorization"), Some(basic("k\"1", &SecretString::default()).as_str()));
-    }
-
-    #[test]
-    fn retry_after_is_a_number_or_a_date() {
-        let after = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a header"));
-            let asked = tokio::time::Instant::now();
-            retry_after(&Answer { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Bytes::new(), asked })
-        };
-        assert_eq!(after("120"), Some(Duration::from_secs(120)));
-        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        let far = after("Tue, 31 Dec 2999 23:59:59 GMT").expect("a date");
-        assert!(far > Duration::from_secs(3600));
-        assert_eq!(after("soon"), None);
-    }
-
-    #[test]
-    fn debug_output_holds_no_row_and_no_query() {
-        let request =
-            get("https://api.example.com/v1/people/ada?email=ada@example.com").json("{\"email\":\"ada@example.com\"}");
-        let (headers, asked) = (HeaderMap::new(), tokio::time::Instant::now());
-        let answer = Answer { status: StatusCode::OK, headers, body: Bytes::from_static(b"ada"), asked };
-        let shown = format!("{request:?} {answer:?}");
-        assert!(!shown.contains("ada"), "{shown}");
-        assert!(shown.contains("api.example.com"));
     }
 }

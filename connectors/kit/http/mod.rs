@@ -6,18 +6,22 @@
 
 mod account;
 pub mod assertion;
+mod auth;
 mod base;
 mod client;
 mod form;
 mod keys;
 pub mod limit;
+mod message;
 pub mod reach;
 #[cfg(test)]
 mod tests;
 pub mod token;
 
 pub use account::HttpAccount;
+pub use auth::Auth;
 pub use base::{BaseUrl, is_loopback, quota_share, scaled};
-pub use client::{Answer, Auth, Http, HttpOptions, Manner, Request, fault_of_status, retry_after};
+pub use client::{Http, HttpOptions};
 pub use form::{Form, idempotency_key};
 pub use keys::{HttpKeys, Proxy, account_schema, connection_schema};
+pub use message::{Answer, Manner, Request, fault_of_status, retry_after};

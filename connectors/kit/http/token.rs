@@ -13,9 +13,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::assertion::Assertion;
-use super::client::{Answer, Auth, Http, HttpOptions, Request, basic, retry_after, unreachable};
+use super::auth::{Auth, basic};
+use super::client::{Http, HttpOptions, unreachable};
 use super::form::{self, Form};
 use super::limit::Limiter;
+use super::message::{Answer, Request, retry_after};
 use crate::config::Secret;
 use crate::fault::Fault;
 
