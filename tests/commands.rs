@@ -80,6 +80,7 @@ fn a_second_run_on_the_same_account_waits_or_says_that_it_may_not() {
     first.wait_for_rows(&sink, 100);
     project.backhaul(&["run", SYNC, "--no-wait"]).expect(6);
     let mut second = project.start(&["run", SYNC]);
+    second.wait_for_word("waiting for the account");
     // Commands that only read are never locked out.
     project.backhaul(&["status"]).expect(0);
     assert!(second.is_running());

@@ -264,7 +264,8 @@ fn waiting_for_the_account_ends_with_ctrl_c() {
     sink.hold_after(0);
     let mut first = project.start(&["run", SYNC]);
     first.wait_for_rows(&sink, 200);
-    let waiting = project.start(&["run", SYNC]);
+    let mut waiting = project.start(&["run", SYNC]);
+    waiting.wait_for_word("waiting for the account");
     project.backhaul(&["run", SYNC, "--no-wait"]).expect(6);
     waiting.interrupt();
     waiting.finish().expect(130);

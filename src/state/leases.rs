@@ -149,7 +149,12 @@ impl State {
                     return Err(StateError::Locked { holder, since });
                 }
                 Attempt::Locked { holder, .. } if !told => {
-                    tracing::info!(account, host = holder.host, pid = holder.pid, "waiting for the account");
+                    // Syncs of one process take turns all the time; whoever waits for another process wants to know.
+                    if holder.pid == me.pid && holder.machine == me.machine {
+                        tracing::info!(account, "waiting for the account");
+                    } else {
+                        tracing::warn!(account, host = holder.host, pid = holder.pid, "waiting for the account");
+                    }
                     told = true;
                 }
                 Attempt::Locked { .. } | Attempt::Queued => {}

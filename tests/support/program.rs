@@ -215,6 +215,17 @@ impl Running {
         }
     }
 
+    /// Waits until stderr has this text.
+    #[track_caller]
+    pub(crate) fn wait_for_word(&mut self, text: &str) {
+        let start = Instant::now();
+        while !self.stderr.so_far().contains(text) {
+            let ended = self.poll().is_some();
+            assert!(!ended && start.elapsed() < patience(), "`{text}` is not said:\n{}", self.stderr.so_far());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until stdout is a whole JSON value.
     #[track_caller]
     pub(crate) fn wait_for_json(&mut self) -> serde_json::Value {
