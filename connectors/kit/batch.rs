@@ -175,7 +175,8 @@ impl Batch {
         for (place, row) in self.rows.iter().enumerate() {
             let is_there = self.operation == Operation::Create && row.address.remote_id.is_some();
             let text = "this row's record was created before, and mode create changes none";
-            match if is_there { Err(Reason::new("ALREADY_CREATED", text)) } else { draft(place, row) } {
+            let drafted = if is_there { Err(Reason::new("ALREADY_CREATED", text)) } else { draft(place, row) };
+            match drafted {
                 Ok(one) => drafts.push(one),
                 Err(reason) => settled.push((place, Verdict::Rejected(reason))),
             }

@@ -53,7 +53,10 @@ enum Told {
 impl<R: Recall> Judge<'_, R> {
     /// Whether a reference of the row has a value.
     pub(super) fn refers(&self, fields: &[FieldValue]) -> bool {
-        let has_value = |reference: &Reference| matches!(fields.get(reference.place), Some(FieldValue::Set(value)) if !value.is_null());
+        let has_value = |reference: &Reference| match fields.get(reference.place) {
+            Some(FieldValue::Set(value)) => !value.is_null(),
+            _ => false,
+        };
         self.mapper.references().iter().any(has_value)
     }
 

@@ -120,7 +120,9 @@ impl Job {
                 CsvLine::write(&mut self.results[2], values);
                 continue;
             }
+            // What is empty, in quotes or not, leaves the field.
             let cells = head.iter().zip(row).filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
+            let cells = cells.filter(|(_, text)| !text.is_empty());
             let record: Row =
                 cells.map(|(name, text)| (name, if text == "#N/A" { Value::Null } else { json!(text) })).collect();
             let said = objects.write(&self.object, &self.verb, &self.external, record, rejects);
